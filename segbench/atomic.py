@@ -1,0 +1,40 @@
+"""Files that are there whole or not at all: temporary name, flush, rename."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from segbench.errors import UserError
+
+
+def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
+    """Writes a file so that a crash at any instant leaves the old one or the new one.
+
+    Args:
+        path: the file.
+        content: bytes, text, or a function that writes the file under the temporary path it is given.
+
+    Raises:
+        UserError: where it cannot be written; what was there before is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            commit(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Puts a complete file under its final name, once its bytes are on the disk."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,230 @@
+"""What happens around the steps: checkpoints, an orderly stop, progress."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from segbench.atomic import commit
+from segbench.errors import Stopped, UserError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+
+
+class Stopper(Callback):
+    """The one owner of the stop signals: the run ends at the next step or case, with a checkpoint.
+
+    A second signal of the same kind stops at once, without one.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listens for the signals while in this context. Only the main thread can; others do not listen."""
+        try:
+            before = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise Stopped(number)
+        self.received = number
+
+    def check(self) -> None:
+        """Stops if a signal has come.
+
+        Raises:
+            Stopped: then.
+        """
+        if self.received is not None:
+            raise Stopped(self.received)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Gives up the validation: it is repeated by the run that continues."""
+        self.check()
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Gives up the test: it is repeated by the run that continues."""
+        self.check()
+
+
+class Checkpoints(Checkpoint):
+    """Writes `last.ckpt` after every validation and on a stop; `best.ckpt` is the one with the best score.
+
+    Each is written under a temporary name and renamed, so that there is a whole one at any instant.
+    A checkpoint at a step that is validated is written after the validation, never between.
+
+    Args:
+        last: where the newest state of the training goes.
+        best: where the state with the best validation score goes.
+        every: steps between further checkpoints, or None.
+        stopper: tells whether the run should stop.
+    """
+
+    def __init__(self, last: Path, best: Path, every: int | None, stopper: Stopper) -> None:
+        self.last = last
+        self.best = best
+        self.every = every
+        self.stopper = stopper
+        self.best_score = -math.inf
+        self.best_step = 0
+        self._seconds_before = 0.0
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training up to now, that of interrupted processes up to their checkpoint included."""
+        return self._seconds_before + time.monotonic() - self._since
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Starts the clock."""
+        self._since = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Stops the clock."""
+        self._seconds_before, self._since = self.seconds, time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run has to know."""
+        return {"best_score": self.best_score, "best_step": self.best_step, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over from the run before."""
+        self.best_score = state_dict["best_score"]
+        self.best_step = state_dict["best_step"]
+        self._seconds_before = state_dict["seconds"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
+        """Sees to a validation after the last step; writes where no validation follows this step."""
+        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        if trainer.global_step == trainer.max_steps:
+            trainer.val_check_batch = batches
+        if batches % int(trainer.val_check_batch) == 0:
+            return
+        at_step = batches % trainer.accumulate_grad_batches == 0
+        due = self.every is not None and at_step and trainer.global_step % self.every == 0
+        stopping = self.stopper.received is not None and at_step
+        if due or stopping:
+            self._write(trainer)
+        if stopping:
+            self.stopper.check()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Writes the state, which is also the best one if the score has risen."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        score = float(trainer.callback_metrics["validation/score"])
+        risen = score > self.best_score
+        if risen:
+            self.best_score, self.best_step = score, trainer.global_step
+        self._write(trainer, also_best=risen)
+        self.stopper.check()
+
+    def _write(self, trainer: L.Trainer, also_best: bool = False) -> None:
+        for logger in trainer.loggers:
+            logger.save()
+        temporary = self.last.with_name(f".{self.last.name}.tmp")
+        try:
+            trainer.save_checkpoint(temporary, weights_only=False)
+            if trainer.is_global_zero:
+                # Best first: where a crash comes between the two, the step is repeated and both agree again.
+                if also_best:
+                    second = self.best.with_name(f".{self.best.name}.tmp")
+                    second.unlink(missing_ok=True)
+                    _link(temporary, second)
+                    commit(second, self.best)
+                commit(temporary, self.last)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(
+                f"{self.last} cannot be written: {error.strerror or error}; the checkpoint before is still there"
+            ) from error
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has no links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+class ProgressBar(Callback):
+    """Steps, loss, score and remaining time: a bar on a terminal, a line per validation elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._loss = math.nan
+        self._score = math.nan
+        self._since = time.monotonic()
+        self._first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Shows the bar."""
+        self._since, self._first_step = time.monotonic(), trainer.global_step
+        if self.console.is_terminal and trainer.is_global_zero:
+            columns = (
+                TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
+            )  # fmt: skip
+            self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, values="")
+            self._bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any) -> None:
+        """Moves the bar; the loss is read now and then only, as reading waits for the device."""
+        if trainer.global_step % trainer.log_every_n_steps == 0 and isinstance(outputs, Mapping):
+            self._loss = float(outputs["loss"])
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=trainer.global_step, values=self._values())
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Shows the score."""
+        self._score = float(trainer.callback_metrics.get("validation/score", math.nan))
+        if self._bar is None and trainer.is_global_zero:
+            done = trainer.global_step - self._first_step
+            pace = done / max(time.monotonic() - self._since, 1e-9)
+            left = (trainer.max_steps - trainer.global_step) / max(pace, 1e-9)
+            self.console.print(
+                f"step {trainer.global_step}/{trainer.max_steps}  {self._values()}  {pace:.2f} steps/s, {left:.0f} s left"
+            )
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Removes the bar."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Removes the bar."""
+        self._close()
+
+    def _values(self) -> str:
+        shown = {"loss": self._loss, "validation Dice": self._score}
+        return "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if not math.isnan(value))
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

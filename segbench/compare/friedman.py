@@ -1,0 +1,123 @@
+"""Many methods on many cases: Friedman's test, Nemenyi's critical difference and its cliques.
+
+Source: Demsar 2006, "Statistical comparisons of classifiers over multiple data sets", JMLR 7:1-30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.compare.order import Bools, Floats, place, settle
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test of M methods on N cases.
+
+    Attributes:
+        cases: N, the cases in which every method has a score.
+        mean_ranks: (M,) 1 = best; tied scores share the average rank.
+        chi2: Friedman's statistic as Demsar prints it, blind to ties.
+        p_chi2: its p-value, chi-squared with M - 1 degrees of freedom.
+        f: Iman and Davenport's less conservative statistic.
+        p_f: its p-value, F with M - 1 and (M - 1)(N - 1) degrees of freedom.
+        p: p-value of the statistic corrected for ties, as `scipy.stats.friedmanchisquare`.
+        critical_difference: mean ranks further apart than this differ significantly (Nemenyi).
+        p_pairs: (M, M) Nemenyi's p-value of each pair.
+        alpha: level of `critical_difference`.
+    """
+
+    cases: int
+    mean_ranks: Floats
+    chi2: float
+    p_chi2: float
+    f: float
+    p_f: float
+    p: float
+    critical_difference: float
+    p_pairs: Floats
+    alpha: float
+
+
+def friedman(scores: Floats, larger: bool, alpha: float = 0.05) -> Friedman:
+    """Tests whether any of the methods differs from the others.
+
+    Args:
+        scores: (M, N) with M >= 2; cases in which a method has none (NaN) are left out.
+        larger: whether a larger score is better.
+        alpha: level of the critical difference.
+
+    Raises:
+        ValueError: if fewer than two cases are left, or fewer than two methods.
+    """
+    complete = scores[:, ~np.isnan(scores).any(axis=0)]
+    if len(complete) < 2 or complete.shape[1] < 2:
+        raise ValueError("Friedman's test needs two methods and two cases in which both have a score")
+    return friedman_of_ranks(place(settle(complete).T, larger, "average"), alpha)
+
+
+def friedman_of_ranks(ranks: Floats, alpha: float = 0.05) -> Friedman:
+    """Friedman's test from the ranks themselves, (N, M); see `friedman`."""
+    from scipy.special import chdtrc, fdtrc
+    from scipy.stats import studentized_range
+
+    n, k = ranks.shape
+    mean_ranks = ranks.mean(axis=0)
+    chi2 = 12 * n / (k * (k + 1)) * (np.sum(mean_ranks**2) - k * (k + 1) ** 2 / 4)
+    remaining = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / remaining if remaining > 0 else np.inf
+    untied = n * k * (k**2 - 1) / 12
+    sum_of_squares = np.sum((ranks - (k + 1) / 2) ** 2)
+    corrected = chi2 * untied / sum_of_squares if sum_of_squares > 0 else 0.0
+    error = np.sqrt(k * (k + 1) / (6 * n))
+    gaps = np.abs(mean_ranks[:, None] - mean_ranks[None]) / error
+    return Friedman(
+        cases=n,
+        mean_ranks=mean_ranks,
+        chi2=float(chi2),
+        p_chi2=float(chdtrc(k - 1, chi2)),
+        f=float(f),
+        p_f=float(fdtrc(k - 1, (k - 1) * (n - 1), f)),
+        p=float(chdtrc(k - 1, corrected)),
+        critical_difference=float(nemenyi_quantile(k, alpha) * error),
+        p_pairs=np.asarray(studentized_range.sf(gaps * np.sqrt(2), k, np.inf)),
+        alpha=alpha,
+    )
+
+
+def nemenyi_quantile(methods: int, alpha: float = 0.05) -> float:
+    """q of Nemenyi's test: the studentized range quantile over the square root of 2 (Demsar, table 5a)."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2))
+
+
+def cliques(alike: Bools | NDArray[np.int_]) -> list[list[int]]:
+    """Groups of methods that are not significantly different.
+
+    Args:
+        alike: (M, M) in rank order, true where two methods do not differ significantly. Row i says
+            with whom method i stands together.
+
+    Returns:
+        Positions of each group, best first; no single methods, no group inside another.
+    """
+    groups = [frozenset(np.flatnonzero(row).tolist()) for row in np.asarray(alike)]
+    kept = [g for i, g in enumerate(groups) if len(g) > 1 and g not in groups[:i] and not any(g < o for o in groups)]
+    return [sorted(group) for group in kept]
+
+
+def rank_cliques(mean_ranks: Sequence[float] | Floats, critical_difference: float) -> list[list[int]]:
+    """The bars of a critical-difference diagram.
+
+    Args:
+        mean_ranks: (M,) in rank order.
+        critical_difference: ranks no further apart than this belong together.
+    """
+    ranks = np.asarray(mean_ranks)
+    reach = ranks[None] - ranks[:, None]
+    return cliques((reach >= 0) & (reach <= critical_difference))

@@ -1,0 +1,263 @@
+"""The scores of one data set as an array: rows (a metric of a class) x methods x cases.
+
+Seeds of one method are averaged per case, and folds fall into place, since each case is a test case
+of one fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from segbench.compare.order import Bools, Floats
+from segbench.errors import UserError
+
+Better = Literal["larger", "smaller"]
+Missing = Literal["worst", "drop"] | float | None
+Absent = Literal["ignore", "perfect"]
+
+MEAN_OF_CLASSES = "mean of classes"
+FEW_GROUPS = 5
+"""Fewer groups than this cannot be resampled: cases are, and it is said that this understates."""
+LISTED = 5
+
+
+class Row(NamedTuple):
+    """What is ranked: one metric of one class."""
+
+    metric: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of one data set.
+
+    Attributes:
+        dataset: where the cases are from.
+        trained_on: the data set that the methods were trained on; another one than `dataset` where
+            the cases are of a data set unseen in training.
+        split: "test" or "unseen".
+        methods: (M).
+        rows: (R).
+        cases: (N).
+        groups: (N,) group number of each case.
+        values: (R, M, N) mean over the seeds, NaN = no score.
+        larger: (R,) whether a larger score is better.
+        absent: (R, M) cases in which reference and prediction both lack the class.
+        repeats: (R, M, S) mean over the cases of each of S repetitions (seeds), NaN where not run.
+        lopsided: cases and rows in which some methods rightly predict nothing and others do not.
+    """
+
+    dataset: str
+    trained_on: str
+    split: str
+    methods: tuple[str, ...]
+    rows: tuple[Row, ...]
+    cases: tuple[str, ...]
+    groups: NDArray[np.intp]
+    values: Floats
+    larger: Bools
+    absent: NDArray[np.intp]
+    repeats: Floats
+    lopsided: int = 0
+    grouped: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(set(self.groups.tolist()))
+        object.__setattr__(self, "grouped", FEW_GROUPS <= count < len(self.cases))
+
+    @property
+    def name(self) -> str:
+        """How the data set is called in a table."""
+        return self.dataset if self.split == "test" else f"{self.dataset} (unseen, trained on {self.trained_on})"
+
+    @property
+    def units(self) -> NDArray[np.intp] | None:
+        """Group of each case where groups are what is independent, None where cases are."""
+        return self.groups if self.grouped else None
+
+    @property
+    def drawn(self) -> NDArray[np.intp]:
+        """(N,) number of what the bootstrap draws: groups, or cases."""
+        return self.groups if self.grouped else np.arange(len(self.cases))
+
+    def chosen(self, metrics: Sequence[str]) -> Bools:
+        """(R,) true for the rows of these metrics."""
+        return np.array([row.metric in metrics for row in self.rows])
+
+
+def tabulate(
+    frame: pd.DataFrame,
+    better: Mapping[str, str],
+    *,
+    missing: Missing = None,
+    absent: Absent = "ignore",
+) -> list[Scores]:
+    """Puts a table of scores, one to a line, into arrays.
+
+    Args:
+        frame: columns method, case, value; and where known dataset, trained_on, split, seed, fold,
+            group, class, metric, n_ref, n_pred (pixels or objects in reference and prediction).
+        better: for each metric, "larger" or "smaller"; its order is that of the rows.
+        missing: what a score counts that a method lacks: "worst" (0 where larger is better, if nothing
+            is below; else the worst of the class), "drop" (leave it out), a number, or None: refuse.
+        absent: what a case counts whose reference and prediction both lack the class: "ignore"
+            (nothing, as in the runs' own means) or "perfect" (1 where larger is better, else 0).
+
+    Returns:
+        One set for each data set, those seen in training first.
+
+    Raises:
+        UserError: if a column is missing, or a score is and `missing` is None.
+    """
+    frame = completed(frame)
+    unknown = [m for m in frame["metric"].unique() if m not in better]
+    if unknown:
+        raise UserError(f"metric '{unknown[0]}': not known whether larger or smaller is better; say better.{unknown[0]}=larger or smaller")
+    methods = tuple(frame["method"].unique())
+    frame = frame.assign(method=pd.Categorical(frame["method"], categories=methods))
+    keys = frame[["split", "trained_on", "dataset"]].drop_duplicates().itertuples(index=False)
+    ordered = sorted(keys, key=lambda key: key.split != "test")
+    by_key = frame.groupby(["split", "trained_on", "dataset"], observed=True, sort=False)
+    return [_one_set(by_key.get_group(tuple(key)), better, missing, absent) for key in ordered]
+
+
+def completed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with every column that `tabulate` reads.
+
+    Raises:
+        UserError: if method, case or value is not there, or a value is infinite.
+    """
+    for column in ("method", "case", "value"):
+        if column not in frame:
+            raise UserError(f"scores: column '{column}' is missing; there are {', '.join(map(str, frame.columns))}")
+    if np.isinf(frame["value"].to_numpy(dtype=np.float64)).any():
+        raise UserError("scores: column 'value' has an infinite number; leave it empty where nothing was measured")
+    defaults = {"dataset": "data", "split": "test", "seed": 0, "fold": 0, "class": "all", "metric": "score"}
+    frame = frame.assign(**{name: value for name, value in defaults.items() if name not in frame})
+    copies = {"trained_on": "dataset", "group": "case"}
+    frame = frame.assign(**{name: frame[of] for name, of in copies.items() if name not in frame})
+    if not {"n_ref", "n_pred"} <= set(frame.columns):
+        frame = frame.assign(n_ref=np.nan, n_pred=np.nan)
+    return frame
+
+
+def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, absent: Absent) -> Scores:
+    first = frame.iloc[0]
+    pairs = frame[["metric", "class"]].drop_duplicates()
+    classes = list(dict.fromkeys(pairs["class"].astype(str)))
+    places = {Row(m, c) for m, c in pairs.astype(str).itertuples(index=False)}
+    rows = tuple(row for row in (Row(m, c) for m in better for c in classes) if row in places)
+    case, cases = pd.factorize(frame["case"].astype(str))
+    number = {row: k for k, row in enumerate(rows)}
+    metric, metrics = pd.factorize(frame["metric"].astype(str))
+    label, labels = pd.factorize(frame["class"].astype(str))
+    numbers = np.array([[number.get(Row(m, c), -1) for c in labels] for m in metrics])
+    row = numbers[metric, label]
+    method = frame["method"].cat.codes.to_numpy().astype(np.intp)
+    shape = (len(rows), len(frame["method"].cat.categories), len(cases))
+    cell = np.ravel_multi_index((row, method, case), shape)
+
+    value = frame["value"].to_numpy(dtype=np.float64)
+    larger = np.array([better[r.metric] == "larger" for r in rows])
+    is_absent = np.isnan(value) & (frame["n_ref"].to_numpy() == 0) & (frame["n_pred"].to_numpy() == 0)
+    absences = np.bincount(cell[is_absent], minlength=np.prod(shape)).reshape(shape)
+    if absent == "perfect":
+        value = np.where(is_absent, np.where(larger[row], 1.0, 0.0), value)
+    values = _means(value, cell, shape)
+    repeat = _repetitions(frame, cell)
+    group, _ = pd.factorize(frame["group"].astype(str))
+    groups = np.zeros(len(cases), dtype=np.intp)
+    groups[case[::-1]] = group[::-1]
+    scored = ~np.isnan(values)
+    lopsided = (~scored & (absences > 0)).any(axis=1) & scored.any(axis=1)
+    run_at_all = np.bincount(method, minlength=shape[1]) > 0 if first["split"] == "unseen" else np.ones(shape[1], bool)
+    lacking = ~scored & (absences == 0) & scored.any(axis=1, keepdims=True) & run_at_all[None, :, None]
+    scores = Scores(
+        dataset=str(first["dataset"]),
+        trained_on=str(first["trained_on"]),
+        split=str(first["split"]),
+        methods=tuple(map(str, frame["method"].cat.categories)),
+        rows=rows,
+        cases=tuple(cases),
+        groups=np.unique(groups, return_inverse=True)[1],
+        values=values,
+        larger=larger,
+        absent=absences.astype(bool).sum(axis=2),
+        repeats=_means(value, np.ravel_multi_index((row, method, repeat), (*shape[:2], repeat.max() + 1)), (*shape[:2], repeat.max() + 1)),
+        lopsided=int(np.count_nonzero(lopsided)),
+    )
+    return replace(scores, values=_filled(scores, lacking, missing))
+
+
+def _means(values: Floats, cell: NDArray[np.intp], shape: tuple[int, ...]) -> Floats:
+    """Mean of the values that fall into each cell of an array, NaN where there is none."""
+    known = ~np.isnan(values)
+    size = int(np.prod(shape))
+    counts = np.bincount(cell[known], minlength=size)
+    sums = np.bincount(cell[known], weights=values[known], minlength=size)
+    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0).reshape(shape)
+
+
+def _repetitions(frame: pd.DataFrame, cell: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Number of the repetition of each line: its seed, or seed and fold where folds share their cases."""
+    seed, seeds = pd.factorize(frame["seed"])
+    with_seed = cell * len(seeds) + seed
+    if len(np.unique(with_seed)) == len(with_seed):
+        return seed
+    return pd.factorize(pd.MultiIndex.from_frame(frame[["seed", "fold"]]))[0]
+
+
+def _filled(scores: Scores, lacking: Bools, missing: Missing) -> Floats:
+    """The values with what is missing filled in as the policy says."""
+    values = scores.values.copy()
+    places = np.argwhere(lacking)
+    if not len(places) or missing == "drop":
+        return values
+    if missing is None:
+        listed = [
+            f"'{scores.methods[m]}' has no {scores.rows[r].metric} of '{scores.rows[r].label}' in case '{scores.cases[n]}'"
+            for r, m, n in places[:LISTED]
+        ]
+        more = f" and {len(places) - LISTED} more" if len(places) > LISTED else ""
+        raise UserError(
+            f"data set '{scores.dataset}': {len(places)} scores are missing: {'; '.join(listed)}{more};"
+            " name a policy: missing=worst, missing=drop or missing=<number>"
+        )
+    for r, larger in enumerate(scores.larger):
+        worst = min(0.0, np.nanmin(values[r])) if larger else np.nanmax(values[r])
+        values[r][lacking[r]] = worst if missing == "worst" else missing
+    return values
+
+
+def class_means(scores: Scores) -> Scores:
+    """One row a metric: the mean over the classes in which all methods have a score, case by case.
+
+    Methods without any score in the data set are left out of "all".
+    """
+    metrics = list(dict.fromkeys(row.metric for row in scores.rows))
+    present = ~np.isnan(scores.values).all(axis=(0, 2))
+    blocks = []
+    for metric in metrics:
+        values = scores.values[scores.chosen([metric])]
+        shared = ~np.isnan(values[:, present]).any(axis=1)
+        counts = shared.sum(axis=0)
+        sums = np.where(shared[:, None], values, 0.0).sum(axis=0)
+        blocks.append(np.where((counts > 0) & present[:, None], sums / np.maximum(counts, 1), np.nan))
+    means = [np.nanmean(scores.repeats[scores.chosen([m])], axis=0) for m in metrics] if scores.repeats.size else []
+    first = [next(k for k, row in enumerate(scores.rows) if row.metric == m) for m in metrics]
+    return replace(
+        scores,
+        rows=tuple(Row(m, MEAN_OF_CLASSES) for m in metrics),
+        values=np.stack(blocks),
+        larger=scores.larger[first],
+        absent=np.zeros((len(metrics), len(scores.methods)), dtype=np.intp),
+        repeats=np.stack(means),
+        lopsided=0,
+    )

@@ -1,0 +1,170 @@
+"""Case, record and data set: what every room of the house knows about images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from segbench.errors import UserError
+
+IGNORE = 255
+"""Label value of pixels that are neither learnt nor scored."""
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image or volume with its label.
+
+    Attributes:
+        id: unique within the data set, safe in a file name.
+        image: (C, *S), intensities as decoded: uint8, uint16 or float32, all finite.
+        label: (*S) uint8, class index per pixel, 255 = ignore; None where no reference is known.
+        spacing: size of a pixel along each axis of S, in mm, or 1.0 where only pixels are known.
+        group: what must not be split over training and test (patient, slide, stack block).
+        instances: (*S) int32, 0 = background, or None where the data set has no instances.
+    """
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray | None
+    spacing: tuple[float, ...]
+    group: str
+    instances: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a case before its pixels are read.
+
+    Attributes:
+        id: the case's id.
+        group: the case's group.
+        files: the files that the case is decoded from, the image first (their sizes and times key
+            the cache); empty for cases drawn by code.
+        part: "train", "validation" or "test" where the data set itself fixes it; None leaves it
+            to the folds.
+    """
+
+    id: str
+    group: str
+    files: tuple[Path, ...] = ()
+    part: Part | None = None
+
+    @property
+    def where(self) -> str:
+        """The image file, or the id of a case without files: for messages."""
+        return str(self.files[0]) if self.files else self.id
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from.
+
+    Attributes:
+        address: where it is to be had.
+        licence: on which terms.
+        citation: what a publication should cite.
+        layout: the files expected below its root folder.
+    """
+
+    address: str
+    licence: str
+    citation: str
+    layout: str
+
+
+class Dataset(ABC):
+    """A list of records and how to decode one. One subclass a file in `segbench.data.datasets`.
+
+    Attributes:
+        name: as in `cases.csv`.
+        classes: names, index = class value in `Case.label`.
+        background: the class left out of scores and means, or None where every class counts.
+        spatial_dims: 2 or 3.
+        has_instances: whether `Case.instances` is given.
+        source: where it comes from, its licence, how it is cited, its files.
+        remarks: how the files were read, one sentence each, where a reader could think otherwise.
+    """
+
+    name: str
+    classes: Sequence[str]
+    background: int | None = 0
+    spatial_dims: int = 2
+    has_instances: bool = False
+    source: ClassVar[Source]
+    remarks: Sequence[str] = ()
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Channels of every image. A class attribute does, where the number is known."""
+
+    @abstractmethod
+    def records(self) -> list[Record]:
+        """All cases, in a fixed order, without decoding any image.
+
+        Raises:
+            UserError: where the folder or a file is missing, or images and masks do not pair.
+        """
+
+    @abstractmethod
+    def load(self, record: Record) -> Case:
+        """Decodes one case.
+
+        Raises:
+            UserError: where a file cannot be read, a label value is not mapped, or a pixel is not
+                finite.
+        """
+
+    def settings(self) -> dict[str, object]:
+        """What, besides the files, decides the decoded arrays: keys the cache. JSON values."""
+        return {}
+
+    def missing(self, path: Path) -> UserError:
+        """The error for a folder or file of this data set that is not there."""
+        return UserError(
+            f"{self.name}: there is no {path}; the data set is to be had from {self.source.address}; "
+            f"put {self.source.layout} below the folder that data.root (or SEGBENCH_DATA) names"
+        )
+
+
+def check_case(case: Case, record: Record, dataset: Dataset) -> None:
+    """Checks that a decoded case keeps the contracts above.
+
+    Raises:
+        UserError: naming the image file, where the case's files contradict each other or the data
+            set.
+    """
+    channels, *size = case.image.shape
+    if channels != dataset.channels or len(size) != dataset.spatial_dims:
+        raise UserError(
+            f"{record.where} has {channels} channels and {len(size)} spatial dimensions; the data set "
+            f"{dataset.name} has {dataset.channels} and {dataset.spatial_dims}"
+        )
+    if case.image.dtype.kind == "f" and not np.isfinite(case.image).all():
+        raise UserError(f"{record.where} has pixels that are NaN or infinite")
+    for what, values in (("mask", case.label), ("instance map", case.instances)):
+        if values is not None and list(values.shape) != size:
+            raise UserError(
+                f"{record.where} is {shape_text(size)}, but its {what} is {shape_text(values.shape)}: "
+                "both must have the same size"
+            )
+    if case.label is not None:
+        highest = int(np.max(case.label, initial=0, where=case.label != IGNORE))
+        if highest >= len(dataset.classes):
+            raise UserError(
+                f"{record.where}: its label has class {highest}; the data set {dataset.name} has "
+                f"classes 0 to {len(dataset.classes) - 1}"
+            )
+
+
+def shape_text(size: Sequence[int]) -> str:
+    """A size for people: "512 x 512"."""
+    return " x ".join(str(length) for length in size)

@@ -1,0 +1,137 @@
+"""The only DataModule: patches by step number, and whole cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from segbench.data.case import Dataset as CaseDataset
+from segbench.data.patches import Normalize, PatchSampler
+from segbench.data.splits import Split
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+
+
+class StepBatches:
+    """Sample numbers of each batch, endlessly, from the step on that training has reached.
+
+    With several processes each takes its share of the same batch, so that neither their number nor a
+    restart changes which samples a step sees.
+
+    Args:
+        step: tells the number of batches seen so far.
+        batch_size: samples of one batch over all processes.
+        rank: this process.
+        world_size: number of processes; divides the batch size.
+    """
+
+    def __init__(self, step: Callable[[], int], batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if batch_size % world_size:
+            raise UserError(f"data.batch_size={batch_size}: is not divisible by the {world_size} processes")
+        self.step = step
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.batch_size // self.world_size
+        step = self.step()
+        while True:
+            first = step * self.batch_size + self.rank * share
+            yield list(range(first, first + share))
+            step += 1
+
+
+class WholeCases(Dataset[dict[str, Any]]):
+    """Whole cases, normalised, as batches of one.
+
+    Each is a dict: image (1, C, *S) float32, label, instances, spacing, case_id, group.
+    """
+
+    def __init__(self, store: CaseStore, cases: Sequence[str], normalize: Normalize) -> None:
+        self.store = store
+        self.cases = cases
+        self.normalize = normalize
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        case = self.store[self.cases[index]]
+        return {
+            "image": torch.from_numpy(self.normalize(np.asarray(case.image), case))[None],
+            "label": case.label,
+            "instances": case.instances,
+            "spacing": case.spacing,
+            "case_id": case.id,
+            "group": case.meta.group,
+        }
+
+
+class DataModule(L.LightningDataModule):
+    """Training patches and whole cases of one split of one data set.
+
+    Attributes:
+        dataset: names the classes.
+        store: the decoded cases.
+        split: which case is in which part.
+        sampler: makes training sample number k.
+        batch_size: samples of one optimizer step over all processes.
+        workers: processes that make training samples; 0 makes them in the training process.
+    """
+
+    def __init__(
+        self,
+        dataset: CaseDataset,
+        store: CaseStore,
+        split: Split,
+        sampler: PatchSampler,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.store = store
+        self.split = split
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.workers = workers
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Batches of patches, endlessly, from the trainer's step on."""
+        trainer = self.trainer
+        assert trainer is not None
+        accumulate = trainer.accumulate_grad_batches
+        batches = StepBatches(
+            lambda: trainer.global_step * accumulate, self.batch_size, trainer.global_rank, trainer.world_size
+        )
+        return DataLoader(
+            self.sampler,  # type: ignore[arg-type]  # what a loader needs of a data set is __getitem__
+            batch_sampler=batches,  # type: ignore[arg-type]
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if self.workers else None,
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """The validation cases."""
+        return self._whole(self.split.validation)
+
+    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """The test cases."""
+        return self._whole(self.split.test)
+
+    def _whole(self, cases: Sequence[str]) -> DataLoader[dict[str, Any]]:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        whole = WholeCases(self.store, cases[rank::world], self.sampler.normalize)
+        return DataLoader(whole, batch_size=None, collate_fn=_as_it_is)
+
+
+def _as_it_is(case: dict[str, Any]) -> dict[str, Any]:
+    """Keeps what is scored on the CPU as numpy arrays."""
+    return case

@@ -1,0 +1,113 @@
+"""Which pixel value of a mask means which class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from segbench.data.case import IGNORE
+from segbench.data.images import read_mask
+from segbench.errors import UserError
+
+Value: TypeAlias = int | str
+"""A pixel value, or a colour such as "#ff0000"."""
+
+
+@dataclass(frozen=True)
+class LabelMapping:
+    """Pixel values of masks, by class.
+
+    Attributes:
+        classes: the values of each class; index = class.
+        ignore: the values of pixels that are neither learnt nor scored.
+        colours: whether the values are colours, 0xRRGGBB.
+        hint: what a user can do about a value that is not here.
+    """
+
+    classes: tuple[tuple[int, ...], ...]
+    ignore: tuple[int, ...] = ()
+    colours: bool = False
+    hint: str = "the file is damaged or of another data set"
+
+    @classmethod
+    def parse(
+        cls, values: Sequence[Value | Sequence[Value]], ignore: Sequence[Value], class_count: int, key: str
+    ) -> LabelMapping:
+        """Reads a mapping from a configuration.
+
+        Args:
+            values: per class its pixel value or values; numbers, or colours such as "#ff0000".
+            ignore: values of pixels to ignore.
+            class_count: how many classes there are.
+            key: the configuration's key, for messages.
+
+        Raises:
+            UserError: where classes and values differ in number, two classes share a value, or numbers and
+                colours are mixed.
+        """
+        entries = [[entry] if isinstance(entry, int | str) else list(entry) for entry in values]
+        if len(entries) != class_count:
+            raise UserError(f"{key} has {len(entries)} entries; {class_count} classes need one each")
+        every = [value for entry in [*entries, ignore] for value in entry]
+        colours = any(isinstance(value, str) for value in every)
+        if colours and not all(isinstance(value, str) for value in every):
+            raise UserError(f"{key} mixes numbers and colours: give either for all classes")
+        parsed = [tuple(_parse(value, key) for value in entry) for entry in [*entries, ignore]]
+        flat = [value for entry in parsed for value in entry]
+        if len(set(flat)) < len(flat):
+            twice = next(value for value in flat if flat.count(value) > 1)
+            raise UserError(f"{key} has {_text(twice, colours)} twice: a value can mean one class only")
+        return cls(tuple(parsed[:-1]), parsed[-1], colours, hint=f"give it to a class in {key}")
+
+    def read(self, path: Path) -> np.ndarray:
+        """Reads a mask file as a label (*S) uint8.
+
+        Raises:
+            UserError: where the file cannot be read or has a value that is not in the mapping.
+        """
+        return self.apply(read_mask(path, colours=self.colours), path)
+
+    def apply(self, mask: np.ndarray, path: Path) -> np.ndarray:
+        """Maps a mask's pixel values to classes.
+
+        Args:
+            mask: (*S) integer.
+            path: the mask's file, for the message.
+
+        Returns:
+            (*S) uint8, 255 = ignore.
+
+        Raises:
+            UserError: where a value is not in the mapping.
+        """
+        known = {value: index for index, values in enumerate(self.classes) for value in values}
+        known |= dict.fromkeys(self.ignore, IGNORE)
+        for value in np.unique(mask).tolist():
+            if value not in known:
+                raise UserError(
+                    f"{path} has the label value {_text(value, self.colours)}, which no class has: known are "
+                    f"{', '.join(_text(one, self.colours) for one in sorted(known))}; {self.hint}"
+                )
+        table = np.zeros(max(known) + 1, np.uint8)
+        table[list(known)] = list(known.values())
+        return np.asarray(table[mask])
+
+
+def _parse(value: Value, key: str) -> int:
+    """A number, or a colour as 0xRRGGBB."""
+    if isinstance(value, int) and value >= 0:
+        return value
+    if isinstance(value, str) and len(value) == 7 and value.startswith("#"):
+        try:
+            return int(value[1:], 16)
+        except ValueError:
+            pass
+    raise UserError(f"{key} has {value!r}: expected is a number from 0 on, or a colour such as '#ff0000'")
+
+
+def _text(value: int, colours: bool) -> str:
+    return f"#{value:06x}" if colours else str(value)

@@ -1,0 +1,44 @@
+"""Raw intensities -> float32 for the network, by the case's own statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from segbench.data.store import StoredCase
+
+
+def zscore(image: np.ndarray, case: StoredCase) -> np.ndarray:
+    """Mean 0 and standard deviation 1 per channel of the case. (C, *P) -> (C, *P) float32."""
+    channels = case.meta.intensities
+    return _scale(image, [one.mean for one in channels], [one.std for one in channels])
+
+
+def percentile(image: np.ndarray, case: StoredCase) -> np.ndarray:
+    """Clipped to the 0.5 and 99.5 percentiles of each channel of the case, then scaled to [-1, 1]."""
+    channels = case.meta.intensities
+    low = [one.percentile_00_5 for one in channels]
+    high = [one.percentile_99_5 for one in channels]
+    middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+    half = [(b - a) / 2 for a, b in zip(low, high, strict=True)]
+    return np.asarray(np.clip(_scale(image, middle, half), -1.0, 1.0))
+
+
+def none(image: np.ndarray, case: StoredCase) -> np.ndarray:
+    """As they are."""
+    return image.astype(np.float32)
+
+
+NORMALIZATIONS: dict[str, Callable[[np.ndarray, StoredCase], np.ndarray]] = {
+    "zscore": zscore,
+    "percentile": percentile,
+    "none": none,
+}
+
+
+def _scale(image: np.ndarray, centre: list[float], width: list[float]) -> np.ndarray:
+    shape = (-1, *(1,) * (image.ndim - 1))
+    # A constant channel has no width: it becomes 0.
+    factor = np.array([1 / w if w > 0 else 0.0 for w in width], dtype=np.float32).reshape(shape)
+    return np.asarray((image.astype(np.float32) - np.array(centre, dtype=np.float32).reshape(shape)) * factor)

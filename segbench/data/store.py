@@ -1,0 +1,317 @@
+"""The decoded cases of a data set: cached once, shared by workers, processes and later runs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from segbench.data.case import IGNORE, Dataset, Part, Record, check_case
+from segbench.errors import UserError
+
+_FORMAT = 1
+"""Version of what is written here: another one does not read the files of this one."""
+
+_LOCATIONS = 10_000
+"""Pixels per class and case that are remembered for foreground-aware sampling."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Statistics of one channel of one image."""
+
+    mean: float
+    std: float
+    minimum: float
+    percentile_00_5: float
+    percentile_99_5: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class CaseMeta:
+    """What is known of a decoded case without opening its arrays.
+
+    Attributes:
+        id: the case's id.
+        group: the case's group.
+        part: the part that the data set fixes, or None.
+        spacing: size of a pixel along each axis.
+        shape: (C, *S) of the image.
+        dtype: the image's type as decoded.
+        intensities: one per channel.
+        pixels: pixels of each class in the label; index = class.
+        ignored: pixels of the label that are neither learnt nor scored.
+        objects: number of instances, or None without instances.
+        image_digest: hash of the image's pixels: the same for the same image under another name.
+        digest: hash of image, label, instances and spacing.
+    """
+
+    id: str
+    group: str
+    part: Part | None
+    spacing: tuple[float, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    intensities: tuple[Intensities, ...]
+    pixels: tuple[int, ...]
+    ignored: int
+    objects: int | None
+    image_digest: str
+    digest: str
+
+    @property
+    def present(self) -> frozenset[int]:
+        """The classes that the label has."""
+        return frozenset(index for index, count in enumerate(self.pixels) if count)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> CaseMeta:
+        """Reads what `dataclasses.asdict` and JSON have made of one."""
+        tuples = {key: tuple(value[key]) for key in ("spacing", "shape", "pixels")}
+        return cls(
+            **value | tuples | {"intensities": tuple(Intensities(**one) for one in value["intensities"])}
+        )
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """A cached case. Its arrays are memory maps, opened when first used and read-only.
+
+    Attributes:
+        meta: what is known of the case without its arrays.
+        folder: its files.
+    """
+
+    meta: CaseMeta
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The case's id."""
+        return self.meta.id
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Size of a pixel along each axis."""
+        return self.meta.spacing
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """(C, *S) as decoded."""
+        return self._open("image")
+
+    @cached_property
+    def label(self) -> np.ndarray:
+        """(*S) uint8, class index per pixel, 255 = ignore."""
+        return self._open("label")
+
+    @cached_property
+    def instances(self) -> np.ndarray | None:
+        """(*S) int32, 0 = background, or None."""
+        return None if self.meta.objects is None else self._open("instances")
+
+    @cached_property
+    def locations(self) -> Mapping[int, np.ndarray]:
+        """For each class present, background too, the flat indices of up to 10,000 of its pixels."""
+        every = self._open("locations")
+        counts = {index: min(self.meta.pixels[index], _LOCATIONS) for index in sorted(self.meta.present)}
+        ends = np.cumsum([0, *counts.values()])
+        return {
+            index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)
+        }
+
+    def _open(self, name: str) -> np.ndarray:
+        try:
+            return np.load(self.folder / f"{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the cached file {self.folder / name}.npy is damaged ({error}): remove the folder "
+                f"{self.folder.parent}, it is made anew"
+            ) from error
+
+
+class CaseStore:
+    """All cases of a data set, decoded.
+
+    The first use decodes every case into `folder/NAME/KEY`, KEY being a hash of all that decides the
+    result: the data set's settings, and the path, size and time of its files. Later uses, also by other
+    processes, only open the files. Processes that start together wait for the first one's work. An
+    interrupted first use leaves nothing that a later one would take for complete.
+
+    Args:
+        dataset: the data set.
+        folder: the cache, such as "~/.cache/segbench".
+
+    Raises:
+        UserError: where a case cannot be decoded or the cache cannot be written.
+    """
+
+    def __init__(self, dataset: Dataset, folder: str | Path) -> None:
+        records = dataset.records()
+        self.folder = Path(folder).expanduser().absolute() / dataset.name / _key(dataset, records)
+        index = self.folder / "index.json"
+        if not index.exists():
+            self._fill(dataset, records)
+        content = json.loads(index.read_text())
+        self.fingerprint: str = content["fingerprint"]
+        """Hash of the decoded cases: the same wherever and whenever they are decoded."""
+        self._meta = {value["id"]: CaseMeta.from_json(value) for value in content["cases"]}
+
+    @property
+    def ids(self) -> list[str]:
+        """The cases, in the data set's order."""
+        return list(self._meta)
+
+    def meta(self, case_id: str) -> CaseMeta:
+        """What is known of a case without opening its arrays."""
+        return self._meta[case_id]
+
+    def __getitem__(self, case_id: str) -> StoredCase:
+        """The case. It holds open files: keep it only as long as it is needed."""
+        return StoredCase(self._meta[case_id], self.folder / case_id)
+
+    def __len__(self) -> int:
+        return len(self._meta)
+
+    def _fill(self, dataset: Dataset, records: Sequence[Record]) -> None:
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with self.folder.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not self.folder.exists():  # another process may have made it while this one waited
+                    _decode_all(dataset, records, self.folder)
+        except OSError as error:
+            raise UserError(
+                f"the cache {self.folder.parent} cannot be written ({error.strerror or error}): "
+                "set data.cache (or SEGBENCH_CACHE) to a folder that can"
+            ) from error
+
+
+def _key(dataset: Dataset, records: Sequence[Record]) -> str:
+    """Hash of everything that decides the decoded arrays, without decoding them."""
+    kind = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
+    files = {path: os.stat(path) for path in {path for record in records for path in record.files}}
+    cases = [
+        [record.id, record.group, record.part]
+        # Whole paths: copies that were unpacked with equal times can differ in content.
+        + [[os.path.abspath(path), files[path].st_size, files[path].st_mtime_ns] for path in record.files]
+        for record in records
+    ]
+    return _hash([_FORMAT, kind, list(dataset.classes), dataset.settings(), cases])
+
+
+def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> None:
+    """Decodes every case into a temporary folder and renames it."""
+    names = [record.id for record in records]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{dataset.name} has two cases with the id {twice}: rename one of their files")
+    log.info("decoding %d cases of %s into %s", len(records), dataset.name, folder)
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
+    temporary.mkdir()
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        done = pool.map(lambda record: _decode(dataset, record, temporary / record.id), records)
+        console = Console(stderr=True)
+        cases = list(
+            track(
+                done,
+                f"decoding {dataset.name}",
+                len(records),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+        )
+        fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
+        content = {
+            "dataset": dataset.name,
+            "fingerprint": fingerprint,
+            "cases": [asdict(case) for case in cases],
+        }
+        (temporary / "index.json").write_text(json.dumps(content))
+        temporary.rename(folder)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
+    """Decodes, checks, measures and writes one case."""
+    case = dataset.load(record)
+    check_case(case, record, dataset)
+    if case.label is None:
+        raise UserError(f"{record.where} has no mask: every case of a data set needs one")
+    counts = np.bincount(case.label.ravel(), minlength=IGNORE + 1)
+    pixels = tuple(int(count) for count in counts[: len(dataset.classes)])
+    places = [_some(np.flatnonzero(case.label == index)) for index, count in enumerate(pixels) if count]
+    folder.mkdir()
+    np.save(folder / "image.npy", case.image)
+    np.save(folder / "label.npy", case.label)
+    np.save(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
+    if case.instances is not None:
+        np.save(folder / "instances.npy", case.instances)
+    return CaseMeta(
+        id=record.id,
+        group=record.group,
+        part=record.part,
+        spacing=case.spacing,
+        shape=case.image.shape,
+        dtype=str(case.image.dtype),
+        intensities=tuple(_intensities(channel) for channel in case.image),
+        pixels=pixels,
+        ignored=int(counts[IGNORE]),
+        objects=None if case.instances is None else int(np.count_nonzero(np.unique(case.instances))),
+        image_digest=_digest(case.image),
+        digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing)),
+    )
+
+
+def _some(pixels: np.ndarray) -> np.ndarray:
+    """A random choice of the pixels, always the same, in their order."""
+    if len(pixels) <= _LOCATIONS:
+        return pixels
+    return np.sort(np.random.default_rng(0).choice(pixels, _LOCATIONS, replace=False))
+
+
+def _intensities(channel: np.ndarray) -> Intensities:
+    low, high = np.percentile(channel, (0.5, 99.5))
+    return Intensities(
+        mean=float(channel.mean(dtype=np.float64)),
+        std=float(channel.std(dtype=np.float64)),
+        minimum=float(channel.min()),
+        percentile_00_5=float(low),
+        percentile_99_5=float(high),
+        maximum=float(channel.max()),
+    )
+
+
+def _digest(*arrays: np.ndarray | None) -> str:
+    """Hash of the arrays' types, shapes and values."""
+    content = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            content.update(f"{array.dtype.name} {array.shape}".encode())
+            content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

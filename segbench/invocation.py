@@ -1,0 +1,24 @@
+"""How a run was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How a run was asked for.
+
+    Attributes:
+        path: the run directory.
+        name: of the run.
+        choices: the option of each configuration group.
+        overrides: as typed.
+    """
+
+    path: Path
+    name: str
+    choices: Mapping[str, str]
+    overrides: Sequence[str]

@@ -1,0 +1,63 @@
+"""`metrics.csv`: written by every run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from segbench.atomic import write_atomically
+from segbench.rundir import RunDirectory
+
+
+class Curves(Logger):
+    """One row per step that has something to say, one column per curve.
+
+    The file is written whole together with every checkpoint; a continued run repeats the steps since
+    then, and its rows replace those of the same steps.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        super().__init__()
+        self.path = directory.path / "metrics.csv"
+        self._rows: dict[int, dict[str, float]] = {}
+        if self.path.exists():
+            for row in pd.read_csv(self.path).to_dict("records"):
+                values = {str(key): float(value) for key, value in row.items() if not math.isnan(value)}
+                self._rows[int(values.pop("step"))] = values
+
+    @property
+    def name(self) -> str:
+        """Not used: the run directory has a name."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Not used: a run has one version."""
+        return ""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration is in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keeps the values of one step. Lightning counts steps from 0; the file says how many are done."""
+        values = {key: float(value) for key, value in metrics.items() if key != "epoch"}
+        self._rows.setdefault((step or 0) + 1, {}).update(values)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Writes the file."""
+        rows = [{"step": step, **values} for step, values in sorted(self._rows.items())]
+        columns = ["step", *sorted({key for row in rows for key in row} - {"step"})]
+        write_atomically(self.path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+
+    def record_result(self, summary: Mapping[str, float]) -> None:
+        """Results are in run.json and cases.csv."""
+
+    def close(self, failed: bool) -> None:
+        """Nothing is open."""

@@ -1,0 +1,134 @@
+"""Losses of the soft overlap of prediction and reference that MONAI lacks with ignored pixels.
+
+They have MONAI's settings (`include_background`, `batch`, a small number added to numerator and
+denominator), so that they differ from its Dice and Tversky losses in the formula alone. A class that
+neither reference nor prediction has overlaps perfectly; one that only the prediction has, not at all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from segbench.data.case import IGNORE
+
+
+class Overlap(NamedTuple):
+    """Sums over pixels of probabilities, (K,) per class, or (B, K) where samples are kept apart.
+
+    Attributes:
+        tp: soft true positives, sum of p g for probability p and one-hot reference g.
+        fp: soft false positives, sum of p (1 - g).
+        fn: soft false negatives, sum of (1 - p) g.
+    """
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+
+
+class OverlapLoss(nn.Module, ABC):
+    """Base of the losses of soft overlap: from logits to the sums that a formula needs."""
+
+    def __init__(
+        self,
+        *,
+        include_background: bool = True,
+        batch: bool = True,
+        smooth: float = 1e-5,
+        ignore_index: int = IGNORE,
+    ) -> None:
+        """Keeps the settings.
+
+        Args:
+            include_background: whether class 0 is one of the classes.
+            batch: whether sums are over all pixels of the batch, or of each sample by itself.
+            smooth: in pixels, added to numerator and denominator.
+            ignore_index: value of the target's ignored pixels.
+        """
+        super().__init__()
+        self.first_class = 0 if include_background else 1
+        self.batch = batch
+        self.smooth = smooth
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar.
+
+        Args:
+            logits: (B, K, *P).
+            target: (B, *P) int64 class indices.
+        """
+        target = target.unsqueeze(1)
+        kept = (target != self.ignore_index).to(logits.dtype)
+        p = logits.softmax(dim=1)
+        g = torch.zeros_like(p).scatter(1, target.where(kept > 0, 0), kept)
+        axes = [axis for axis in range(logits.ndim) if axis > 1 or (axis == 0 and self.batch)]
+        sums = (p * g).sum(axes), (p * (kept - g)).sum(axes), ((1 - p) * g).sum(axes)
+        return self.loss(Overlap(*(s[..., self.first_class :] for s in sums))).mean()
+
+    @abstractmethod
+    def loss(self, overlap: Overlap) -> Tensor:
+        """The loss of each class, or of all together where they are not averaged; per sample or not."""
+
+
+class LogDice(OverlapLoss):
+    """Mean over the classes of -ln(Dice).
+
+    Not ln(1 - Dice), as is also found: that has no lower bound, and its gradient none either.
+    """
+
+    def loss(self, overlap: Overlap) -> Tensor:
+        """A difference of logarithms, because a small Dice is rounded to 0 in 1 - (1 - Dice)."""
+        tp, fp, fn = overlap
+        return (2 * tp + fp + fn + self.smooth).log() - (2 * tp + self.smooth).log()
+
+
+class FocalTversky(OverlapLoss):
+    """Mean over the classes of (1 - Tversky index)^(1 / gamma) (Abraham and Khan, ISBI 2019).
+
+    The paper's alpha weights false negatives. Here, as in Salehi et al. 2017 and in MONAI, alpha weights
+    false positives and beta false negatives.
+    """
+
+    def __init__(
+        self, *, alpha: float = 0.3, beta: float = 0.7, gamma: float = 4 / 3, **settings: Any
+    ) -> None:
+        """Keeps the settings.
+
+        Args:
+            alpha: weight of the false positives.
+            beta: weight of the false negatives.
+            gamma: above 1 the gradient shifts to the classes that overlap well already.
+            settings: as of `OverlapLoss`.
+        """
+        super().__init__(**settings)
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+
+    def loss(self, overlap: Overlap) -> Tensor:
+        """The slope of the power is infinite at 0, hence the bound."""
+        wrong = self.alpha * overlap.fp + self.beta * overlap.fn
+        error = wrong / (overlap.tp + wrong + self.smooth)
+        return error.clamp_min(torch.finfo(error.dtype).tiny) ** (1 / self.gamma)
+
+
+class GeneralizedDice(OverlapLoss):
+    """1 - Dice of all classes together, each weighted by 1 / (its pixels)^2 (Sudre et al., DLMIA 2017).
+
+    A class without a pixel has the weight 0: pixels wrongly given to it count as missed by their own class.
+    """
+
+    def loss(self, overlap: Overlap) -> Tensor:
+        """The largest weight is set to 1, so that `smooth` stays small beside it in any image."""
+        tp, fp, fn = overlap
+        pixels = (tp + fn).detach()
+        weight = torch.where(pixels > 0, 1 / pixels.clamp_min(1) ** 2, 0)
+        weight = weight / weight.amax(dim=-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        shared = (2 * weight * tp).sum(dim=-1)
+        total = (weight * (2 * tp + fp + fn)).sum(dim=-1)
+        return 1 - (shared + self.smooth) / (total + self.smooth)

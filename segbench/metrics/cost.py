@@ -1,0 +1,182 @@
+"""What a network costs: parameters, operations, memory, time, and how far it sees."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.flop_counter import FlopCounterMode
+
+_PROCESS = Path("/proc/self")
+
+
+def parameters(module: nn.Module) -> int:
+    """Number of trainable parameters; buffers, such as the statistics of a batch norm, are none."""
+    return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
+
+
+def flops(module: nn.Module, image: Tensor) -> int:
+    """Floating point operations of one prediction; a multiplication and its addition are two.
+
+    Counts convolutions, matrix products and attention, as `torch.utils.flop_counter` does: the rest
+    (norms, activations, pooling, interpolation) is left out.
+
+    Args:
+        module: the network, which is put back into the mode that it was in.
+        image: (B, C, *P), on the device of the network.
+    """
+    counter = FlopCounterMode(display=False)
+    with _evaluating(module), torch.no_grad(), counter:
+        module(image)
+    return int(counter.get_total_flops())
+
+
+def seconds_per_call(
+    call: Callable[[], object], device: torch.device, warm_up: int = 3, repeats: int = 5
+) -> float:
+    """Median wall-clock seconds of a call, with all that it put on the device finished.
+
+    Args:
+        call: what is timed.
+        device: the device that it works on.
+        warm_up: calls before the first that is timed (the device chooses algorithms, fills caches).
+        repeats: calls that are timed.
+    """
+    for _ in range(warm_up):
+        call()
+    seconds = []
+    for _ in range(repeats):
+        _synchronise(device)
+        start = time.perf_counter()
+        call()
+        _synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def reset_peak_memory(device: torch.device) -> bool:
+    """Starts a new measurement of `peak_memory`.
+
+    Returns:
+        Whether it could: the peak of a process can be forgotten on Linux only, and not in every
+        container. Where it cannot, `peak_memory` is the peak since the process started.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        (_PROCESS / "clear_refs").write_text("5")  # 5: reset the high water mark, see proc(5)
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes in use at once since `reset_peak_memory`.
+
+    On CUDA: bytes in tensors, as PyTorch's allocator counts them (without its cache and the context).
+    Elsewhere: resident memory of the whole process, with Python, the libraries and the images in it.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    with contextlib.suppress(OSError, StopIteration):
+        lines = (_PROCESS / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def receptive_field(
+    module: nn.Module, shape: Sequence[int], head: str = "mask", draws: int = 3, seed: int = 0
+) -> tuple[int, ...]:
+    """Extent of the input that the central pixel of the output depends on, found by its gradient.
+
+    A network as it is hides part of its field: a ReLU that is off and a pixel that is not the maximum
+    pass no gradient. It is therefore called with random positive weights in place of its own, for which
+    no ReLU is off and no two paths cancel, and with several random inputs, whose maxima differ. Its own
+    weights, gradients, modes and norm statistics are left as they are.
+
+    A norm over the image (instance, group, layer) sees all of it, and that is what is returned; batch
+    norm, in evaluation, does not. The field of a pixel depends on its place relative to the strides:
+    this is the one of index P // 2.
+
+    Args:
+        module: the network.
+        shape: (C, *P) of the input. Where the field reaches its border, it may be larger in truth.
+        head: the output that counts where there are several; of a list it is the first.
+        draws: number of random inputs.
+        seed: of weights and inputs.
+
+    Returns:
+        Pixels along each axis of P of the smallest box that holds the field.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    state = _positive_weights(module, generator) | _neutral_statistics(module)
+    device = next((value.device for value in state.values()), torch.device("cpu"))
+    field = torch.zeros(tuple(shape[1:]), dtype=torch.bool)
+    with _evaluating(module), torch.enable_grad():
+        for _ in range(draws):
+            image = (torch.rand((1, *shape), generator=generator) + 0.5).to(device).requires_grad_()
+            output = _logits(functional_call(module, state, image), head)
+            centre = [slice(size // 2, size // 2 + 1) for size in output.shape[2:]]
+            (gradient,) = torch.autograd.grad(output[:, :, *centre].sum(), image)
+            field |= (gradient[0] != 0).any(dim=0).cpu()
+    seen = field.nonzero()
+    return tuple((seen.amax(dim=0) - seen.amin(dim=0) + 1).tolist())
+
+
+def _positive_weights(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Random positive values for all parameters, over the fan-in for kernels: depth then blows nothing up."""
+    weights = {}
+    for name, old in module.named_parameters():
+        fan_in = old[0].numel() if old.ndim > 1 else 1
+        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) / fan_in).to(old.device)
+    return weights
+
+
+def _neutral_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Running statistics of all norms with which they change nothing: mean 0, variance 1."""
+    neutral: dict[str, Tensor] = {}
+    for name, norm in module.named_modules():
+        if isinstance(norm, _NormBase) and norm.running_mean is not None and norm.running_var is not None:
+            prefix = f"{name}." if name else ""
+            neutral[f"{prefix}running_mean"] = torch.zeros_like(norm.running_mean)
+            neutral[f"{prefix}running_var"] = torch.ones_like(norm.running_var)
+    return neutral
+
+
+def _logits(output: object, head: str) -> Tensor:
+    """The tensor that counts of whatever a network returns: dictionary of heads, list of scales, tensor."""
+    if isinstance(output, Mapping):
+        output = output[head]
+    if isinstance(output, list | tuple):
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise TypeError(f"a network must return tensors, not {type(output).__name__}")
+    return output
+
+
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode and afterwards each of its modules back into its own mode."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

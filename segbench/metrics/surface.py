@@ -1,0 +1,74 @@
+"""Distances between the surfaces of a predicted and a reference mask, in the unit of the spacing.
+
+Where both masks are empty every one of them is NaN; where one is, a distance is `MaskPair.empty_distance`
+and the surface Dice 0 (`pair.by_empty_rule`). `MaskPair` says what a surface is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from segbench.metrics.pair import Distances, MaskPair, by_empty_rule
+
+
+def _distance(pair: MaskPair, statistic: Callable[[Distances, Distances], float]) -> float:
+    return by_empty_rule(
+        *pair.n_surface, worst=pair.empty_distance, formula=lambda: statistic(*pair.surface_distances)
+    )
+
+
+def _percentile95(distances: Distances) -> float:
+    return float(np.percentile(distances, 95))
+
+
+def hd(pair: MaskPair) -> float:
+    """Hausdorff distance: the largest distance from a surface pixel of one mask to the other surface."""
+    return _distance(pair, lambda forth, back: float(max(forth.max(), back.max())))
+
+
+def hd95(pair: MaskPair, mode: Literal["max", "pooled"] = "max") -> float:
+    """95th percentile of the Hausdorff distance, with linear interpolation between ranks.
+
+    Args:
+        pair: the masks.
+        mode: two conventions are in use. "max": the larger of the two directed percentiles (MONAI,
+            DeepMind's surface-distance). "pooled": the percentile of all distances together (medpy).
+
+    Raises:
+        ValueError: if the mode is none of these.
+    """
+    if mode not in ("max", "pooled"):
+        raise ValueError(f'mode must be "max" or "pooled", not {mode!r}')
+    if mode == "max":
+        return _distance(pair, lambda forth, back: max(_percentile95(forth), _percentile95(back)))
+    return _distance(pair, lambda forth, back: _percentile95(np.concatenate([forth, back])))
+
+
+def assd(pair: MaskPair) -> float:
+    """Average symmetric surface distance: the mean over the surface pixels of both masks."""
+    return _distance(
+        pair,
+        lambda forth, back: (forth.sum(dtype=float) + back.sum(dtype=float)) / (len(forth) + len(back)),
+    )
+
+
+def normalised_surface_dice(pair: MaskPair, tolerance: float) -> float:
+    """Share of the surface pixels of both masks that lie within a tolerance of the other surface.
+
+    Nikolov et al. 2018 (arXiv 1809.04430), with pixels counted instead of surface area weighed, as
+    MONAI does by default.
+
+    Args:
+        pair: the masks.
+        tolerance: the largest deviation that still counts as right, in the unit of the spacing.
+    """
+
+    def share() -> float:
+        forth, back = pair.surface_distances
+        near = np.count_nonzero(forth <= tolerance) + np.count_nonzero(back <= tolerance)
+        return near / (len(forth) + len(back))
+
+    return by_empty_rule(*pair.n_surface, worst=0.0, formula=share)

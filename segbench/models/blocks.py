@@ -1,0 +1,230 @@
+"""The parts that networks are built of, by name, for two and three spatial dimensions."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbench.errors import UserError
+
+T = TypeVar("T")
+
+CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONV: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+DOWN: dict[str, dict[int, Callable[[int], nn.Module]] | None] = {
+    "max_pool": {2: nn.MaxPool2d, 3: nn.MaxPool3d},
+    "avg_pool": {2: nn.AvgPool2d, 3: nn.AvgPool3d},
+    "strided_conv": None,
+}
+"""What halves the size in front of a stage; None where the stage's first convolution does."""
+
+LINEAR = {2: "bilinear", 3: "trilinear"}
+UP: dict[str, dict[int, str] | None] = {
+    "transposed": None,
+    "nearest": {2: "nearest", 3: "nearest"},
+    "linear": LINEAR,
+}
+"""What doubles the size: torch's word for an interpolation, None for a transposed convolution."""
+
+BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+INSTANCE_NORM: dict[int, type[nn.InstanceNorm2d] | type[nn.InstanceNorm3d]] = {
+    2: nn.InstanceNorm2d,
+    3: nn.InstanceNorm3d,
+}
+
+NORMS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "batch": lambda dims, channels, groups: BATCH_NORM[dims](channels),
+    "instance": lambda dims, channels, groups: INSTANCE_NORM[dims](channels, eps=1e-5, affine=True),
+    "group": lambda dims, channels, groups: nn.GroupNorm(math.gcd(groups, channels), channels),
+    "layer": lambda dims, channels, groups: nn.GroupNorm(1, channels),
+    "none": lambda dims, channels, groups: nn.Identity(),
+}
+"""Norm name -> (spatial dims, channels, groups) -> layer. "layer" is over channels and space."""
+
+
+class Maxout(nn.Module):
+    """The largest of k pieces (Goodfellow et al. 2013): (B, k * C, *P) -> (B, C, *P)."""
+
+    def __init__(self, pieces: int = 2) -> None:
+        """Args: pieces: k, how many linear pieces each output channel chooses from."""
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Channel c of the output is the maximum over the channels c, C + c, 2 * C + c, ..."""
+        return torch.unflatten(x, 1, (self.pieces, -1)).amax(dim=1)
+
+
+class Activation(NamedTuple):
+    """How an activation is built, and how many channels it needs for each one it returns."""
+
+    build: Callable[[int, float], nn.Module]
+    pieces: int = 1
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(lambda channels, slope: nn.ReLU(inplace=True)),
+    "leaky_relu": Activation(lambda channels, slope: nn.LeakyReLU(slope, inplace=True)),
+    "elu": Activation(lambda channels, slope: nn.ELU(inplace=True)),
+    "prelu": Activation(lambda channels, slope: nn.PReLU(channels)),
+    "tanh": Activation(lambda channels, slope: nn.Tanh()),
+    "sigmoid": Activation(lambda channels, slope: nn.Sigmoid()),
+    "maxout": Activation(lambda channels, slope: Maxout(2), pieces=2),
+}
+"""Activation name -> how it is built from (channels, slope); PReLU learns one slope per channel."""
+
+INITIALISATIONS: dict[str, Callable[[Tensor], object] | None] = {
+    "he_normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
+    "xavier": nn.init.xavier_uniform_,
+    "pytorch": None,
+}
+"""Name -> how a convolution's weight is drawn: He et al. 2015 eq. 10, Glorot and Bengio 2010 eq. 16,
+or as torch does."""
+
+
+def choose(table: Mapping[str, T], name: str, key: str) -> T:
+    """The entry `name` of `table`.
+
+    Args:
+        table: what can be chosen.
+        name: what the user asked for.
+        key: the configuration key that `name` comes from, for the error.
+
+    Raises:
+        UserError: where the table has no such entry.
+    """
+    if name not in table:
+        nearest = difflib.get_close_matches(str(name), table, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise UserError(f"{key}={name} is not one of {', '.join(table)}{hint}")
+    return table[name]
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, norm, activation: (B, in_channels, *P) -> (B, out_channels, *P / stride)."""
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: str = "batch",
+        act: str = "relu",
+        slope: float = 0.01,
+        groups: int = 8,
+        stride: int = 1,
+    ) -> None:
+        """Builds the three layers.
+
+        Args:
+            spatial_dims: 2 or 3.
+            in_channels: channels of the input.
+            out_channels: channels of the output.
+            norm: a key of `NORMS`.
+            act: a key of `ACTIVATIONS`.
+            slope: of a leaky ReLU below zero.
+            groups: of a group norm; where they do not divide the channels, their greatest common divisor.
+            stride: of the 3x3(x3) convolution, which is padded by one pixel of zeros.
+
+        Raises:
+            UserError: where `norm` or `act` is unknown.
+        """
+        activation = choose(ACTIVATIONS, act, "model.act")
+        normalisation = choose(NORMS, norm, "model.norm")
+        width = out_channels * activation.pieces
+        # A norm has its own shift, which makes the convolution's superfluous.
+        bias = norm == "none"
+        super().__init__(
+            CONV[spatial_dims](in_channels, width, kernel_size=3, stride=stride, padding=1, bias=bias),
+            normalisation(spatial_dims, width, groups),
+            activation.build(out_channels, slope),
+        )
+
+
+def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int | None) -> nn.Module:
+    """What doubles the size: (B, in_channels, *P) -> (B, out_channels, *2P).
+
+    Args:
+        name: "transposed" for a 2x2(x2) transposed convolution of stride 2; "nearest" or "linear" for an
+            interpolation and a 3x3(x3) convolution (Odena et al. 2016: no checkerboard).
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: channels of the output; None interpolates without a convolution and keeps them.
+
+    Raises:
+        UserError: where `name` is unknown, or a transposed convolution is asked for without convolution.
+    """
+    modes = choose(UP, name, "model.up")
+    if modes is not None:
+        upsample = nn.Upsample(scale_factor=2, mode=modes[spatial_dims])
+        if out_channels is None:
+            return upsample
+        conv = CONV[spatial_dims](in_channels, out_channels, kernel_size=3, padding=1)
+        return nn.Sequential(upsample, conv)
+    if out_channels is None:
+        raise UserError("model.up_conv=false needs an interpolation: model.up=nearest or model.up=linear")
+    return TRANSPOSED_CONV[spatial_dims](in_channels, out_channels, kernel_size=2, stride=2)
+
+
+def initialise(net: nn.Module, how: str) -> None:
+    """Draws the weights of every convolution of `net` anew and sets their biases to zero.
+
+    Args:
+        net: whose weights are drawn, in place.
+        how: a key of `INITIALISATIONS`; "pytorch" leaves all as it is.
+
+    Raises:
+        UserError: where `how` is unknown.
+    """
+    draw = choose(INITIALISATIONS, how, "model.init")
+    if draw is None:
+        return
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            draw(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def padded_size(size: Sequence[int], stride: int) -> tuple[int, ...]:
+    """The smallest size that a network of total stride `stride` takes and that covers `size`.
+
+    Every axis is a multiple of the stride. At the coarsest resolution at least two pixels are left,
+    because batch and instance norm have no variance to divide by where a channel is a single value.
+    """
+    padded = [math.ceil(n / stride) * stride for n in size]
+    if all(n == stride for n in padded):
+        padded[-1] *= 2
+    return tuple(padded)
+
+
+def match_size(x: Tensor, size: Sequence[int], mode: Literal["crop", "pad", "interpolate"]) -> Tensor:
+    """Gives `x` (B, C, *P) the spatial size `size`; `x` itself where it has that size already.
+
+    Args:
+        x: what is resized.
+        size: the spatial size wanted, for example that of a skip connection.
+        mode: "crop" cuts pixels off at the end of each axis, "pad" repeats the last one, so that the
+            pixel (0, 0) stays where it is and the strides of a network stay aligned with it;
+            "interpolate" scales linearly. Unlike mirroring, repeating works from one pixel on.
+    """
+    if x.shape[2:] == torch.Size(size):
+        return x
+    if mode == "crop":
+        return x[(slice(None), slice(None), *(slice(n) for n in size))]
+    if mode == "pad":
+        missing = [wanted - n for wanted, n in zip(size, x.shape[2:], strict=True)]
+        # F.pad counts axes from the last one: (before, after) for each.
+        return F.pad(x, [n for after in reversed(missing) for n in (0, after)], mode="replicate")
+    return F.interpolate(x, tuple(size), mode=LINEAR[x.ndim - 2], align_corners=False)

@@ -1,0 +1,63 @@
+"""What every network ends in: logits by head name, at the size of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segbench.models.blocks import CONV, match_size
+
+Outputs = dict[str, Tensor | list[Tensor]]
+"""Head name -> logits (B, K, *P), or a list of them, finest first (deep supervision)."""
+
+
+class Heads(nn.Module):
+    """A 1x1(x1) convolution for every head, and with deep supervision for every resolution."""
+
+    def __init__(
+        self, spatial_dims: int, widths: Sequence[int], heads: Mapping[str, int], deep_supervision: bool
+    ) -> None:
+        """Builds the convolutions.
+
+        Args:
+            spatial_dims: 2 or 3.
+            widths: channels of the features at each resolution, finest first.
+            heads: name -> channels of its logits.
+            deep_supervision: whether all resolutions have heads, or the finest alone.
+        """
+        super().__init__()
+        self.deep_supervision = deep_supervision
+        self.resolutions = len(widths) if deep_supervision else 1
+        self.convs = nn.ModuleDict()
+        for name, classes in heads.items():
+            convs = (
+                CONV[spatial_dims](width, classes, kernel_size=1) for width in widths[: self.resolutions]
+            )
+            self.convs[name] = nn.ModuleList(convs)
+
+    def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Outputs:
+        """Logits of every head.
+
+        Args:
+            features: (B, C, *(P / 2**i)) for each resolution i that has heads, finest first.
+            size: of the image, to which logits of a padded image are cut back: level i to
+                ceil(size / 2**i).
+        """
+        sizes = [[math.ceil(n / 2**level) for n in size] for level in range(self.resolutions)]
+        outputs: Outputs = {}
+        for name, convs in self.convs.items():
+            assert isinstance(convs, nn.ModuleList)
+            logits = [
+                match_size(conv(feature), wanted, "crop")
+                for conv, feature, wanted in zip(convs, features, sizes, strict=True)
+            ]
+            outputs[name] = logits if self.deep_supervision else logits[0]
+        return outputs
+
+
+def split_heads(logits: Tensor, heads: Mapping[str, int]) -> dict[str, Tensor]:
+    """Deals the channels of `logits` (B, sum of K, *P) out to the heads, in their order."""
+    return dict(zip(heads, torch.split(logits, list(heads.values()), dim=1), strict=True))

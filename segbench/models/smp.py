@@ -1,0 +1,112 @@
+"""Decoders of segmentation-models-pytorch on any of its encoders (2D only)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbench.errors import UserError
+from segbench.models.blocks import match_size, padded_size
+from segbench.models.heads import Outputs, split_heads
+
+
+class PooledBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that also takes a single value per channel, which has no variance.
+
+    That is what is left of a batch of one image after global pooling (DeepLabV3+). Such a value is
+    normalised with the running statistics, in training too, instead of an error.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises `x` (B, C, H, W)."""
+        if self.training and x.numel() == self.num_features:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+            )
+        return super().forward(x)
+
+    @classmethod
+    def convert(cls, net: nn.Module) -> None:
+        """Puts this layer in the place of every plain batch norm of `net`."""
+        for parent in list(net.modules()):
+            for name, child in parent.named_children():
+                if type(child) is nn.BatchNorm2d:
+                    layer = cls(child.num_features, child.eps, child.momentum)
+                    layer.load_state_dict(child.state_dict())
+                    setattr(parent, name, layer)
+
+
+class SmpModel(nn.Module):
+    """One network of the library with the interface of all models here.
+
+    An image of any size is padded to the encoder's stride, and the logits cut back.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        heads: Mapping[str, int],
+        *,
+        net: Callable[..., Any],
+        encoder: str,
+        weights: str | None = None,
+    ) -> None:
+        """Builds the network.
+
+        Args:
+            spatial_dims: 2; the library has no 3D networks.
+            in_channels: channels of the image.
+            heads: name -> channels of its logits; all heads share the library's last convolution.
+            net: a model class of the library, with whatever further arguments are bound to it.
+            encoder: name of the encoder; `tu-<name>` is timm's.
+            weights: name of the encoder's pretrained weights, usually "imagenet"; None draws them.
+
+        Raises:
+            UserError: where the data is 3D, the encoder or its weights are unknown, they do not fit
+                the decoder, or the weights cannot be downloaded.
+        """
+        super().__init__()
+        if spatial_dims != 2:
+            raise UserError(
+                f"segmentation-models-pytorch has 2D models only, but the data has {spatial_dims} spatial "
+                "dimensions; model=unet takes both"
+            )
+        _check_encoder(encoder)
+        try:
+            self.net = net(
+                encoder_name=encoder,
+                encoder_weights=weights,
+                in_channels=in_channels,
+                classes=sum(heads.values()),
+            )
+        except OSError as error:
+            raise UserError(
+                f"model.weights={weights}: the weights of {encoder} could not be downloaded; run once with a "
+                "connection, so that they are kept, or set model.weights=null"
+            ) from error
+        except (KeyError, ValueError, NotImplementedError) as error:
+            raise UserError(f"model.encoder={encoder} model.weights={weights}: {error.args[0]}") from error
+        PooledBatchNorm2d.convert(self.net)
+        self.heads = dict(heads)
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Logits (B, K, H, W) of every head, for `image` (B, C, H, W) of any size."""
+        size = image.shape[2:]
+        padded = match_size(image, padded_size(size, self.net.encoder.output_stride), "pad")
+        return {**split_heads(match_size(self.net(padded), size, "crop"), self.heads)}
+
+
+def _check_encoder(name: str) -> None:
+    known = [*smp.encoders.get_encoder_names(), *(f"tu-{model}" for model in timm.list_models())]
+    # timm writes the weights behind a dot: tu-resnet18.a1_in1k
+    if name.split(".")[0] not in known:
+        nearest = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "resnet34 is one"
+        raise UserError(f"model.encoder={name} is not an encoder of segmentation-models-pytorch; {hint}")

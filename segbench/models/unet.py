@@ -1,0 +1,140 @@
+"""U-Net of Ronneberger, Fischer and Brox (MICCAI 2015, arXiv 1505.04597), in two and three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from segbench.errors import UserError
+from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, padded_size, upsampling
+from segbench.models.heads import Heads, Outputs
+
+
+class DecoderStage(nn.Module):
+    """Doubles the size of what comes from below, joins the skip connection to it, and convolves."""
+
+    def __init__(self, up: nn.Module, convs: nn.Module) -> None:
+        """Args: up: doubles the size; convs: takes the skip's channels followed by those of `up`."""
+        super().__init__()
+        self.up = up
+        self.convs = convs
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Joins `x` (B, C, *P) and `skip` (B, S, *2P) into features (B, S, *2P)."""
+        features: Tensor = self.convs(torch.cat([skip, self.up(x)], dim=1))
+        return features
+
+
+class UNet(nn.Module):
+    """An encoder, a decoder, and a skip connection between them at every resolution but the lowest.
+
+    The defaults are the network of the paper with padded convolutions and batch norm: 31.0 million
+    parameters. An image of any size is padded to what the strides need, and the logits cut back.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        heads: Mapping[str, int],
+        *,
+        channels: Sequence[int] = (64, 128, 256, 512, 1024),
+        convs: int | Sequence[int] = 2,
+        norm: str = "batch",
+        groups: int = 8,
+        act: str = "relu",
+        slope: float = 0.01,
+        down: str = "max_pool",
+        up: str = "transposed",
+        up_conv: bool = True,
+        dropout: float = 0.0,
+        deep_supervision: bool = False,
+        init: str = "he_normal",
+    ) -> None:
+        """Builds the network.
+
+        Args:
+            spatial_dims: 2 or 3.
+            in_channels: channels of the image.
+            heads: name -> channels of its logits; each is a 1x1(x1) convolution of the last features.
+            channels: of each stage, from the highest resolution to the lowest; each stage has half the
+                resolution of the one before.
+            convs: convolutions per stage, for all stages or one number each; encoder and decoder have
+                the same at one resolution.
+            norm: a key of `blocks.NORMS`, between convolution and activation.
+            groups: of a group norm.
+            act: a key of `blocks.ACTIVATIONS`.
+            slope: of a leaky ReLU below zero.
+            down: a key of `blocks.DOWN`.
+            up: a key of `blocks.UP`.
+            up_conv: whether a convolution follows the interpolation, as many channels out as the skip
+                has; without it, the stage convolves all channels from below.
+            dropout: rate of drop-out at the end of the contracting path.
+            deep_supervision: whether every resolution of the decoder has its own heads.
+            init: a key of `blocks.INITIALISATIONS`.
+
+        Raises:
+            UserError: where a name is unknown, or the numbers of stages do not agree.
+        """
+        super().__init__()
+        stages = len(channels)
+        if stages < 2:
+            raise UserError(f"model.channels={list(channels)} needs two stages or more, such as [16, 32]")
+        depths = [convs] * stages if isinstance(convs, int) else list(convs)
+        if len(depths) != stages or min(depths) < 1:
+            raise UserError(
+                f"model.convs={depths} needs a number >= 1 for each of the {stages} stages of model.channels"
+            )
+        pool = choose(DOWN, down, "model.down")
+        block = partial(ConvBlock, spatial_dims, norm=norm, act=act, slope=slope, groups=groups)
+
+        def convolutions(first: int, width: int, depth: int, stride: int = 1) -> list[nn.Module]:
+            return [block(first, width, stride=stride), *(block(width, width) for _ in range(depth - 1))]
+
+        self.stride = 2 ** (stages - 1)
+        self.encoder = nn.ModuleList([nn.Sequential(*convolutions(in_channels, channels[0], depths[0]))])
+        for (above, width), depth in zip(pairwise(channels), depths[1:], strict=True):
+            if pool is None:
+                layers = convolutions(above, width, depth, stride=2)
+            else:
+                layers = [pool[spatial_dims](2), *convolutions(above, width, depth)]
+            self.encoder.append(nn.Sequential(*layers))
+        self.dropout = nn.Dropout(dropout)
+
+        self.decoder = nn.ModuleList()
+        for (width, below), depth in reversed(list(zip(pairwise(channels), depths[:-1], strict=True))):
+            doubled = upsampling(up, spatial_dims, below, width if up_conv else None)
+            joined = width + (width if up_conv else below)
+            self.decoder.append(DecoderStage(doubled, nn.Sequential(*convolutions(joined, width, depth))))
+
+        self.heads = Heads(spatial_dims, channels[:-1], heads, deep_supervision)
+        initialise(self, init)
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Logits of every head.
+
+        Args:
+            image: (B, C, *P), any P.
+
+        Returns:
+            Head name -> logits (B, K, *P); with deep supervision a list of them, finest first, level i
+            of size ceil(P / 2**i).
+        """
+        size = image.shape[2:]
+        x = match_size(image, padded_size(size, self.stride), "pad")
+        skips: list[Tensor] = []
+        for stage in self.encoder:
+            x = stage(x)
+            skips.append(x)
+        x = self.dropout(skips.pop())
+        features: list[Tensor] = []
+        for stage in self.decoder:
+            x = stage(x, skips.pop())
+            # Finest first, and no more than there are heads for: the rest of the memory is free again.
+            features = [x, *features][: self.heads.resolutions]
+        outputs: Outputs = self.heads(features, size)
+        return outputs

@@ -1,0 +1,242 @@
+"""The only LightningModule: one optimizer step, one validated case, one tested case."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from segbench.errors import UserError
+from segbench.objective import Objective
+
+Row = dict[str, Any]
+
+
+class Inference(Protocol):
+    """Predicts a whole image: see `segbench.inference`."""
+
+    def __call__(self, network: nn.Module, image: Tensor) -> dict[str, Tensor]:
+        """Logits (B, K, *S) of every head for image (B, C, *S)."""
+
+
+class Decoder(Protocol):
+    """Head outputs of a whole case -> label map: see `segbench.decoders`."""
+
+    def label(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
+        """The class map (*S) uint8."""
+
+    def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
+        """The objects (*S) int32, 0 = background."""
+
+
+class Scorer(Protocol):
+    """Scores one case: see `segbench.metrics.scorer`."""
+
+    def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
+        """One row per class and metric."""
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains a model on patches and predicts whole cases.
+
+    Args:
+        model: image (B, C, *P) -> dict of logits per head.
+        objective: the loss.
+        optimizer: makes the optimizer from the parameters.
+        scheduler: makes the learning-rate scheduler from the optimizer; stepped after every optimizer
+            step, or after every validation with the score if it is a `ReduceLROnPlateau`.
+        inference: predicts a whole image.
+        decoder: turns logits into a label map.
+        scorer: scores a label map against the reference.
+        validation_scorer: the same for validation; the mean of its values over classes and cases
+            is `validation/score`, which chooses the checkpoint.
+        channels_last: whether images and weights are stored with the channels innermost.
+        seed: together with the step it seeds what the network draws (dropout).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
+        inference: Inference,
+        decoder: Decoder,
+        scorer: Scorer,
+        validation_scorer: Scorer,
+        channels_last: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.inference = inference
+        self.decoder = decoder
+        self.scorer = scorer
+        self.validation_scorer = validation_scorer
+        self.channels_last = channels_last
+        self.seed = seed
+        self.rows: list[Row] = []
+        self.seconds: list[float] = []
+        self.on_predicted: Callable[[str, np.ndarray], None] | None = None
+        self._validation_rows: list[Row] = []
+        self._scheduler: LRScheduler | ReduceLROnPlateau | None = None
+        self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
+
+    def arrange(self, image: Tensor) -> Tensor:
+        """The image in the memory format that the model computes in."""
+        return image.contiguous(memory_format=memory_format(image.ndim)) if self.channels_last else image
+
+    def forward(self, image: Tensor) -> dict[str, Tensor | list[Tensor]]:
+        """The model's outputs."""
+        outputs: dict[str, Tensor | list[Tensor]] = self.model(self.arrange(image))
+        return outputs
+
+    # Training
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimizer; the scheduler is stepped by this module, so that a checkpoint always has both."""
+        if self.channels_last:
+            self.model.to(memory_format=memory_format(self._image_ndim()))
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        self._scheduler = self.make_scheduler(optimizer)
+        return optimizer
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """The loss of one batch."""
+        # Dropout is a function of (seed, step), so that a resumed run draws the same.
+        torch.manual_seed((self.seed << 32) + self.global_step)
+        self._check_finite()
+        loss, parts = self.objective(self(batch["image"]), {head: batch[head] for head in self.objective.parts})
+        self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
+        size = len(batch["image"])
+        self.log("train/loss", loss.detach(), batch_size=size)
+        if len(parts) > 1:
+            self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
+        self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One optimizer step, then one scheduler step."""
+        super().optimizer_step(*args, **kwargs)
+        if isinstance(self._scheduler, LRScheduler):
+            self._scheduler.step()
+
+    def _check_finite(self) -> None:
+        """Looks at the loss of the step before: by now it is computed, so that nothing waits for it."""
+        if self._unchecked is None:
+            return
+        loss, step, cases = self._unchecked
+        self._unchecked = None
+        if not torch.isfinite(loss):
+            names = ", ".join(dict.fromkeys(cases))
+            raise UserError(
+                f"the loss is {loss.item()} at step {step}, with the cases {names}: try a smaller optimizer.lr,"
+                " trainer.gradient_clip, or trainer.precision=32-true"
+            )
+
+    # Validation
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the cases of the validation before."""
+        self._check_finite()
+        self._validation_rows = []
+
+    def validation_step(self, case: dict[str, Any], index: int) -> None:
+        """Scores one whole case."""
+        outputs = self._predict(case["image"])
+        self._validation_rows += self.validation_scorer(self.decoder.label(outputs), None, case)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean of each class and the mean over classes; a plateau scheduler sees it here."""
+        per_class: dict[str, list[float]] = defaultdict(list)
+        for row in _gather(self._validation_rows):
+            if not np.isnan(row["value"]):
+                per_class[row["class"]].append(row["value"])
+        means = {name: float(np.mean(values)) for name, values in per_class.items()}
+        score = float(np.mean(list(means.values()))) if means else 0.0
+        self.log("validation/score", score, batch_size=1)
+        self.log_dict({f"validation/score/{name}": mean for name, mean in means.items()}, batch_size=1)
+        if isinstance(self._scheduler, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            self._scheduler.step(score)
+
+    # Test
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the rows of a test before."""
+        self.rows, self.seconds = [], []
+
+    def test_step(self, case: dict[str, Any], index: int) -> None:
+        """Predicts and scores one whole case."""
+        _synchronise(self.device)
+        start = time.perf_counter()
+        outputs = self._predict(case["image"])
+        label = self.decoder.label(outputs)
+        _synchronise(self.device)
+        self.seconds.append(time.perf_counter() - start)
+        instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
+        self.rows += self.scorer(label, instances, case)
+        if self.on_predicted is not None:
+            self.on_predicted(case["case_id"], label)
+
+    def on_test_epoch_end(self) -> None:
+        """Every process gets the rows of all."""
+        self.rows = _gather(self.rows)
+
+    def predict_label(self, image: Tensor) -> np.ndarray:
+        """The class map (*S) uint8 of one image (1, C, *S), under the precision of the run."""
+        return self.decoder.label(self._predict(image))
+
+    def _predict(self, image: Tensor) -> dict[str, Tensor]:
+        """Logits (K, *S) of each head for one image (1, C, *S)."""
+        return {head: logits[0] for head, logits in self.inference(self, image).items()}
+
+    # State
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the scheduler; a checkpoint of a run that has gone wrong is not written."""
+        self._check_finite()
+        if self._scheduler is not None:
+            checkpoint["scheduler"] = self._scheduler.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the scheduler's state until the scheduler exists."""
+        self._scheduler_state = checkpoint.get("scheduler")
+
+    def on_train_start(self) -> None:
+        """Restores the scheduler, after the optimizer has been restored."""
+        state = getattr(self, "_scheduler_state", None)
+        if state is not None and self._scheduler is not None:
+            self._scheduler.load_state_dict(state)
+
+    def _image_ndim(self) -> int:
+        return max((parameter.ndim for parameter in self.model.parameters()), default=4)
+
+
+def memory_format(ndim: int) -> torch.memory_format:
+    """Channels innermost for image batches of 2D (4 axes) and 3D (5 axes)."""
+    return {4: torch.channels_last, 5: torch.channels_last_3d}.get(ndim, torch.contiguous_format)
+
+
+def _gather(rows: list[Row]) -> list[Row]:
+    """The rows of all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    shares: list[list[Row]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(shares, rows)
+    return [row for share in shares for row in share]
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,137 @@
+"""Pictures of results: image, reference, prediction and errors side by side; curves over the steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from segbench.data.case import IGNORE
+
+PALETTE = np.array(
+    [[230, 159, 0], [0, 158, 115], [204, 121, 167], [240, 228, 66], [86, 180, 233], [213, 94, 0], [0, 114, 178]],
+    dtype=np.float32,
+)  # fmt: skip
+"""Class colours: Okabe and Ito's, which colour-blind readers can tell apart."""
+
+MISSED = np.array([30, 90, 255], dtype=np.float32)
+INVENTED = np.array([235, 40, 40], dtype=np.float32)
+CONFUSED = np.array([255, 190, 0], dtype=np.float32)
+
+_HEADER = 26
+_GAP = 6
+_SMALLEST = 256
+_LARGEST = 640
+
+
+def preview(
+    image: np.ndarray, reference: np.ndarray | None, prediction: np.ndarray, background: int | None, title: str
+) -> Image.Image:
+    """Image, reference, prediction and errors of one case side by side.
+
+    Errors: missed foreground (false negative) is blue, invented foreground (false positive) red, and
+    foreground of the wrong class yellow. Of a volume the slice with most foreground is shown.
+
+    Args:
+        image: (C, *S), raw intensities.
+        reference: (*S) classes, 255 = ignore; None shows image and prediction only.
+        prediction: (*S) classes.
+        background: the class that is no foreground, or None.
+        title: above the panels.
+    """
+    if prediction.ndim == 3:
+        shown = prediction if reference is None else reference
+        depth = int(np.argmax(_foreground(shown, background).sum(axis=(1, 2))))
+        image, prediction = image[:, depth], prediction[depth]
+        reference = None if reference is None else reference[depth]
+    grey = _display(image)
+    panels = [("image", grey)]
+    if reference is not None:
+        panels.append(("reference", _coloured(grey, reference, background)))
+    panels.append(("prediction", _coloured(grey, prediction, background)))
+    if reference is not None:
+        name = "errors: blue missed, red invented, yellow wrong class"
+        panels.append((name, _errors(grey, reference, prediction, background)))
+    return _side_by_side(panels, title)
+
+
+def write_curves(metrics: Path, picture: Path) -> None:
+    """Draws the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    table = pd.read_csv(metrics)
+    wanted = (
+        ("loss", [name for name in table if name.startswith("train/loss")], "log"),
+        ("validation Dice", [name for name in table if name.startswith("validation/")], "linear"),
+        ("learning rate", [name for name in table if name == "lr"], "log"),
+    )
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, (label, columns, scale) in zip(figure.subplots(1, len(wanted)), wanted, strict=True):
+        for column in columns:
+            values = table[["step", column]].dropna()
+            marker = "." if len(values) < 30 else None
+            axis.plot(values["step"], values[column], label=column.partition("/")[2] or column, marker=marker)
+        if scale == "log" and columns and (table[columns].min().min() > 0):
+            axis.set_yscale(scale)
+        axis.set(xlabel="step", title=label)
+        axis.grid(alpha=0.3)
+        if len(columns) > 1:
+            axis.legend(fontsize=8)
+    figure.savefig(picture, dpi=110)
+
+
+def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:
+    return (label != IGNORE) & (label != (-1 if background is None else background))
+
+
+def _display(image: np.ndarray) -> np.ndarray:
+    """(C, H, W) as RGB (H, W, 3) in 0..255, its brightest and darkest half per cent clipped."""
+    colour = image[:3] if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
+    low, high = np.percentile(colour, (0.5, 99.5))
+    scaled = (colour.astype(np.float32) - low) / max(float(high - low), 1e-6)
+    return np.asarray(np.moveaxis(np.clip(scaled, 0, 1) * 255, 0, -1))
+
+
+def _coloured(grey: np.ndarray, label: np.ndarray, background: int | None) -> np.ndarray:
+    """Class colours over the image; ignored pixels are dark."""
+    result = grey.copy()
+    inside = _foreground(label, background)
+    classes = label.astype(int) - (0 if background is None else 1)
+    result[inside] = 0.45 * grey[inside] + 0.55 * PALETTE[classes[inside] % len(PALETTE)]
+    result[label == IGNORE] *= 0.4
+    return result
+
+
+def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None) -> np.ndarray:
+    pale = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
+    scored = reference != IGNORE
+    true, found = _foreground(reference, background), _foreground(prediction, background)
+    wrong = scored & (reference != prediction)
+    for where, colour in (
+        (wrong & true & ~found, MISSED), (wrong & ~true & found, INVENTED), (wrong & true & found, CONFUSED),
+    ):  # fmt: skip
+        pale[where] = 0.25 * pale[where] + 0.75 * colour
+    return pale
+
+
+def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Image:
+    height, width = panels[0][1].shape[:2]
+    zoom = max(_SMALLEST / max(height, width), 1.0) if max(height, width) <= _LARGEST else _LARGEST / max(height, width)
+    size = (round(width * zoom), round(height * zoom))
+    font = ImageFont.load_default(size=13)
+    canvas = Image.new("RGB", (len(panels) * (size[0] + _GAP) + _GAP, size[1] + 2 * _HEADER + _GAP), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP, 5), title, fill="black", font=font)
+    for number, (name, pixels) in enumerate(panels):
+        left = _GAP + number * (size[0] + _GAP)
+        fitting = ImageFont.load_default(size=min(13, max(8, int(13 * size[0] / max(font.getlength(name), 1)))))
+        draw.text((left, _HEADER + 5), name, fill=(90, 90, 90), font=fitting)
+        picture = Image.fromarray(pixels.astype(np.uint8)).resize(
+            size, Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BILINEAR
+        )
+        canvas.paste(picture, (left, 2 * _HEADER))
+    return canvas

@@ -1,0 +1,206 @@
+"""One run: configuration in, run directory out."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from segbench import schema
+from segbench.callbacks import Checkpoints, ProgressBar, Stopper
+from segbench.data.datamodule import DataModule
+from segbench.data.images import write_mask
+from segbench.errors import UserError
+from segbench.evaluation import measure_cost, summarise, write_previews
+from segbench.identity import run_id
+from segbench.invocation import Invocation
+from segbench.loggers.curves import Curves
+from segbench.metrics.cost import parameters, peak_memory
+from segbench.module import SegmentationModule
+from segbench.previews import write_curves
+from segbench.provenance import git_state, hardware, versions
+from segbench.rundir import RunDirectory, read_cases
+from segbench.trainer import make_trainer
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
+    """Trains, evaluates and records one configuration; returns at once if that is done already.
+
+    Raises:
+        UserError: where the configuration, the data or the directory do not allow it.
+        Stopped: on a signal; the same call continues.
+    """
+    schema.check(config)
+    identity = run_id(config)
+    with RunDirectory(invocation.path).open(identity) as directory:
+        if directory.finished:
+            log.info("finished already: %s", directory.path)
+            return directory
+        _execute(config, invocation, identity, directory)
+    return directory
+
+
+def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
+    schema.check_targets(config)
+    stopper = Stopper()
+    with stopper.listening():
+        data = schema.build_data(config)
+        _check_same_data(directory, data)
+        module = schema.build_module(config, data.dataset)
+        directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
+        directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
+        with _open_loggers(config, directory) as loggers:
+            checkpoints = Checkpoints(
+                directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper
+            )
+            callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
+            if config.trainer.progress:
+                callbacks.append(ProgressBar())
+            trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
+            directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
+            _describe(module, data, trainer.precision)
+            _train(module, data, trainer, directory)
+            _evaluate(config, module, data, trainer, directory, checkpoints, loggers)
+
+
+def _train(module: SegmentationModule, data: DataModule, trainer: L.Trainer, directory: RunDirectory) -> None:
+    """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module."""
+    resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
+    if resume is not None:
+        log.info("continuing from %s", resume)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+    best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
+    module.load_state_dict(best["state_dict"])
+
+
+def _evaluate(
+    config: DictConfig,
+    module: SegmentationModule,
+    data: DataModule,
+    trainer: L.Trainer,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    loggers: Sequence[Any],
+) -> None:
+    """Scores the test cases and writes all results; `finished` comes last."""
+    if config.predictions:
+        module.on_predicted = _prediction_writer(directory, data)
+    trainer.test(module, data, verbose=False)
+    if not trainer.is_global_zero:
+        return
+    directory.write_cases(module.rows)
+    cases = read_cases(directory.cases)
+    write_previews(cases, data, trainer, module, directory.path / "previews")
+    write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
+    cost = {
+        **measure_cost(module, (data.dataset.channels, *config.data.patch_size), config.metrics.receptive_field),
+        "seconds_per_case": statistics.median(module.seconds),
+        "train_seconds": checkpoints.seconds,
+        "peak_memory_bytes": peak_memory(module.device),
+    }
+    best = {"step": checkpoints.best_step, "validation_score": checkpoints.best_score}
+    directory.update(cost=cost, best=best)
+    numbers = {f"cost/{key}": value for key, value in cost.items() if isinstance(value, int | float)}
+    for logger in loggers:
+        logger.record_result(summarise(cases) | numbers)
+    directory.finish()
+
+
+@contextmanager
+def _open_loggers(config: DictConfig, directory: RunDirectory) -> Iterator[list[Any]]:
+    """The loggers, closed in the end as failed or not."""
+    loggers: list[Any] = [Curves(directory)]
+    failed = True
+    try:
+        for key, node in (config.logger or {}).items():
+            loggers.append(
+                schema.build(node, f"logger.{key}", directory=directory, config=schema.as_plain(config))
+            )
+        yield loggers
+        failed = False
+    finally:
+        for logger in loggers:
+            logger.close(failed)
+
+
+def _facts(
+    config: DictConfig, invocation: Invocation, identity: str, data: DataModule, directory: RunDirectory
+) -> dict[str, Any]:
+    """What `run.json` says from the start."""
+    dataset, split = data.dataset, data.split
+    return {
+        "id": identity,
+        "name": invocation.name,
+        "wandb_id": directory.record.get("wandb_id", secrets.token_hex(4)),
+        "dataset": {
+            "name": dataset.name,
+            "classes": list(dataset.classes),
+            "background": dataset.background,
+            "cases": {part: len(ids) for part, ids in split.as_dict().items()},
+            "fingerprint": data.store.fingerprint,
+        },
+        "choices": dict(invocation.choices),
+        "overrides": list(invocation.overrides),
+        "seed": config.seed,
+        "fold": config.fold,
+        "folds": config.folds,
+        "budget": {
+            "max_steps": config.trainer.max_steps,
+            "batch_size": config.data.batch_size,
+            "patch_size": list(config.data.patch_size),
+        },
+        "metrics": {
+            name: "smaller" if name in config.metrics.smaller_is_better else "larger"
+            for name in [*config.metrics.classes, *(config.metrics.objects if dataset.has_instances else [])]
+        },
+        "metric_settings": OmegaConf.to_container(config.metrics, resolve=True),
+        "versions": versions(),
+        "git": git_state(),
+        "hardware": hardware(),
+    }
+
+
+def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
+    """Refuses to continue on images other than those that the run began with."""
+    before = directory.record.get("dataset", {}).get("fingerprint", data.store.fingerprint)
+    if before != data.store.fingerprint:
+        raise UserError(
+            f"{directory.path} was begun on other images or masks than data.root holds now:"
+            " choose another hydra.run.dir, or delete it"
+        )
+
+
+def _prediction_writer(directory: RunDirectory, data: DataModule) -> Callable[[str, np.ndarray], None]:
+    """Writes each predicted mask in the format of its image."""
+    folder = directory.path / "predictions"
+    folder.mkdir(exist_ok=True)
+    files = {record.id: record.files for record in data.dataset.records()}
+
+    def write(case: str, label: np.ndarray) -> None:
+        path = folder / case
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(path, label, like=files[case][0] if files[case] else None)
+
+    return write
+
+
+def _describe(module: SegmentationModule, data: DataModule, precision: str) -> None:
+    """Says in three lines what is about to happen."""
+    split, dataset = data.split, data.dataset
+    log.info(
+        "%s: %d training, %d validation and %d test cases; classes %s",
+        dataset.name, len(split.train), len(split.validation), len(split.test), ", ".join(dataset.classes),
+    )  # fmt: skip
+    model = module.model
+    stages = ", ".join(f"{name} {parameters(child) / 1e6:.2f} M" for name, child in model.named_children())
+    log.info("%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages, precision)

@@ -1,0 +1,187 @@
+"""The run directory: its files, whether it is finished, and the lock that keeps a second process out."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from segbench.atomic import write_atomically
+from segbench.errors import Stopped, UserError
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+CASE_COLUMNS = (
+    "dataset", "split", "fold", "seed", "case", "group", "class", "metric", "value", "n_ref", "n_pred",
+)  # fmt: skip
+"""The columns of `cases.csv`: one row per case, class and metric; an empty value is an absent class."""
+
+
+class RunDirectory:
+    """One run on disk. A context manager: open while the run is executed, locked against others.
+
+    Leaving it by an exception records the run as failed, or as interrupted on Ctrl-C or a signal; it
+    is continued by the next process that opens it.
+
+    Attributes:
+        path: the folder.
+        record: what `run.json` holds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record: dict[str, Any] = _read_record(path)
+        self._lock: int | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """As recorded; None for a new directory."""
+        return self.record.get("status")
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything that the run should leave is there."""
+        return self.status == "finished"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where training stands: the whole state, written at every validation."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The weights with the best score on the validation cases."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def cases(self) -> Path:
+        """The table of scores."""
+        return self.path / "cases.csv"
+
+    def open(self, identity: str) -> Self:
+        """Takes the lock and checks that the directory is new or belongs to this run.
+
+        Raises:
+            UserError: where it cannot be written, another process has it, or it holds another run.
+        """
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            (self.path / "previews").mkdir(exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(f"hydra.run.dir: cannot write to {self.path}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._lock, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(self._lock)
+            self._lock = None
+            raise UserError(f"{self.path} is in use by {holder}: wait for it, or choose another hydra.run.dir") from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        self.record = _read_record(self.path)
+        if self.record.get("id", identity) != identity:
+            self.close()
+            raise UserError(
+                f"{self.path} holds another run (id {self.record['id']}, this one is {identity}):"
+                " choose another hydra.run.dir, or delete it"
+            )
+        return self
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not self.finished and self.record:
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
+            status: Status = "interrupted" if stopped else "failed"
+            try:
+                self.update(status=status, error=_one_line(error))
+            except UserError:
+                pass  # the disk is full: the first error is the one to tell
+        self.close()
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to `run.json`; `status` is one of them."""
+        self.record |= facts
+        write_atomically(self.path / "run.json", json.dumps(self.record, indent=2) + "\n")
+
+    def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
+        """Records that the run is under way, and with which configuration."""
+        write_atomically(self.path / "config.yaml", config_yaml)
+        started = self.record.get("started", now())
+        self.update(**facts, status="running", error=None, started=started)
+
+    def write_split(self, split: Mapping[str, Any]) -> None:
+        """Records which cases were in which part."""
+        write_atomically(self.path / "split.json", json.dumps(split, indent=1) + "\n")
+
+    def write_cases(self, rows: Sequence[Mapping[str, Any]], name: str = "cases.csv") -> Path:
+        """Writes the table of scores."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, pd.DataFrame(rows, columns=list(CASE_COLUMNS)).to_csv(index=False))
+        return path
+
+    def finish(self, **facts: Any) -> None:
+        """Records the run as finished: the last thing written."""
+        self.update(**facts, status="finished", finished=now())
+
+    def discard_if_empty(self) -> None:
+        """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
+        if self.record:
+            return
+        for child in ("checkpoints", "previews"):
+            _remove(self.path / child, Path.rmdir)
+        for child in (".lock", "run.log"):
+            _remove(self.path / child, Path.unlink)
+        _remove(self.path, Path.rmdir)
+
+
+def now() -> str:
+    """The time, as written into records."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_cases(path: Path) -> pd.DataFrame:
+    """The table of scores, its text columns as text."""
+    text = dict.fromkeys(("dataset", "split", "case", "group", "class", "metric"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": [""]})
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((path / "run.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / 'run.json'} cannot be read: {error}; delete {path} to start anew") from None
+    return dict(record)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError | Stopped) else f"{type(error).__name__}: {text}"
+
+
+def _remove(path: Path, how: Any) -> None:
+    try:
+        how(path)
+    except OSError:
+        pass  # not there, or not empty: then it stays

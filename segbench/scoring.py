@@ -1,0 +1,65 @@
+"""From the label map of one case to its rows in `cases.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from segbench.metrics.pair import EmptyDistance
+from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects
+
+
+@dataclass(frozen=True)
+class CaseScorer:
+    """Scores cases of one data set with one set of metrics.
+
+    Attributes:
+        classes: names, by class index.
+        background: the class left out, or None.
+        class_metrics: functions of a mask pair, by name.
+        object_metrics: functions of an instance pair, by name; used where a case has instances.
+        empty_distance: the distance where a class is in only one of prediction and reference.
+        columns: what every row starts with: dataset, split, fold, seed.
+    """
+
+    classes: Sequence[str]
+    background: int | None
+    class_metrics: Mapping[str, ClassMetric]
+    object_metrics: Mapping[str, ObjectMetric] = field(default_factory=dict)
+    empty_distance: EmptyDistance = "diagonal"
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(
+        self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """One row per class and metric.
+
+        Args:
+            label: predicted classes (*S).
+            instances: predicted objects (*S), or None.
+            case: the reference: label, instances, spacing, case_id, group.
+        """
+        scores = score_case(
+            label, case["label"], case["spacing"], self.classes, self.class_metrics,
+            background=self.background, empty_distance=self.empty_distance,
+        )  # fmt: skip
+        if instances is not None and case["instances"] is not None:
+            scores += score_objects(
+                instances, case["instances"], case["spacing"], self.object_metrics,
+                label=case["label"], empty_distance=self.empty_distance,
+            )  # fmt: skip
+        start = {**self.columns, "case": case["case_id"], "group": case["group"]}
+        return [
+            {
+                **start,
+                "class": score.class_name,
+                "metric": score.metric,
+                "value": score.value,
+                "n_ref": score.n_ref,
+                "n_pred": score.n_pred,
+            }
+            for score in scores
+        ]

@@ -1,0 +1,60 @@
+"""The command `train`: from Hydra's configuration to a finished run that is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from segbench import schema
+from segbench.errors import UserError
+from segbench.identity import default_name, run_id, run_name
+from segbench.invocation import Invocation
+from segbench.rundir import RunDirectory
+from segbench.terminal import show_run
+
+
+def train(config: DictConfig) -> None:
+    """Trains and evaluates one configuration, or shows it if that is done.
+
+    Raises:
+        UserError: where the configuration, the data or the run directory do not allow it.
+    """
+    invocation = _invocation(config)
+    _check_experiment(config, invocation)
+    schema.check(config)
+    directory = RunDirectory(invocation.path)
+    if not directory.finished or directory.record["id"] != run_id(config):
+        # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
+        from segbench.run import run
+
+        try:
+            directory = run(config, invocation)
+        except UserError:
+            directory.discard_if_empty()
+            raise
+    show_run(directory)
+
+
+def _invocation(config: DictConfig) -> Invocation:
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    choices = {
+        group: option
+        for group, option in hydra.runtime.choices.items()
+        if option is not None and not group.startswith("hydra")
+    }
+    name = config.name or run_name(overrides, default_name(choices))
+    return Invocation(Path(hydra.runtime.output_dir), name, choices, overrides)
+
+
+def _check_experiment(config: DictConfig, invocation: Invocation) -> None:
+    """Refuses keys in an experiment file that nothing reads: Hydra merges them without a word."""
+    if "experiment" not in invocation.choices:
+        return
+    others = [f"{group}={option}" for group, option in invocation.choices.items() if group != "experiment"]
+    reference = compose(config_name="train", overrides=others)
+    added = {one.lstrip("+").partition("=")[0] for one in invocation.overrides if one.startswith("+")}
+    schema.check_keys(config, reference, added, f"experiment={invocation.choices['experiment']}")

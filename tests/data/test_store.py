@@ -1,0 +1,199 @@
+"""The cache of decoded cases: exact, shared, made once, and never half-made."""
+
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segbench.data.case import IGNORE, Case, Dataset, Record, Source
+from segbench.data.datasets.synthetic_cells import SyntheticCells
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+
+
+class Noise(Dataset):
+    """Two random volumes with two channels; counts how often it decodes."""
+
+    name = "noise"
+    classes = ("background", "a", "b", "never")
+    channels = 2
+    spatial_dims = 3
+    has_instances = True
+    source = Source("nowhere", "none", "none", "nothing")
+
+    def __init__(self, files: tuple[Path, ...] = (), fails: bool = False) -> None:
+        self.files = files
+        self.fails = fails
+        self.decoded = 0
+
+    def records(self) -> list[Record]:
+        return [Record("x", "p", self.files, "train"), Record("y", "p", self.files, "test")]
+
+    def load(self, record: Record) -> Case:
+        self.decoded += 1
+        if self.fails and record.id == "y":
+            raise UserError("y is bad")
+        rng = np.random.default_rng(ord(record.id))
+        image = rng.normal(7, 3, (2, 20, 30, 40)).astype(np.float32)
+        label = rng.choice(np.array([0, 1, 2, IGNORE], np.uint8), (20, 30, 40), p=[0.9, 0.05, 0.04, 0.01])
+        instances = np.where(label == 1, rng.integers(1, 5, label.shape), 0).astype(np.int32)
+        return Case(record.id, image, label, (3.0, 1.0, 0.5), record.group, instances)
+
+
+def test_cases_come_back_unchanged(tmp_path: Path) -> None:
+    dataset = Noise()
+    store = CaseStore(dataset, tmp_path)
+    assert store.ids == ["x", "y"]
+    assert len(store) == 2
+    for record in dataset.records():
+        case, stored = dataset.load(record), store[record.id]
+        for name in ("image", "label", "instances"):
+            array = getattr(stored, name)
+            np.testing.assert_array_equal(array, getattr(case, name))
+            assert array.dtype == getattr(case, name).dtype
+            assert isinstance(array, np.memmap)
+            assert not array.flags.writeable
+        assert stored.spacing == case.spacing
+        assert (stored.meta.group, stored.meta.part) == (record.group, record.part)
+
+
+def test_meta_is_what_numpy_says(tmp_path: Path) -> None:
+    dataset = Noise()
+    store = CaseStore(dataset, tmp_path)
+    case, meta = dataset.load(dataset.records()[0]), store.meta("x")
+    assert meta.shape == case.image.shape
+    assert meta.dtype == "float32"
+    assert meta.pixels == tuple(int((case.label == value).sum()) for value in range(4))
+    assert meta.ignored == int((case.label == IGNORE).sum())
+    assert meta.present == {0, 1, 2}
+    assert meta.objects == 4
+    for channel, values in zip(meta.intensities, case.image.astype(np.float64), strict=True):
+        expected = [
+            values.mean(),
+            values.std(),
+            values.min(),
+            *np.percentile(values, [0.5, 99.5]),
+            values.max(),
+        ]
+        measured = [
+            channel.mean,
+            channel.std,
+            channel.minimum,
+            channel.percentile_00_5,
+            channel.percentile_99_5,
+            channel.maximum,
+        ]
+        np.testing.assert_allclose(measured, expected, rtol=1e-6)
+
+
+def test_locations_are_pixels_of_their_class(tmp_path: Path) -> None:
+    stored = CaseStore(Noise(), tmp_path)["x"]
+    assert list(stored.locations) == [0, 1, 2]
+    for value, pixels in stored.locations.items():
+        assert (stored.label.ravel()[pixels] == value).all()
+        assert len(np.unique(pixels)) == len(pixels) == min(10_000, stored.meta.pixels[value])
+    assert stored.meta.pixels[0] > 10_000
+    # A random choice, not the first ones: spread evenly over the volume.
+    np.testing.assert_allclose(stored.locations[0].mean() / stored.label.size, 0.5, atol=0.02)
+
+
+def test_decoded_once(tmp_path: Path) -> None:
+    dataset = Noise()
+    first, second = CaseStore(dataset, tmp_path), CaseStore(dataset, tmp_path)
+    assert dataset.decoded == 2
+    assert second.fingerprint == first.fingerprint
+    assert second.meta("y") == first.meta("y")
+
+
+def test_decoded_anew_when_a_file_or_a_setting_changes(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("one")
+    folders = {CaseStore(Noise((file,)), tmp_path / "cache").folder}
+    file.write_text("three")
+    folders.add(CaseStore(Noise((file,)), tmp_path / "cache").folder)
+    folders |= {CaseStore(SyntheticCells(1, [32, 32], seed), tmp_path / "cache").folder for seed in (0, 1)}
+    assert len(folders) == 4
+
+
+def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one")
+    plain, filed = CaseStore(Noise(), tmp_path / "a"), CaseStore(Noise((tmp_path / "file",)), tmp_path / "b")
+    assert plain.folder.name != filed.folder.name
+    assert plain.fingerprint == filed.fingerprint
+    other = CaseStore(SyntheticCells(1, [32, 32], 0), tmp_path / "a")
+    assert other.fingerprint != plain.fingerprint
+
+
+def test_bad_case_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="y is bad"):
+        CaseStore(Noise(fails=True), tmp_path)
+    assert [path.suffix for path in (tmp_path / "noise").iterdir()] == [".lock"]
+
+
+def test_remains_of_a_killed_process_are_replaced(tmp_path: Path) -> None:
+    store = CaseStore(Noise(), tmp_path)
+    expected = store["x"].image.copy()
+    shutil.move(store.folder, store.folder.with_name(store.folder.name + ".tmp"))
+    (store.folder.with_name(store.folder.name + ".tmp") / "x" / "image.npy").write_bytes(b"half")
+    np.testing.assert_array_equal(CaseStore(Noise(), tmp_path)["x"].image, expected)
+
+
+def test_damaged_array_is_named(tmp_path: Path) -> None:
+    store = CaseStore(Noise(), tmp_path)
+    file = store.folder / "x" / "image.npy"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"image\.npy is damaged .*: remove the folder"):
+        _ = store["x"].image
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot be written \(Not a directory\): set data\.cache"):
+        CaseStore(Noise(), tmp_path / "file")
+
+
+def test_case_that_breaks_the_contract(tmp_path: Path) -> None:
+    class Wrong(Noise):
+        classes = ("background", "a")
+
+    with pytest.raises(UserError, match="x: its label has class 2; the data set noise has classes 0 to 1"):
+        CaseStore(Wrong(), tmp_path)
+
+
+def test_processes_that_start_together_share_one_decoding(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from segbench.data.datasets.synthetic_cells import SyntheticCells\n"
+        "from segbench.data.store import CaseStore\n"
+        "class Loud(SyntheticCells):\n"
+        "    def load(self, record):\n"
+        "        print(record.id)\n"
+        "        return super().load(record)\n"
+        "print(CaseStore(Loud(8, [96, 96], 0), sys.argv[1]).fingerprint)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert sorted(len(output) for output in outputs) == [1, 1, 9]
+    assert len({output[-1] for output in outputs}) == 1
+
+
+def test_opening_is_fast(tmp_path: Path) -> None:
+    dataset = SyntheticCells(300, [32, 32], 0)
+    CaseStore(dataset, tmp_path)
+    start = time.perf_counter()
+    CaseStore(dataset, tmp_path)
+    assert time.perf_counter() - start < 0.3
+
+
+def test_store_travels_to_workers_without_its_arrays(tmp_path: Path) -> None:
+    store = CaseStore(Noise(), tmp_path)
+    _ = store["x"].image
+    content = pickle.dumps(store)
+    assert len(content) < 10_000
+    np.testing.assert_array_equal(pickle.loads(content)["x"].image, store["x"].image)

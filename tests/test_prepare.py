@@ -1,0 +1,87 @@
+"""`prepare`: what it says about a data set that is there, half there, or not there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from PIL import Image
+
+from segbench import schema
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+from segbench.prepare import prepare, problems
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(overrides=list(overrides))
+
+
+def write_images(root: Path, parts: tuple[str, ...] = ("",)) -> None:
+    """The same image and mask under two names in each part."""
+    for part in parts:
+        for kind in ("images", "masks"):
+            (root / part / kind).mkdir(parents=True)
+            for name in ("ann_1", "ann_2"):
+                Image.fromarray(np.eye(16, dtype=np.uint8)).save(root / part / kind / f"{name}.png")
+
+
+def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("data.dataset.cases=3", "data.dataset.size=[64,80]", f"data.cache={tmp_path}")
+    prepare(config("+data=synthetic_cells", *settings))
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in ("3 in 3 groups", "64 x 80 (3)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
+        assert text in printed
+    store = CaseStore(
+        schema.build(config("+data=synthetic_cells", *settings).data.dataset, "data.dataset"), tmp_path
+    )
+    background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (3 * 64 * 80)
+    assert f"{background:.2%}" in printed
+
+
+def test_missing_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"there is no .*nothing.*data\.root \(or SEGBENCH_DATA\)"):
+        prepare(config("+data=wbc", f"data.root={tmp_path / 'nothing'}"))
+    printed = capsys.readouterr().out
+    for text in ("https://github.com/zxaoyou/segmentation_WBC", "GPL-3.0", "Micron", "Dataset 1/NNN.bmp"):
+        assert text in printed
+
+
+def test_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_images(tmp_path / "data", ("train", "test"))
+    wanted = config(
+        "+data=folder",
+        f"data.root={tmp_path / 'data'}",
+        f"data.cache={tmp_path / 'cache'}",
+        "data.dataset.classes=[background,cell,ghost]",
+        "data.dataset.group_pattern='^[a-z]+'",
+    )
+    prepare(wanted)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "warning: no case has the class ghost" in printed
+    assert "warning: the group ann has cases in several parts: test, train" in printed
+    assert "ready" not in printed
+
+
+def test_duplicates(tmp_path: Path) -> None:
+    write_images(tmp_path / "data")
+    dataset = schema.build(
+        config("+data=folder", f"data.root={tmp_path / 'data'}").data.dataset, "data.dataset"
+    )
+    store = CaseStore(dataset, tmp_path / "cache")
+    cases = [store.meta(case_id) for case_id in store.ids]
+    assert problems(dataset, cases) == ["the cases ann_1, ann_2 have the same image, but not the same group"]
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_data_set_can_be_named(path: Path) -> None:
+    data = config(f"+data={path.stem}").data
+    assert data.batch_size > 0
+    if path.stem != "base":
+        dataset = schema.build(data.dataset, "data.dataset")
+        assert len(data.patch_size) == dataset.spatial_dims
+        assert dataset.source.address
