@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.errors import Stopped, UserError
+from segbench.explain import explain
 from segbench.identity import register_resolvers
 
 log = logging.getLogger("segbench")
@@ -100,7 +101,7 @@ def _report(command: str, arguments: list[str]) -> int:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if wants_trace:
             raise
-        print(f"segbench: {_one_line(error)}", file=sys.stderr)
+        print(f"segbench: {explain(error, command)}", file=sys.stderr)
         return USER_ERROR
 
 
@@ -110,24 +111,21 @@ def _run(command: str, arguments: list[str]) -> int:
     register_resolvers()
     sys.argv = [sys.argv[0], *arguments]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
-    failures: list[str] = []
+    failures: list[Exception] = []
 
     def task(config: DictConfig) -> None:
+        # Hydra would print the overrides of a failed job, and end a sweep at its first failure.
         try:
             COMMANDS[command](config)
         except (UserError, OmegaConfBaseException) as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
-                raise
-            failures.append(_one_line(error))
-            log.error("this run failed: %s", failures[-1])
+            failures.append(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                log.error("this run failed: %s", explain(error, command))
 
     wrapped(task)()
-    return 1 if failures else 0
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line)
+    if failures:
+        raise failures[-1]
+    return 0
 
 
 if __name__ == "__main__":

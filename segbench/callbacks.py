@@ -134,7 +134,7 @@ class Checkpoints(Checkpoint):
         """Writes the state, which is also the best one if the score has risen."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        score = float(trainer.callback_metrics["validation/score"])
+        score = float(trainer.callback_metrics["validation/dice"])
         risen = score > self.best_score
         if risen:
             self.best_score, self.best_step = score, trainer.global_step
@@ -203,7 +203,7 @@ class ProgressBar(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Shows the score."""
-        self._score = float(trainer.callback_metrics.get("validation/score", math.nan))
+        self._score = float(trainer.callback_metrics.get("validation/dice", math.nan))
         if self._bar is None and trainer.is_global_zero:
             done = trainer.global_step - self._first_step
             pace = done / max(time.monotonic() - self._since, 1e-9)

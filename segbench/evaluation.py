@@ -11,6 +11,7 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from segbench.metrics import cost
 from segbench.previews import preview
@@ -39,19 +40,19 @@ def write_previews(cases: pd.DataFrame, data: DataModule, trainer: L.Trainer, mo
     places = {"worst": 0, "median": (len(means) - 1) // 2, "best": len(means) - 1}
     for place, position in places.items():
         case = data.store[str(means.index[position])]
-        image = data.sampler.normalize(np.asarray(case.image), case)
-        label = predict_label(module, trainer, image)
+        image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
+        label = module.decoder.label(predict(module, trainer, image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
         picture.save(folder / f"{place}.png")
 
 
-def predict_label(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> np.ndarray:
-    """Classes (*S) of one normalised image (C, *S), on the device and in the precision of the trainer."""
-    module.eval()
+def predict(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> dict[str, Tensor]:
+    """Logits (K, *S) of each head for one normalised image (C, *S), on the trainer's device and in its precision."""
+    device = trainer.strategy.root_device
+    module.to(device).eval()
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(trainer.strategy.root_device)
-        return module.to(trainer.strategy.root_device).predict_label(batch)
+        return module.predict_case(torch.from_numpy(np.ascontiguousarray(image))[None].to(device))
 
 
 def measure_cost(module: SegmentationModule, patch_shape: tuple[int, ...], field: bool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class SegmentationModule(L.LightningModule):
         decoder: turns logits into a label map.
         scorer: scores a label map against the reference.
         validation_scorer: the same for validation; the mean of its values over classes and cases
-            is `validation/score`, which chooses the checkpoint.
+            is `validation/dice`, which chooses the checkpoint.
         channels_last: whether images and weights are stored with the channels innermost.
         seed: together with the step it seeds what the network draws (dropout).
     """
@@ -154,7 +154,7 @@ class SegmentationModule(L.LightningModule):
 
     def validation_step(self, case: dict[str, Any], index: int) -> None:
         """Scores one whole case."""
-        outputs = self._predict(case["image"])
+        outputs = self.predict_case(case["image"])
         self._validation_rows += self.validation_scorer(self.decoder.label(outputs), None, case)
 
     def on_validation_epoch_end(self) -> None:
@@ -165,8 +165,8 @@ class SegmentationModule(L.LightningModule):
                 per_class[row["class"]].append(row["value"])
         means = {name: float(np.mean(values)) for name, values in per_class.items()}
         score = float(np.mean(list(means.values()))) if means else 0.0
-        self.log("validation/score", score, batch_size=1)
-        self.log_dict({f"validation/score/{name}": mean for name, mean in means.items()}, batch_size=1)
+        self.log("validation/dice", score, batch_size=1)
+        self.log_dict({f"validation/dice/{name}": mean for name, mean in means.items()}, batch_size=1)
         if isinstance(self._scheduler, ReduceLROnPlateau) and not self.trainer.sanity_checking:
             self._scheduler.step(score)
 
@@ -180,7 +180,7 @@ class SegmentationModule(L.LightningModule):
         """Predicts and scores one whole case."""
         _synchronise(self.device)
         start = time.perf_counter()
-        outputs = self._predict(case["image"])
+        outputs = self.predict_case(case["image"])
         label = self.decoder.label(outputs)
         _synchronise(self.device)
         self.seconds.append(time.perf_counter() - start)
@@ -193,11 +193,7 @@ class SegmentationModule(L.LightningModule):
         """Every process gets the rows of all."""
         self.rows = _gather(self.rows)
 
-    def predict_label(self, image: Tensor) -> np.ndarray:
-        """The class map (*S) uint8 of one image (1, C, *S), under the precision of the run."""
-        return self.decoder.label(self._predict(image))
-
-    def _predict(self, image: Tensor) -> dict[str, Tensor]:
+    def predict_case(self, image: Tensor) -> dict[str, Tensor]:
         """Logits (K, *S) of each head for one image (1, C, *S)."""
         return {head: logits[0] for head, logits in self.inference(self, image).items()}
 

@@ -56,7 +56,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     with stopper.listening():
         data = schema.build_data(config)
         _check_same_data(directory, data)
-        module = schema.build_module(config, data.dataset)
+        module = schema.build_module(config, schema.Labels.of(data.dataset))
         directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:

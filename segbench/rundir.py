@@ -145,7 +145,7 @@ class RunDirectory:
 
     def discard_if_empty(self) -> None:
         """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
-        if self.record:
+        if (self.path / "run.json").exists():
             return
         for child in ("checkpoints", "previews"):
             _remove(self.path / child, Path.rmdir)

@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
@@ -27,6 +28,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What a module has to know of its data set: its name, its classes, and which of them is background."""
+
+    dataset: str
+    classes: tuple[str, ...]
+    background: int | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Labels:
+        """Those of a data set."""
+        return cls(dataset.name, tuple(dataset.classes), dataset.background)
+
+
 def check(config: DictConfig) -> None:
     """Checks what can be checked without reading data or importing a network.
 
@@ -44,6 +59,17 @@ def check(config: DictConfig) -> None:
         raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
     if config.data.batch_size < 1:
         raise UserError(f"data.batch_size={config.data.batch_size}: must be at least 1")
+
+
+def require(config: DictConfig, key: str) -> Any:
+    """A value that must be given.
+
+    Raises:
+        UserError: where it is not.
+    """
+    if OmegaConf.is_missing(config, key) or config[key] is None:
+        raise UserError(f"{key} is not set: give it as {key}=..")
+    return config[key]
 
 
 def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where: str) -> None:
@@ -182,22 +208,22 @@ def normalization(config: DictConfig) -> Any:
         raise UserError(f"data.normalize={config.data.normalize}: must be one of {known}") from None
 
 
-def build_scorer(config: DictConfig, dataset: Dataset, split: str) -> CaseScorer:
+def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
     """What scores a case by all metrics of the configuration."""
     from segbench.scoring import CaseScorer
 
     metrics = config.metrics
     return CaseScorer(
-        classes=tuple(dataset.classes),
-        background=dataset.background,
+        classes=labels.classes,
+        background=labels.background,
         class_metrics=build(metrics.classes, "metrics.classes"),
         object_metrics=build(metrics.objects, "metrics.objects"),
         empty_distance=metrics.empty_distance,
-        columns={"dataset": dataset.name, "split": split, "fold": config.fold, "seed": config.seed},
+        columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
     )
 
 
-def build_module(config: DictConfig, dataset: Dataset) -> SegmentationModule:
+def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
     """The network with its objective, optimizer, inference, decoder and metrics.
 
     `config.measured` must be filled in. The weights are drawn from `seed`.
@@ -216,9 +242,9 @@ def build_module(config: DictConfig, dataset: Dataset) -> SegmentationModule:
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
         inference=build(config.inference, "inference"),
-        decoder=build(config.decoder, "decoder", background=dataset.background),
-        scorer=build_scorer(config, dataset, "test"),
-        validation_scorer=CaseScorer(tuple(dataset.classes), dataset.background, {"dice": dice}),
+        decoder=build(config.decoder, "decoder", background=labels.background),
+        scorer=build_scorer(config, labels, "test"),
+        validation_scorer=CaseScorer(labels.classes, labels.background, {"dice": dice}),
         channels_last=config.trainer.channels_last,
         seed=config.seed,
     )

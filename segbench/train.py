@@ -23,18 +23,18 @@ def train(config: DictConfig) -> None:
         UserError: where the configuration, the data or the run directory do not allow it.
     """
     invocation = _invocation(config)
-    _check_experiment(config, invocation)
-    schema.check(config)
     directory = RunDirectory(invocation.path)
-    if not directory.finished or directory.record["id"] != run_id(config):
-        # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
-        from segbench.run import run
+    try:
+        _check_experiment(config, invocation)
+        schema.check(config)
+        if not directory.finished or directory.record["id"] != run_id(config):
+            # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
+            from segbench.run import run
 
-        try:
             directory = run(config, invocation)
-        except UserError:
-            directory.discard_if_empty()
-            raise
+    except UserError:
+        directory.discard_if_empty()
+        raise
     show_run(directory)
 
 

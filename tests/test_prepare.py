@@ -31,15 +31,15 @@ def write_images(root: Path, parts: tuple[str, ...] = ("",)) -> None:
 
 
 def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = ("data.dataset.cases=3", "data.dataset.size=[64,80]", f"data.cache={tmp_path}")
+    settings = ("data.dataset.cases=6", "data.dataset.size=[96,128]", f"data.cache={tmp_path}")
     prepare(config("+data=synthetic_cells", *settings))
     printed = " ".join(capsys.readouterr().out.split())
-    for text in ("3 in 3 groups", "64 x 80 (3)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
+    for text in ("6 in 6 groups", "96 x 128 (6)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
         assert text in printed
     store = CaseStore(
         schema.build(config("+data=synthetic_cells", *settings).data.dataset, "data.dataset"), tmp_path
     )
-    background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (3 * 64 * 80)
+    background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (6 * 96 * 128)
     assert f"{background:.2%}" in printed
 
 

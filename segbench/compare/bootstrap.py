@@ -26,45 +26,48 @@ SPREAD = 8.0
 
 @dataclass(frozen=True)
 class Standing:
-    """An order of M methods by rank sum, and how far it can be trusted.
+    """An order of M methods by rank sum, and how far it can be trusted (NaN where nothing was resampled).
 
     Attributes:
         rank_sums: (M,) smaller is better.
+        positions: (M,) rank of the rank sum, equal sums share the best.
         low: (M,) lower end of the interval of the rank sum.
         high: (M,) upper end.
-        positions: (M,) rank of the rank sum, equal sums share the best.
         first: (M,) share of the resamples in which the method is first; equals share it.
         shares: (M, M) share of the resamples in which method m stands at position p + 1.
         ahead: (M, M) share of the resamples in which method i has a smaller rank sum than j.
-        tau: Kendall's tau-b between resampled order and order: median, low, high; NaN if all are tied.
+        tau: Kendall's tau-b between a resample's order and this one: median, low, high.
     """
 
     rank_sums: Floats
+    positions: Floats
     low: Floats
     high: Floats
-    positions: Floats
     first: Floats
     shares: Floats
     ahead: Floats
     tau: tuple[float, float, float]
 
+    @classmethod
+    def unsure(cls, rank_sums: Floats) -> Standing:
+        """The order alone."""
+        line, square = np.full(len(rank_sums), np.nan), np.full((len(rank_sums),) * 2, np.nan)
+        nan = float("nan")
+        return cls(rank_sums, place(rank_sums, larger=False), line, line, line, square, square, (nan, nan, nan))
+
 
 @dataclass(frozen=True)
-class Certainty:
-    """What the bootstrap says.
+class RankCertainty:
+    """What resampling says of ranks.
 
     Attributes:
-        score_low: for each of the score sets, (R, M) lower end of the interval of the score.
-        score_high: upper ends.
-        rank_low: (R, M) lower end of the interval of the rank.
-        rank_high: upper ends.
+        low: for each of the score sets, (R, M) lower end of the interval of the rank.
+        high: upper ends.
         standings: by name, the orders asked for.
     """
 
-    score_low: list[Floats]
-    score_high: list[Floats]
-    rank_low: list[Floats]
-    rank_high: list[Floats]
+    low: list[Floats]
+    high: list[Floats]
     standings: dict[str, Standing]
 
 
@@ -155,9 +158,9 @@ class _Order:
         quantiles = np.quantile(taus, [0.5, tail, 1 - tail]).tolist() if len(taus) else [float("nan")] * 3
         return Standing(
             rank_sums=self.rank_sums,
+            positions=self.positions,
             low=self.sums.quantile(tail),
             high=self.sums.quantile(1 - tail),
-            positions=self.positions,
             first=self.first / draws,
             shares=self.places.counts / draws,
             ahead=self.ahead / draws,
@@ -181,7 +184,7 @@ def rank_rows(scores: Scores, weights: Floats, rule: Rule, options: Options) -> 
     )
 
 
-def _rank_sums(ranks: Sequence[Floats], masks: Sequence[Bools]) -> Floats:
+def sum_ranks(ranks: Sequence[Floats], masks: Sequence[Bools]) -> Floats:
     """(..., M) sum over the chosen rows of the (R, ..., M) ranks of each score set."""
     chosen = np.concatenate([r[rows] for r, rows in zip(ranks, masks, strict=True)])
     return np.asarray(chosen.sum(axis=0))
@@ -190,14 +193,52 @@ def _rank_sums(ranks: Sequence[Floats], masks: Sequence[Bools]) -> Floats:
 def _draws(score_sets: Sequence[Scores], draws: int, seed: int) -> Iterator[list[Floats]]:
     """Blocks of weights, (B, N) for each score set; each set is drawn for itself."""
     generators = [np.random.default_rng([seed, k]) for k in range(len(score_sets))]
-    widest = max(max(s.values.shape[2], s.values.shape[0] * s.values.shape[1], s.values.shape[1] ** 2) for s in score_sets)
-    block = int(np.clip(BLOCK // widest, 16, 1024))
+    sizes = [s.values.shape for s in score_sets]
+    block = int(np.clip(BLOCK // max(max(n, r * m, m * m) for r, m, n in sizes), 16, 1024))
     for begin in range(0, draws, block):
         count = min(block, draws - begin)
         yield [resample(s.drawn, count, g) for s, g in zip(score_sets, generators, strict=True)]
 
 
-def bootstrap(
+def summarise(scores: Scores, weights: Floats, rule: Rule) -> Floats:
+    """(B, R + K, M) the score of every row, then its mean over the rows of each of the K metrics."""
+    rows = np.stack([rule.summary(values, weights) for values in scores.values], axis=1)
+    means = [rows[:, scores.chosen([metric])].mean(axis=1) for metric in scores.metrics]
+    return np.concatenate([rows, np.stack(means, axis=1)], axis=1)
+
+
+def score_intervals(
+    score_sets: Sequence[Scores],
+    rule: Rule,
+    *,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[tuple[Floats, Floats]]:
+    """Percentile intervals of the scores shown.
+
+    Args:
+        score_sets: the scores, one set for each data set.
+        rule: whose summary (mean or median over the cases) is meant.
+        draws: number of resamples.
+        confidence: 0.95 for 95 % intervals.
+        seed: same seed, same draws.
+
+    Returns:
+        For each score set, low and high, (R + K, M) as in `summarise`.
+    """
+    tallies: list[Tally] = []
+    for weights in _draws(score_sets, draws, seed):
+        blocks = [summarise(s, w, rule).reshape(len(w), -1) for s, w in zip(score_sets, weights, strict=True)]
+        tallies = tallies or [_score_tally(values) for values in blocks]
+        for tally, values in zip(tallies, blocks, strict=True):
+            tally.add(values)
+    tail = (1 - confidence) / 2
+    shapes = [(-1, len(s.methods)) for s in score_sets]
+    return [(t.quantile(tail).reshape(x), t.quantile(1 - tail).reshape(x)) for t, x in zip(tallies, shapes, strict=True)]
+
+
+def rank_certainty(
     score_sets: Sequence[Scores],
     orders: Mapping[str, Sequence[Bools]],
     rule: Rule,
@@ -207,7 +248,7 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
-) -> Certainty:
+) -> RankCertainty:
     """Resamples the cases and ranks again.
 
     Args:
@@ -221,39 +262,30 @@ def bootstrap(
         progress: called with the number of resamples done after each block.
 
     Returns:
-        Intervals of scores and ranks, and the standing of each order. A resample that holds no case
-        of a method puts that method last.
+        Intervals of the ranks, and the standing of each order. A resample that holds no case of a
+        method puts that method last.
     """
-    methods = score_sets[0].values.shape[1]
+    methods = len(score_sets[0].methods)
     worst = max(methods, len(options.cuts) + 1)
-    full = [rank_rows(s, np.ones((1, s.values.shape[2])), rule, options)[:, 0] for s in score_sets]
+    full = [rank_rows(s, np.ones((1, len(s.cases))), rule, options)[:, 0] for s in score_sets]
     counted = {
-        name: _Order(_rank_sums(full, masks), worst * sum(int(rows.sum()) for rows in masks))
+        name: _Order(sum_ranks(full, masks), worst * sum(int(rows.sum()) for rows in masks))
         for name, masks in orders.items()
     }
-    rank_tallies = [Tally(np.ones(f.size), np.full(f.size, 0.5), 2 * worst) for f in full]
-    score_tallies: list[Tally] = []
+    tallies = [Tally(np.ones(f.size), np.full(f.size, 0.5), 2 * worst) for f in full]
     done = 0
     for weights in _draws(score_sets, draws, seed):
-        ranks = [rank_rows(s, w, rule, options) for s, w in zip(score_sets, weights, strict=True)]
-        summaries = [
-            np.concatenate([rule.summary(values, w) for values in s.values], axis=1)
-            for s, w in zip(score_sets, weights, strict=True)
-        ]
-        score_tallies = score_tallies or [_score_tally(values) for values in summaries]
-        for k, (block, values) in enumerate(zip(ranks, summaries, strict=True)):
-            score_tallies[k].add(values)
-            rank_tallies[k].add(block.transpose(1, 0, 2).reshape(block.shape[1], -1))
-        last = [np.where(np.isnan(block), worst, block) for block in ranks]
+        blocks = [rank_rows(s, w, rule, options) for s, w in zip(score_sets, weights, strict=True)]
+        for tally, ranks in zip(tallies, blocks, strict=True):
+            tally.add(ranks.transpose(1, 0, 2).reshape(ranks.shape[1], -1))
+        last = [np.where(np.isnan(ranks), worst, ranks) for ranks in blocks]
         for name, masks in orders.items():
-            counted[name].add(_rank_sums(last, masks))
+            counted[name].add(sum_ranks(last, masks))
         done += len(weights[0])
         progress(done)
     tail = (1 - confidence) / 2
-    return Certainty(
-        score_low=[t.quantile(tail).reshape(f.shape) for t, f in zip(score_tallies, full, strict=True)],
-        score_high=[t.quantile(1 - tail).reshape(f.shape) for t, f in zip(score_tallies, full, strict=True)],
-        rank_low=[t.quantile(tail).reshape(f.shape) for t, f in zip(rank_tallies, full, strict=True)],
-        rank_high=[t.quantile(1 - tail).reshape(f.shape) for t, f in zip(rank_tallies, full, strict=True)],
+    return RankCertainty(
+        low=[t.quantile(tail).reshape(f.shape) for t, f in zip(tallies, full, strict=True)],
+        high=[t.quantile(1 - tail).reshape(f.shape) for t, f in zip(tallies, full, strict=True)],
         standings={name: order.standing(draws, tail) for name, order in counted.items()},
     )

@@ -171,11 +171,13 @@ class Rule:
         ranks: scores (M, N), weights (B, N) and options in, ranks (B, M) out.
         summary: the score shown beside the rank; same arrays in, (B, M) out.
         meaning: one sentence for the reader of the report.
+        slow: whether it is resampled only when asked for.
     """
 
     ranks: Callable[[Floats, Floats, Options], Floats]
     summary: Callable[[Floats, Floats], Floats]
     meaning: str
+    slow: bool = False
 
 
 RULES: dict[str, Rule] = {
@@ -186,6 +188,7 @@ RULES: dict[str, Rule] = {
         by_significance,
         weighted_mean,
         "Ranked by the share of the other methods beaten in a one-sided Wilcoxon signed-rank test.",
+        slow=True,
     ),
     "tiers": Rule(
         by_tiers,

@@ -22,6 +22,8 @@ Missing = Literal["worst", "drop"] | float | None
 Absent = Literal["ignore", "perfect"]
 
 MEAN_OF_CLASSES = "mean of classes"
+ALL_DATA_SETS = "all data sets"
+ALL_CLASSES = "all classes"
 FEW_GROUPS = 5
 """Fewer groups than this cannot be resampled: cases are, and it is said that this understates."""
 LISTED = 5
@@ -86,6 +88,11 @@ class Scores:
     def drawn(self) -> NDArray[np.intp]:
         """(N,) number of what the bootstrap draws: groups, or cases."""
         return self.groups if self.grouped else np.arange(len(self.cases))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Each metric once, in the order of the rows."""
+        return tuple(dict.fromkeys(row.metric for row in self.rows))
 
     def chosen(self, metrics: Sequence[str]) -> Bools:
         """(R,) true for the rows of these metrics."""
@@ -237,27 +244,83 @@ def _filled(scores: Scores, lacking: Bools, missing: Missing) -> Floats:
 
 
 def class_means(scores: Scores) -> Scores:
-    """One row a metric: the mean over the classes in which all methods have a score, case by case.
+    """One row a metric: case by case, the mean over the classes in which all methods have a score.
 
     Methods without any score in the data set are left out of "all".
     """
-    metrics = list(dict.fromkeys(row.metric for row in scores.rows))
     present = ~np.isnan(scores.values).all(axis=(0, 2))
-    blocks = []
-    for metric in metrics:
-        values = scores.values[scores.chosen([metric])]
-        shared = ~np.isnan(values[:, present]).any(axis=1)
+    masks = [scores.chosen([metric]) for metric in scores.metrics]
+    values = np.full((len(masks), *scores.values.shape[1:]), np.nan)
+    for k, mask in enumerate(masks):
+        classes = scores.values[mask]
+        shared = ~np.isnan(classes[:, present]).any(axis=1)
         counts = shared.sum(axis=0)
-        sums = np.where(shared[:, None], values, 0.0).sum(axis=0)
-        blocks.append(np.where((counts > 0) & present[:, None], sums / np.maximum(counts, 1), np.nan))
-    means = [np.nanmean(scores.repeats[scores.chosen([m])], axis=0) for m in metrics] if scores.repeats.size else []
-    first = [next(k for k, row in enumerate(scores.rows) if row.metric == m) for m in metrics]
+        sums = np.where(shared[:, None], classes, 0.0).sum(axis=0)
+        values[k] = np.where((counts > 0) & present[:, None], sums / np.maximum(counts, 1), np.nan)
     return replace(
         scores,
+        rows=tuple(Row(metric, MEAN_OF_CLASSES) for metric in scores.metrics),
+        values=values,
+        larger=np.array([scores.larger[mask][0] for mask in masks]),
+        absent=np.zeros((len(masks), len(scores.methods)), dtype=np.intp),
+        repeats=np.stack([_mean_of_known(scores.repeats[mask]) for mask in masks]),
+        lopsided=0,
+    )
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    """Mean over the first axis of what is not NaN."""
+    known = ~np.isnan(values)
+    counts = known.sum(axis=0)
+    return np.where(counts > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def all_data_sets(means: Sequence[Scores]) -> Scores:
+    """The class means of several data sets side by side, as the cases of one.
+
+    What each data set draws (groups or cases) stays what is independent. Seeds of different data
+    sets are averaged.
+    """
+    first = means[0]
+    if len(means) == 1:
+        return first
+    metrics = [row for row in first.rows if all(row in other.rows for other in means)]
+    chosen = [[other.rows.index(row) for row in metrics] for other in means]
+    offsets = np.cumsum([0] + [len(other.cases) for other in means[:-1]])
+    seeds = max(other.repeats.shape[2] for other in means)
+    repeats = [np.pad(o.repeats[c], [(0, 0), (0, 0), (0, seeds - o.repeats.shape[2])], constant_values=np.nan) for o, c in zip(means, chosen, strict=True)]
+    groups = np.concatenate([other.drawn + offset for other, offset in zip(means, offsets, strict=True)])
+    return replace(
+        first,
+        dataset=ALL_DATA_SETS,
+        trained_on=ALL_DATA_SETS,
+        rows=tuple(metrics),
+        cases=tuple(f"{other.dataset}: {case}" for other in means for case in other.cases),
+        groups=np.unique(groups, return_inverse=True)[1],
+        values=np.concatenate([other.values[c] for other, c in zip(means, chosen, strict=True)], axis=2),
+        larger=first.larger[chosen[0]],
+        absent=np.zeros((len(metrics), len(first.methods)), dtype=np.intp),
+        repeats=_mean_of_known(np.stack(repeats)),
+    )
+
+
+def classes_as_cases(sets: Sequence[Scores]) -> Scores:
+    """The classes of all data sets as the cases of one: for tables with one score a class and method."""
+    metrics = [m for m in sets[0].metrics if all(m in other.metrics for other in sets)]
+    values = [np.concatenate([s.values[s.chosen([m])][:, :, 0].T for s in sets], axis=1) for m in metrics]
+    widest = max(v.shape[1] for v in values)
+    padded = [np.pad(v, [(0, 0), (0, widest - v.shape[1])], constant_values=np.nan) for v in values]
+    larger = [bool(sets[0].larger[sets[0].chosen([m])][0]) for m in metrics]
+    return replace(
+        sets[0],
+        dataset=ALL_CLASSES,
+        trained_on=ALL_CLASSES,
         rows=tuple(Row(m, MEAN_OF_CLASSES) for m in metrics),
-        values=np.stack(blocks),
-        larger=scores.larger[first],
-        absent=np.zeros((len(metrics), len(scores.methods)), dtype=np.intp),
-        repeats=np.stack(means),
+        cases=tuple(f"class {k + 1}" for k in range(widest)),
+        groups=np.arange(widest),
+        values=np.stack(padded),
+        larger=np.array(larger),
+        absent=np.zeros((len(metrics), len(sets[0].methods)), dtype=np.intp),
+        repeats=np.full((len(metrics), len(sets[0].methods), 1), np.nan),
         lopsided=0,
     )

@@ -124,11 +124,11 @@ def resampled_signed_rank(differences: Floats, counts: NDArray[np.int32]) -> tup
         wins = wins[positive]
     else:
         wins = tied[positive]
-    ties = (tied * (tied * tied - 1)).sum(axis=0, dtype=np.float64)
+    ties = np.sum(tied.astype(np.float64) ** 3 - tied, axis=0)
     own = tied[positive]
     reached = accumulate(tied)
     n = reached[-1].astype(np.float64)
-    rank_sum = (wins * (2 * reached[positive] - own + 1)).sum(axis=0, dtype=np.float64) / 2
+    rank_sum = np.sum(wins * (2.0 * reached[positive] - own + 1), axis=0) / 2
     return _signed_rank_p(rank_sum, n, ties, (n < EXACT_BELOW) & (ties == 0) & ~zeros)
 
 

@@ -11,7 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from segbench.data.case import Dataset as CaseDataset
-from segbench.data.patches import Normalize, PatchSampler
+from segbench.data.normalize import Normalize
+from segbench.data.patches import PatchSampler
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -50,13 +51,27 @@ class StepBatches:
 class WholeCases(Dataset[dict[str, Any]]):
     """Whole cases, normalised, as batches of one.
 
-    Each is a dict: image (1, C, *S) float32, label, instances, spacing, case_id, group.
+    Each is a dict: image (1, C, *S) float32, and as arrays, since they are scored on the CPU, label and
+    instances; spacing, case_id, group.
+
+    Args:
+        store: the decoded cases.
+        cases: ids.
+        normalize: brings raw intensities to float32.
+        relabel: (256,) uint8, the class that each class of the label stands for; None keeps them.
     """
 
-    def __init__(self, store: CaseStore, cases: Sequence[str], normalize: Normalize) -> None:
+    def __init__(
+        self, store: CaseStore, cases: Sequence[str], normalize: Normalize, relabel: np.ndarray | None = None
+    ) -> None:
         self.store = store
         self.cases = cases
         self.normalize = normalize
+        self.relabel = relabel
+
+    def loader(self) -> DataLoader[dict[str, Any]]:
+        """One case after the other."""
+        return DataLoader(self, batch_size=None, collate_fn=_as_it_is)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -64,13 +79,17 @@ class WholeCases(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         case = self.store[self.cases[index]]
         return {
-            "image": torch.from_numpy(self.normalize(np.asarray(case.image), case))[None],
-            "label": case.label,
+            "image": torch.from_numpy(self.normalize(np.asarray(case.image), case.meta.intensities))[None],
+            "label": case.label if self.relabel is None else self.relabel[case.label],
             "instances": case.instances,
             "spacing": case.spacing,
             "case_id": case.id,
             "group": case.meta.group,
         }
+
+
+def _as_it_is(case: dict[str, Any]) -> dict[str, Any]:
+    return case
 
 
 class DataModule(L.LightningDataModule):
@@ -128,10 +147,4 @@ class DataModule(L.LightningDataModule):
 
     def _whole(self, cases: Sequence[str]) -> DataLoader[dict[str, Any]]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        whole = WholeCases(self.store, cases[rank::world], self.sampler.normalize)
-        return DataLoader(whole, batch_size=None, collate_fn=_as_it_is)
-
-
-def _as_it_is(case: dict[str, Any]) -> dict[str, Any]:
-    """Keeps what is scored on the CPU as numpy arrays."""
-    return case
+        return WholeCases(self.store, cases[rank::world], self.sampler.normalize).loader()

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segbench.data.store import StoredCase
+from segbench.data.store import Intensities
+
+Normalize = Callable[[np.ndarray, Sequence[Intensities]], np.ndarray]
+"""(C, *P) raw, and the statistics of each channel of the whole case -> (C, *P) float32."""
 
 
-def zscore(image: np.ndarray, case: StoredCase) -> np.ndarray:
-    """Mean 0 and standard deviation 1 per channel of the case. (C, *P) -> (C, *P) float32."""
-    channels = case.meta.intensities
+def zscore(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+    """Mean 0 and standard deviation 1 per channel of the case."""
     return _scale(image, [one.mean for one in channels], [one.std for one in channels])
 
 
-def percentile(image: np.ndarray, case: StoredCase) -> np.ndarray:
+def percentile(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     """Clipped to the 0.5 and 99.5 percentiles of each channel of the case, then scaled to [-1, 1]."""
-    channels = case.meta.intensities
     low = [one.percentile_00_5 for one in channels]
     high = [one.percentile_99_5 for one in channels]
     middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
@@ -25,12 +26,12 @@ def percentile(image: np.ndarray, case: StoredCase) -> np.ndarray:
     return np.asarray(np.clip(_scale(image, middle, half), -1.0, 1.0))
 
 
-def none(image: np.ndarray, case: StoredCase) -> np.ndarray:
+def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     """As they are."""
     return image.astype(np.float32)
 
 
-NORMALIZATIONS: dict[str, Callable[[np.ndarray, StoredCase], np.ndarray]] = {
+NORMALIZATIONS: dict[str, Normalize] = {
     "zscore": zscore,
     "percentile": percentile,
     "none": none,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,11 +13,10 @@ from torch.nn.functional import grid_sample
 
 from segbench.data.augmentation import Augmentation
 from segbench.data.case import IGNORE
+from segbench.data.normalize import Normalize
 from segbench.data.spatial import SpatialDraw, offsets
 from segbench.data.store import CaseStore, StoredCase
 from segbench.data.targets import Target
-
-Normalize = Callable[[np.ndarray, StoredCase], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def read_patch(
         lines = [np.arange(first, first + size) for first, size in zip(start, patch_size, strict=True)]
         where = np.ix_(*(mirror(line, length) for line, length in zip(lines, shape, strict=True)))
         outside = _any_outside(np.ix_(*lines), shape)
-        image = normalize(case.image[(slice(None), *where)], case)
+        image = normalize(case.image[(slice(None), *where)], case.meta.intensities)
         nearest: tuple[np.ndarray, ...] = where
     else:
         position = offsets(draw, patch_size) + centre.astype(np.float32).reshape(-1, *(1,) * len(shape))
@@ -145,7 +144,7 @@ def _interpolate(case: StoredCase, position: np.ndarray, normalize: Normalize) -
     axes = tuple(range(1, position.ndim))
     low = np.floor(position.min(axis=axes)).astype(int)
     high = np.ceil(position.max(axis=axes)).astype(int) + 1
-    window = normalize(case.image[(slice(None), *map(slice, low, high))], case)
+    window = normalize(case.image[(slice(None), *map(slice, low, high))], case.meta.intensities)
     extent = np.maximum(high - low - 1, 1).reshape(-1, *(1,) * (position.ndim - 1))
     relative = (position - low.reshape(extent.shape)) * (2 / extent) - 1
     # grid_sample wants the last axis first, and the coordinates last.

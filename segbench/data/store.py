@@ -275,7 +275,7 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         spacing=case.spacing,
         shape=case.image.shape,
         dtype=str(case.image.dtype),
-        intensities=tuple(_intensities(channel) for channel in case.image),
+        intensities=measure_intensities(case.image),
         pixels=pixels,
         ignored=int(counts[IGNORE]),
         objects=None if case.instances is None else int(np.count_nonzero(np.unique(case.instances))),
@@ -291,7 +291,12 @@ def _some(pixels: np.ndarray) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(pixels, _LOCATIONS, replace=False))
 
 
-def _intensities(channel: np.ndarray) -> Intensities:
+def measure_intensities(image: np.ndarray) -> tuple[Intensities, ...]:
+    """Statistics of each channel of an image (C, *S)."""
+    return tuple(_channel_intensities(channel) for channel in image)
+
+
+def _channel_intensities(channel: np.ndarray) -> Intensities:
     low, high = np.percentile(channel, (0.5, 99.5))
     return Intensities(
         mean=float(channel.mean(dtype=np.float64)),

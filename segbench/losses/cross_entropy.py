@@ -64,8 +64,8 @@ class WeightedCrossEntropy(CrossEntropy):
         empty = [str(c) for c, share in enumerate(shares) if share <= 0]
         if empty:
             raise UserError(
-                f"loss.class_frequencies: no training case has the class {', '.join(empty)}, hence no inverse "
-                "frequency; choose another loss"
+                f"loss.class_frequencies: no training case has the class {', '.join(empty)}, hence no "
+                "inverse frequency; choose another loss"
             )
         weights = shares.sum() / (len(shares) * shares)
         # Measured anew for every run, hence no part of its weights.

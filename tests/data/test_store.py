@@ -172,7 +172,7 @@ def test_processes_that_start_together_share_one_decoding(tmp_path: Path) -> Non
         "from segbench.data.store import CaseStore\n"
         "class Loud(SyntheticCells):\n"
         "    def load(self, record):\n"
-        "        print(record.id)\n"
+        "        sys.stdout.write(record.id + chr(10))\n"
         "        return super().load(record)\n"
         "print(CaseStore(Loud(8, [96, 96], 0), sys.argv[1]).fingerprint)\n"
     )

@@ -140,7 +140,9 @@ def test_settings_mean_what_they_mean_to_monai(build, batch, background):
         "focal_tversky": (tversky**0.75).mean(),
         "generalized_dice": generalized,
     }.items():
-        torch.testing.assert_close(build(name, *ours)(logits, target), expected, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(
+            build(name, *ours)(logits, target), expected, rtol=1e-4, atol=1e-5, msg=name
+        )
 
 
 def test_cross_entropy_is_torchs():

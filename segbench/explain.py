@@ -1,0 +1,58 @@
+"""One line for what Hydra and OmegaConf say in many."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from segbench.paths import conf_folder
+
+_NO_OPTION = re.compile(r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': (?P<known>.*?)(?: Config search path| Did you mean|$)")
+_NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+
+
+def explain(error: BaseException, command: str) -> str:
+    """What is wrong, where, and what would be right, in one line.
+
+    Args:
+        error: what stopped the command.
+        command: its name, which is also its configuration's.
+    """
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if match := _NO_OPTION.search(text):
+        known = match["known"].split()
+        return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
+    if match := _NO_KEY.search(text):
+        keys = list(_keys(command))
+        return f"{match['key']}: there is no such key{_nearest(match['key'], keys, listing=False)}"
+    return text
+
+
+def _nearest(word: str, known: list[str], listing: bool = True) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    if not close:
+        # A right name in the wrong place: max_steps for trainer.max_steps.
+        close = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]][:1]
+    mean = f"; did you mean {close[0]}?" if close else ""
+    return mean + (f" Known are {', '.join(known)}" if listing and known else "")
+
+
+def _keys(command: str) -> Iterator[str]:
+    """Every key of the command's default configuration."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose(config_name=command)
+    yield from _flat(config, "")
+
+
+def _flat(config: DictConfig, prefix: str) -> Iterator[str]:
+    for key in map(str, config):
+        yield f"{prefix}{key}"
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+            yield from _flat(node, f"{prefix}{key}.")
