@@ -107,7 +107,9 @@ def _report(command: str, arguments: list[str]) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
-        raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
+        raise UserError(
+            f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value"
+        )
     register_resolvers()
     sys.argv = [sys.argv[0], *arguments]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")

@@ -15,7 +15,15 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from segbench.atomic import commit
 from segbench.errors import Stopped, UserError
@@ -191,10 +199,14 @@ class ProgressBar(Callback):
                 TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
             )  # fmt: skip
             self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
-            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, values="")
+            self._task = self._bar.add_task(
+                "", total=trainer.max_steps, completed=trainer.global_step, values=""
+            )
             self._bar.start()
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any
+    ) -> None:
         """Moves the bar; the loss is read now and then only, as reading waits for the device."""
         if trainer.global_step % trainer.log_every_n_steps == 0 and isinstance(outputs, Mapping):
             self._loss = float(outputs["loss"])

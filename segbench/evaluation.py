@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def write_previews(cases: pd.DataFrame, data: DataModule, trainer: L.Trainer, module: SegmentationModule, folder: Path) -> None:
+def write_previews(
+    cases: pd.DataFrame, data: DataModule, trainer: L.Trainer, module: SegmentationModule, folder: Path
+) -> None:
     """Draws the best, the median and the worst test case by the mean of their first metric.
 
     Args:
@@ -43,7 +45,9 @@ def write_previews(cases: pd.DataFrame, data: DataModule, trainer: L.Trainer, mo
         image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
         label = module.decoder.label(predict(module, trainer, image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
-        picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
+        picture = preview(
+            np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title
+        )
         picture.save(folder / f"{place}.png")
 
 

@@ -67,7 +67,7 @@ class SegmentationModule(L.LightningModule):
         model: nn.Module,
         objective: Objective,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau],
+        scheduler: Callable[[Optimizer], LRScheduler],
         inference: Inference,
         decoder: Decoder,
         scorer: Scorer,
@@ -90,7 +90,7 @@ class SegmentationModule(L.LightningModule):
         self.seconds: list[float] = []
         self.on_predicted: Callable[[str, np.ndarray], None] | None = None
         self._validation_rows: list[Row] = []
-        self._scheduler: LRScheduler | ReduceLROnPlateau | None = None
+        self._scheduler: LRScheduler | None = None
         self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
 
     def arrange(self, image: Tensor) -> Tensor:
@@ -117,19 +117,23 @@ class SegmentationModule(L.LightningModule):
         # Dropout is a function of (seed, step), so that a resumed run draws the same.
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
-        loss, parts = self.objective(self(batch["image"]), {head: batch[head] for head in self.objective.parts})
+        loss, parts = self.objective(
+            self(batch["image"]), {head: batch[head] for head in self.objective.parts}
+        )
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])
         self.log("train/loss", loss.detach(), batch_size=size)
         if len(parts) > 1:
-            self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
+            self.log_dict(
+                {f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size
+            )
         self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One optimizer step, then one scheduler step."""
         super().optimizer_step(*args, **kwargs)
-        if isinstance(self._scheduler, LRScheduler):
+        if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step()
 
     def _check_finite(self) -> None:

@@ -86,7 +86,7 @@ def _source(source: Source, root: str | None) -> dict[str, str]:
     if root is not None:
         facts |= {
             "expected": source.layout,
-            "below": f"{root}  (data.root, or the environment's SEGBENCH_DATA)",
+            "in folder": f"{root} (data.root; by default below SEGBENCH_DATA)",
         }
     return facts
 

@@ -84,7 +84,9 @@ class RunDirectory:
             holder = os.pread(self._lock, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(self._lock)
             self._lock = None
-            raise UserError(f"{self.path} is in use by {holder}: wait for it, or choose another hydra.run.dir") from None
+            raise UserError(
+                f"{self.path} is in use by {holder}: wait for it, or choose another hydra.run.dir"
+            ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         self.record = _read_record(self.path)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segbench.scoring import CaseScorer
 
 log = logging.getLogger(__name__)
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def check_targets(config: DictConfig) -> None:
     """
     for path, node in _target_nodes(config, ""):
         if OmegaConf.is_missing(node, "_target_"):
-            raise UserError(f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class")
+            raise UserError(
+                f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class"
+            )
         try:
             function = get_object(node._target_)
         except Exception as error:  # an import runs any code
@@ -306,15 +309,20 @@ def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Ite
             yield path, [f"{prefix}{other}" for other in reference]
             continue
         ours, theirs = _raw(config, key), _raw(reference, key)
-        if isinstance(ours, DictConfig) and isinstance(theirs, DictConfig) and len(theirs) and "_target_" not in theirs:
+        if (
+            isinstance(ours, DictConfig)
+            and isinstance(theirs, DictConfig)
+            and len(theirs)
+            and "_target_" not in theirs
+        ):
             yield from _unknown_keys(ours, theirs, f"{path}.")
 
 
 def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
     if isinstance(node, DictConfig):
-        if "_target_" in node:
+        if "_target_" in node.keys():  # noqa: SIM118  # also where it is still "???"
             yield path, node
-        for key in map(str, node):
+        for key in map(str, node.keys()):
             yield from _target_nodes(_raw(node, key), f"{path}.{key}" if path else key)
     elif isinstance(node, ListConfig):
         for index in range(len(node)):

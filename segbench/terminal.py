@@ -38,7 +38,9 @@ def show_cases(cases: pd.DataFrame, title: str, console: Console) -> None:
     counts = cases.groupby("class", sort=False)["case"].nunique()
     objects = means.loc[means.index == "objects"].dropna(axis=1, how="all")
     classes = means.loc[means.index != "objects"].dropna(axis=1, how="all")
-    metrics = _fitting([str(metric) for metric in classes.columns], max(map(len, classes.index)), console.width)
+    metrics = _fitting(
+        [str(metric) for metric in classes.columns], max(map(len, classes.index)), console.width
+    )
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("class")
     table.add_column("cases", justify="right")
@@ -51,7 +53,14 @@ def show_cases(cases: pd.DataFrame, title: str, console: Console) -> None:
         table.add_row("mean", "", *(_number(classes[metric].mean()) for metric in metrics))
     console.print(table)
     if len(objects):
-        wanted = ("object_f1_50", "object_f1_75", "average_precision", "panoptic_quality", "object_dice", "count_error")
+        wanted = (
+            "object_f1_50",
+            "object_f1_75",
+            "average_precision",
+            "panoptic_quality",
+            "object_dice",
+            "count_error",
+        )
         shown = [metric for metric in wanted if metric in objects.columns]
         text = ", ".join(f"{metric.replace('_', ' ')} {_number(objects[metric].iloc[0])}" for metric in shown)
         console.print(f"objects: {text}", highlight=False, soft_wrap=True)

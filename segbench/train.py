@@ -25,7 +25,7 @@ def train(config: DictConfig) -> None:
     invocation = _invocation(config)
     directory = RunDirectory(invocation.path)
     try:
-        _check_experiment(config, invocation)
+        check_experiment(config, invocation)
         schema.check(config)
         if not directory.finished or directory.record["id"] != run_id(config):
             # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
@@ -50,7 +50,7 @@ def _invocation(config: DictConfig) -> Invocation:
     return Invocation(Path(hydra.runtime.output_dir), name, choices, overrides)
 
 
-def _check_experiment(config: DictConfig, invocation: Invocation) -> None:
+def check_experiment(config: DictConfig, invocation: Invocation) -> None:
     """Refuses keys in an experiment file that nothing reads: Hydra merges them without a word."""
     if "experiment" not in invocation.choices:
         return

@@ -80,7 +80,9 @@ def pick_accelerator(asked: str) -> str:
     if name not in ("cuda", "mps", "cpu"):
         raise UserError(f"trainer.accelerator={asked}: must be auto, cpu, gpu, cuda or mps")
     if not _available(name):
-        raise UserError(f"trainer.accelerator={asked}: this machine has none; use trainer=auto or trainer=cpu")
+        raise UserError(
+            f"trainer.accelerator={asked}: this machine has none; use trainer=auto or trainer=cpu"
+        )
     return name
 
 
@@ -92,5 +94,10 @@ def _quiet_lightning() -> None:
     """Keeps Lightning from advertising and from warning of what is meant to be so."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*num_workers.*", ".*Checkpoint directory.*", ".*isinstance.treespec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*num_workers.*",
+        ".*Checkpoint directory.*",
+        ".*isinstance.treespec.*",
+    ):
         warnings.filterwarnings("ignore", message=message)

@@ -4,21 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from PIL import Image
 
 from segbench import schema
-from segbench.data.store import CaseStore
 from segbench.errors import UserError
+from segbench.paths import conf_folder
 from segbench.prepare import prepare, problems
-
-CONF = Path(__file__).parents[1] / "conf"
-
-
-def config(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=list(overrides))
+from tests.runs import configure
 
 
 def write_images(root: Path, parts: tuple[str, ...] = ("",)) -> None:
@@ -32,20 +24,22 @@ def write_images(root: Path, parts: tuple[str, ...] = ("",)) -> None:
 
 def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ("data.dataset.cases=6", "data.dataset.size=[96,128]", f"data.cache={tmp_path}")
-    prepare(config("+data=synthetic_cells", *settings))
+    config = configure(*settings, command="prepare")
+    prepare(config)
     printed = " ".join(capsys.readouterr().out.split())
     for text in ("6 in 6 groups", "96 x 128 (6)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
         assert text in printed
-    store = CaseStore(
-        schema.build(config("+data=synthetic_cells", *settings).data.dataset, "data.dataset"), tmp_path
-    )
+    _, store = schema.build_dataset(config)
     background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (6 * 96 * 128)
     assert f"{background:.2%}" in printed
 
 
 def test_missing_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match=r"there is no .*nothing.*data\.root \(or SEGBENCH_DATA\)"):
-        prepare(config("+data=wbc", f"data.root={tmp_path / 'nothing'}"))
+    with pytest.raises(
+        UserError,
+        match=r"there is no .*nothing.*data\.root must name a folder .*SEGBENCH_DATA.* from https://github",
+    ):
+        prepare(configure("data=wbc", f"data.root={tmp_path / 'nothing'}", command="prepare"))
     printed = capsys.readouterr().out
     for text in ("https://github.com/zxaoyou/segmentation_WBC", "GPL-3.0", "Micron", "Dataset 1/NNN.bmp"):
         assert text in printed
@@ -53,12 +47,13 @@ def test_missing_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_images(tmp_path / "data", ("train", "test"))
-    wanted = config(
-        "+data=folder",
+    wanted = configure(
+        "data=folder",
         f"data.root={tmp_path / 'data'}",
         f"data.cache={tmp_path / 'cache'}",
         "data.dataset.classes=[background,cell,ghost]",
         "data.dataset.group_pattern='^[a-z]+'",
+        command="prepare",
     )
     prepare(wanted)
     printed = " ".join(capsys.readouterr().out.split())
@@ -69,17 +64,15 @@ def test_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_duplicates(tmp_path: Path) -> None:
     write_images(tmp_path / "data")
-    dataset = schema.build(
-        config("+data=folder", f"data.root={tmp_path / 'data'}").data.dataset, "data.dataset"
-    )
-    store = CaseStore(dataset, tmp_path / "cache")
+    config = configure("data=folder", f"data.root={tmp_path / 'data'}", command="prepare")
+    dataset, store = schema.build_dataset(config)
     cases = [store.meta(case_id) for case_id in store.ids]
     assert problems(dataset, cases) == ["the cases ann_1, ann_2 have the same image, but not the same group"]
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "data").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((conf_folder() / "data").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_data_set_can_be_named(path: Path) -> None:
-    data = config(f"+data={path.stem}").data
+    data = configure(f"data={path.stem}", command="prepare").data
     assert data.batch_size > 0
     if path.stem != "base":
         dataset = schema.build(data.dataset, "data.dataset")

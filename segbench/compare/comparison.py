@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from segbench.compare.bootstrap import (
     Standing,
@@ -122,10 +123,32 @@ class Comparison:
         """(M,) names."""
         return self.sets[0].methods
 
+    def larger(self, metric: str) -> bool:
+        """Whether a larger score of a metric is better."""
+        return any(
+            bool(larger) for s in self.sets for row, larger in zip(s.rows, s.larger, strict=True) if row.metric == metric
+        )
+
     @property
     def total(self) -> Standing:
         """The order by the total rank sum."""
         return self.standings[TOTAL]
+
+    def matrix(self, scores: Scores, row: Row, column: str) -> Floats | None:
+        """(M, M) a symmetric column of `pairs` for one row, NaN on the diagonal; None if not tested."""
+        tests = self._tests.get((scores.trained_on, scores.dataset, scores.split, *row))
+        if tests is None:
+            return None
+        one, other = np.triu_indices(len(self.methods), k=1)
+        square = np.full((len(self.methods),) * 2, np.nan)
+        square[one, other] = square[other, one] = self.pairs[column].to_numpy(dtype=np.float64)[tests]
+        return square
+
+    @cached_property
+    def _tests(self) -> dict[tuple[str, ...], NDArray[np.intp]]:
+        """Lines of `pairs` by row."""
+        keys = ["trained_on", "dataset", "split", "metric", "class"]
+        return {tuple(map(str, k)): v for k, v in self.pairs.groupby(keys, sort=False, observed=True).indices.items()}
 
     @property
     def order(self) -> list[int]:
@@ -173,15 +196,10 @@ def compare_scores(
         certainty = rank_certainty(sets, masks, rule, options, progress=partial(progress, settings.ranking), **draws)
         rank_intervals = list(zip(certainty.low, certainty.high, strict=True))
         standings = certainty.standings
-    others = {settings.ranking: standings[TOTAL]}
-    for name, other in RULES.items():
-        if name in others:
-            continue
-        elif plain or other.slow:
-            others[name] = Standing.unsure(sum_ranks([rank_rows(s, w, other, options)[:, 0] for s, w in zip(sets, once, strict=True)], masks[TOTAL]))
-        else:
-            total = {TOTAL: masks[TOTAL]}
-            others[name] = rank_certainty(sets, total, other, options, progress=partial(progress, name), **draws).standings[TOTAL]
+    others = {
+        name: standings[TOTAL] if other is rule else _total(seen, settings, name, draws, plain, progress)
+        for name, other in RULES.items()
+    }
     return Comparison(
         settings=settings,
         sets=list(sets),
@@ -190,13 +208,32 @@ def compare_scores(
         intervals=intervals,
         rank_intervals=rank_intervals,
         standings=standings,
-        other_rules={name: others[name] for name in RULES},
+        other_rules=others,
         means=means,
         overall=overall,
         pairs=pairwise_tests(tested, settings.confidence),
         friedman=_friedman(overall, 1 - settings.confidence),
         notes=_notes(sets, overall, plain),
     )
+
+
+def _total(
+    seen: Sequence[Scores],
+    settings: Settings,
+    name: str,
+    draws: Mapping[str, Any],
+    plain: bool,
+    progress: Callable[[str, int], None],
+) -> Standing:
+    """The order that another rule gives; a slow rule is not resampled."""
+    rule, options = RULES[name], settings.options
+    chosen = [s.only(settings.metrics) for s in seen]
+    masks = [np.ones(len(s.rows), dtype=bool) for s in chosen]
+    if plain or rule.slow:
+        ranks = [rank_rows(s, np.ones((1, len(s.cases))), rule, options)[:, 0] for s in chosen]
+        return Standing.unsure(sum_ranks(ranks, masks))
+    order = {TOTAL: masks}
+    return rank_certainty(chosen, order, rule, options, progress=partial(progress, name), **draws).standings[TOTAL]
 
 
 def _check(sets: Sequence[Scores], settings: Settings) -> None:

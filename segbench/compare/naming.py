@@ -25,7 +25,7 @@ def name_methods(runs: Sequence[Run], rename: Mapping[str, str] | None = None) -
     A choice (model, loss, ...) is in the name where it differs between runs on the same data set; among
     runs of equal choices, the settings that were typed and differ, then as few others as tell them
     apart. Seeds, folds, paths, loggers and devices never are. Runs that differ in nothing else are
-    one method.
+    one method; so are runs whose remaining differences follow from seed and fold.
 
     Args:
         runs: of any number of data sets.
@@ -113,13 +113,12 @@ def _varying(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> list[s
 
 def _setting_labels(runs: Sequence[Run]) -> list[list[str]]:
     """For runs of equal choices: labels of the settings that tell them apart."""
-    if len({(run.dataset, run.record["seed"], run.record["fold"]) for run in runs}) == len(runs):
-        texts = {run.dataset: run.record.get("overrides") for run in runs}
     settings = [_settings(run) for run in runs]
     varying = _varying(runs, settings)
     typed = {_typed_key(override) for run in runs for override in run.record.get("overrides", ())}
     kept = [key for key in varying if key in typed]
-    for key in sorted((key for key in varying if key not in typed), key=lambda key: (key.count("."), len(key))):
+    others = [key for key in varying if key not in typed and not _follows_seed_and_fold(runs, settings, key)]
+    for key in sorted(others, key=lambda key: (key.count("."), len(key))):
         if _parts(runs, settings, [*kept, key]) > _parts(runs, settings, kept):
             kept.append(key)
     short = _short_keys(kept)
@@ -130,6 +129,15 @@ def _parts(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], keys: Seq
     """Into how many parts the keys split the runs."""
     rows = zip(runs, settings, strict=True)
     return len({(run.dataset, *(_text(table.get(key)) for key in keys)) for run, table in rows})
+
+
+def _follows_seed_and_fold(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], key: str) -> bool:
+    """Whether a setting is the same in all runs of one seed and fold, such as weights measured on a fold."""
+    values: dict[tuple[Any, ...], set[str]] = {}
+    for run, table in zip(runs, settings, strict=True):
+        repetition = (run.dataset, run.record["seed"], run.record["fold"])
+        values.setdefault(repetition, set()).add(_text(table.get(key)))
+    return all(len(texts) == 1 for texts in values.values())
 
 
 def _typed_key(override: str) -> str:

@@ -89,6 +89,12 @@ class Scores:
         """(N,) number of what the bootstrap draws: groups, or cases."""
         return self.groups if self.grouped else np.arange(len(self.cases))
 
+    def only(self, metrics: Sequence[str]) -> Scores:
+        """The rows of these metrics."""
+        rows = self.chosen(metrics)
+        kept = {name: getattr(self, name)[rows] for name in ("values", "larger", "absent", "repeats")}
+        return replace(self, rows=tuple(r for r, keep in zip(self.rows, rows, strict=True) if keep), **kept)
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """Each metric once, in the order of the rows."""
@@ -127,7 +133,7 @@ def tabulate(
     unknown = [m for m in frame["metric"].unique() if m not in better]
     if unknown:
         raise UserError(f"metric '{unknown[0]}': not known whether larger or smaller is better; say better.{unknown[0]}=larger or smaller")
-    methods = tuple(frame["method"].unique())
+    methods = list(dict.fromkeys(frame["method"]))
     frame = frame.assign(method=pd.Categorical(frame["method"], categories=methods))
     keys = frame[["split", "trained_on", "dataset"]].drop_duplicates().itertuples(index=False)
     ordered = sorted(keys, key=lambda key: key.split != "test")
@@ -157,16 +163,17 @@ def completed(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, absent: Absent) -> Scores:
     first = frame.iloc[0]
-    pairs = frame[["metric", "class"]].drop_duplicates()
-    classes = list(dict.fromkeys(pairs["class"].astype(str)))
-    places = {Row(m, c) for m, c in pairs.astype(str).itertuples(index=False)}
-    rows = tuple(row for row in (Row(m, c) for m in better for c in classes) if row in places)
-    case, cases = pd.factorize(frame["case"].astype(str))
-    number = {row: k for k, row in enumerate(rows)}
-    metric, metrics = pd.factorize(frame["metric"].astype(str))
-    label, labels = pd.factorize(frame["class"].astype(str))
-    numbers = np.array([[number.get(Row(m, c), -1) for c in labels] for m in metrics])
-    row = numbers[metric, label]
+    case, cases = _numbered(frame["case"])
+    metric, metrics = _numbered(frame["metric"])
+    label, labels = _numbered(frame["class"])
+    present = np.zeros((len(metrics), len(labels)), dtype=bool)
+    present[metric, label] = True
+    order = [metrics.index(name) for name in better if name in metrics]
+    places = [(m, c) for m in order for c in range(len(labels)) if present[m, c]]
+    rows = tuple(Row(metrics[m], labels[c]) for m, c in places)
+    number = np.full(present.shape, -1)
+    number[tuple(np.transpose(places))] = np.arange(len(places))
+    row = number[metric, label]
     method = frame["method"].cat.codes.to_numpy().astype(np.intp)
     shape = (len(rows), len(frame["method"].cat.categories), len(cases))
     cell = np.ravel_multi_index((row, method, case), shape)
@@ -179,7 +186,8 @@ def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, a
         value = np.where(is_absent, np.where(larger[row], 1.0, 0.0), value)
     values = _means(value, cell, shape)
     repeat = _repetitions(frame, cell)
-    group, _ = pd.factorize(frame["group"].astype(str))
+    repeated = (*shape[:2], int(repeat.max()) + 1)
+    group, _ = _numbered(frame["group"])
     groups = np.zeros(len(cases), dtype=np.intp)
     groups[case[::-1]] = group[::-1]
     scored = ~np.isnan(values)
@@ -197,10 +205,16 @@ def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, a
         values=values,
         larger=larger,
         absent=absences.astype(bool).sum(axis=2),
-        repeats=_means(value, np.ravel_multi_index((row, method, repeat), (*shape[:2], repeat.max() + 1)), (*shape[:2], repeat.max() + 1)),
+        repeats=_means(value, np.ravel_multi_index((row, method, repeat), repeated), repeated),
         lopsided=int(np.count_nonzero(lopsided)),
     )
     return replace(scores, values=_filled(scores, lacking, missing))
+
+
+def _numbered(column: pd.Series) -> tuple[NDArray[np.intp], list[str]]:
+    """Number of each entry, by order of appearance, and what the numbers stand for."""
+    codes, texts = pd.factorize(column)
+    return codes, [str(text) for text in texts]
 
 
 def _means(values: Floats, cell: NDArray[np.intp], shape: tuple[int, ...]) -> Floats:

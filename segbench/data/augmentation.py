@@ -1,8 +1,8 @@
 """What happens at random to a training sample: a spatial transform, then intensity transforms.
 
-An intensity transform is any callable `(image, rng) -> image` on float32 (C, *P), z-scored: MONAI's
-array transforms ask for a random state of their own, albumentations' clip to [0, 1], so the five
-usual ones are written here.
+An intensity transform is any callable `(image, rng) -> image` on float32 (C, *P), z-scored, that leaves
+its argument as it is: MONAI's array transforms ask for a random state of their own, albumentations' clip
+to [0, 1], so the five usual ones are written here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Noise:
         if rng.random() >= self.probability:
             return image
         deviation = math.sqrt(rng.uniform(*self.variance))
-        return image + deviation * rng.standard_normal(image.shape, dtype=np.float32)
+        noisy = rng.standard_normal(image.shape, dtype=np.float32)
+        noisy *= deviation
+        noisy += image
+        return noisy
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Blur:
         if rng.random() >= self.probability:
             return image
         sigma = rng.uniform(*self.sigma)
-        return np.asarray(gaussian_filter(image, (0.0, *(sigma,) * (image.ndim - 1))))
+        return np.asarray(gaussian_filter(image, sigma, axes=range(1, image.ndim)))
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Brightness:
         """Returns the brighter or darker image, or the image as it is."""
         if rng.random() >= self.probability:
             return image
-        return image + _per_channel(image, rng, self.shift)
+        return np.asarray(image + _per_channel(image, rng, self.shift))
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ class Contrast:
         if rng.random() >= self.probability:
             return image
         mean = image.mean(axis=tuple(range(1, image.ndim)), keepdims=True)
-        return mean + (image - mean) * _per_channel(image, rng, self.factor)
+        scaled: np.ndarray = image - mean
+        scaled *= _per_channel(image, rng, self.factor)
+        scaled += mean
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,15 @@ class Gamma:
             return image
         exponent = np.float32(rng.uniform(*self.exponent))
         low, high = image.min(), image.max()
-        mean, deviation = image.mean(), image.std()
-        if high - low < 1e-6 or deviation < 1e-6:
+        # Too small a range cannot be rescaled in float32, and holds nothing that could be seen.
+        if high - low < 1e-6:
             return image
-        bent = ((image - low) / (high - low)) ** exponent
-        return np.asarray((bent - bent.mean()) / max(float(bent.std()), 1e-6) * deviation + mean, dtype=np.float32)
+        bent: np.ndarray = (image - low) / (high - low)
+        bent **= exponent
+        bent -= bent.mean()
+        bent *= image.std() / bent.std()
+        bent += image.mean()
+        return bent
 
 
 def _per_channel(image: np.ndarray, rng: np.random.Generator, range_: Range) -> np.ndarray:

@@ -130,8 +130,8 @@ class Dataset(ABC):
     def missing(self, path: Path) -> UserError:
         """The error for a folder or file of this data set that is not there."""
         return UserError(
-            f"{self.name}: there is no {path}; the data set is to be had from {self.source.address}; "
-            f"put {self.source.layout} below the folder that data.root (or SEGBENCH_DATA) names"
+            f"{self.name}: there is no {path}; data.root must name a folder with {self.source.layout} "
+            f"(or SEGBENCH_DATA the folder above it), from {self.source.address}"
         )
 
 

@@ -30,6 +30,8 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # offset of the bits per channel in a PNG file
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 
+_complaints = threading.local()  # files are read in several threads at once
+
 # Pillow refuses very large images to protect servers from hostile uploads; here they are whole slides.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -247,19 +249,23 @@ def _is_grey(palette: np.ndarray) -> bool:
 @contextmanager
 def _strict_tifffile() -> Iterator[None]:
     """Raises what tifffile only logs, such as pages that a truncated file has lost."""
-    complaints: list[str] = []
-    thread = threading.get_ident()
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread and record.levelno >= logging.ERROR:
-                complaints.append(record.getMessage())
-
-    collector, logger = Collector(), logging.getLogger("tifffile")
-    logger.addHandler(collector)
+    messages: list[str] = []
+    _complaints.messages = messages
     try:
         yield
     finally:
-        logger.removeHandler(collector)
-    if complaints:
-        raise ValueError(complaints[0])
+        _complaints.messages = None
+    if messages:
+        raise ValueError(messages[0])
+
+
+def _collect_complaint(record: logging.LogRecord) -> bool:
+    """Keeps errors that the calling thread's `_strict_tifffile` will raise out of the log."""
+    messages: list[str] | None = getattr(_complaints, "messages", None)
+    if messages is None or record.levelno < logging.ERROR:
+        return True
+    messages.append(record.getMessage())
+    return False
+
+
+logging.getLogger("tifffile").addFilter(_collect_complaint)

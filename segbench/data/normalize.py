@@ -23,7 +23,8 @@ def percentile(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray
     high = [one.percentile_99_5 for one in channels]
     middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
     half = [(b - a) / 2 for a, b in zip(low, high, strict=True)]
-    return np.asarray(np.clip(_scale(image, middle, half), -1.0, 1.0))
+    scaled = _scale(image, middle, half)
+    return scaled.clip(-1.0, 1.0, out=scaled)
 
 
 def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
@@ -41,5 +42,7 @@ NORMALIZATIONS: dict[str, Normalize] = {
 def _scale(image: np.ndarray, centre: list[float], width: list[float]) -> np.ndarray:
     shape = (-1, *(1,) * (image.ndim - 1))
     # A constant channel has no width: it becomes 0.
-    factor = np.array([1 / w if w > 0 else 0.0 for w in width], dtype=np.float32).reshape(shape)
-    return np.asarray((image.astype(np.float32) - np.array(centre, dtype=np.float32).reshape(shape)) * factor)
+    factor = np.array([1 / w if w > 0 else 0.0 for w in width], dtype=np.float32)
+    scaled: np.ndarray = np.subtract(image, np.array(centre, dtype=np.float32).reshape(shape), dtype=np.float32)
+    scaled *= factor.reshape(shape)
+    return scaled

@@ -49,11 +49,11 @@ class PatchSampler:
     def __getitem__(self, k: int) -> dict[str, Any]:
         """Sample number k: image (C, *P) float32, one target per head, and the case's id."""
         rng = np.random.default_rng([self.seed, k])
-        name = self.cases[case_order(self.seed, len(self.cases), k // len(self.cases))[k % len(self.cases)]]
-        case = self.store[name]
-        place = self.place(case, rng)
+        round_, turn = divmod(k, len(self.cases))
+        case = self.store[self.cases[case_order(self.seed, len(self.cases), round_)[turn]]]
+        start = self.place(case, rng)
         draw = self.augmentation.spatial.draw(self.patch_size, case.spacing, rng)
-        image, label, instances = read_patch(case, place, draw, self.patch_size, self.normalize)
+        image, label, instances = read_patch(case, start, draw, self.patch_size, self.normalize)
         for transform in self.augmentation.intensity:
             image = transform(image, rng)
         sample: dict[str, Any] = {
@@ -61,26 +61,24 @@ class PatchSampler:
             for head, target in self.targets.items()
         }
         sample["image"] = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
-        sample["case_id"] = name
+        sample["case_id"] = case.id
         return sample
 
     def place(self, case: StoredCase, rng: np.random.Generator) -> np.ndarray:
-        """The patch's centre in the source, in pixels (D,); inside the image as far as the patch fits."""
-        shape = np.asarray(case.image.shape[1:])
-        size = np.asarray(self.patch_size)
-        low, high = (size - 1) / 2, shape - (size + 1) / 2
-        middle = (shape - 1) / 2
+        """The patch's first pixel in the source, (D,): inside the image as far as the patch fits.
+
+        Along an axis where the image is smaller it is in the middle of the patch. A case without
+        foreground is read at a uniform place.
+        """
+        shape, size = np.asarray(case.image.shape[1:]), np.asarray(self.patch_size)
+        room = shape - size
+        start = rng.integers(0, np.maximum(room, 0) + 1)
         if rng.random() < self.foreground:
             present = [value for value in case.locations if value != self.background]
             if present:
                 pixels = case.locations[present[rng.integers(len(present))]]
-                wanted = np.unravel_index(int(pixels[rng.integers(len(pixels))]), tuple(shape))
-                # Half a pixel off for even sizes: the patch then lies on the image's own grid.
-                centre = np.asarray(wanted) - (1 - size % 2) / 2
-                return np.where(high >= low, np.clip(centre, low, np.maximum(low, high)), np.floor(middle - low) + low)
-        steps = np.maximum(high - low, 0)
-        free = low + rng.integers(0, steps.astype(int) + 1)
-        return np.where(high >= low, free, np.floor(middle - low) + low)
+                start = np.asarray(np.unravel_index(pixels[rng.integers(len(pixels))], shape)) - size // 2
+        return np.where(room < 0, room // 2, np.clip(start, 0, np.maximum(room, 0)))
 
 
 @lru_cache(maxsize=4)
@@ -90,41 +88,47 @@ def case_order(seed: int, count: int, round_: int) -> np.ndarray:
 
 
 def read_patch(
-    case: StoredCase, centre: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int], normalize: Normalize
+    case: StoredCase, start: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int], normalize: Normalize
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """One transformed patch: image (C, *P) float32 by linear interpolation, label and instances by nearest.
 
-    Outside the image the image is mirrored and the label is 255 (ignore): a network sees a natural
-    border and learns nothing from it.
+    Whatever the transform reads beyond the image is the mirrored image, with the label 255 (ignore) and
+    no instances: a network sees a natural border and learns nothing from it.
+
+    Args:
+        case: what is read.
+        start: the patch's first pixel in the source, (D,).
+        draw: how it is turned and bent, about the patch's centre.
+        patch_size: (P_1, .., P_D) in pixels.
+        normalize: brings raw intensities to float32.
     """
-    if case.label is None:
-        raise ValueError(f"case {case.id} has no label and cannot be trained on")
-    shape = case.image.shape[1:]
+    position: np.ndarray | None = None
     if draw.on_grid:
-        start = np.rint(centre - (np.asarray(patch_size) - 1) / 2).astype(int)
-        lines = [np.arange(first, first + size) for first, size in zip(start, patch_size, strict=True)]
-        where = np.ix_(*(mirror(line, length) for line, length in zip(lines, shape, strict=True)))
-        outside = _any_outside(np.ix_(*lines), shape)
-        image = normalize(case.image[(slice(None), *where)], case.meta.intensities)
-        nearest: tuple[np.ndarray, ...] = where
+        low = start + draw.shift.astype(int)
+        high = low + patch_size
     else:
-        position = offsets(draw, patch_size) + centre.astype(np.float32).reshape(-1, *(1,) * len(shape))
-        inside = np.stack([mirror(line, length) for line, length in zip(position, shape, strict=True)])
-        image = _interpolate(case, inside, normalize)
-        nearest = tuple(np.rint(inside).astype(np.intp))
-        outside = _any_outside(tuple(np.rint(position)), shape)
-    label = np.where(outside, np.uint8(IGNORE), case.label[nearest])
-    instances = None if case.instances is None else np.where(outside, 0, case.instances[nearest]).astype(np.int32)
-    axes = [axis for axis, flip in enumerate(draw.flips) if flip]
-    if axes:
-        image = np.flip(image, [axis + 1 for axis in axes])
-        label = np.flip(label, axes)
-        instances = None if instances is None else np.flip(instances, axes)
-    return image, label, instances
+        position = offsets(draw, patch_size)
+        centre = start + (np.asarray(patch_size) - 1) / 2
+        low, high = _bounds(position, centre)
+        position += (centre - low).astype(np.float32).reshape(-1, *(1,) * len(patch_size))
+    image = normalize(_cut(case.image, low, high), case.meta.intensities)
+    label = _cut(case.label, low, high, beyond=IGNORE)
+    instances = None if case.instances is None else _cut(case.instances, low, high, beyond=0)
+    if position is not None:
+        image = _linear(image, position)
+        nearest = _flat_index(position, label.shape)
+        label = label.ravel()[nearest]
+        instances = None if instances is None else instances.ravel()[nearest]
+    turned = [axis - len(patch_size) for axis, flip in enumerate(draw.flips) if flip]
+    return (
+        np.flip(image, turned),
+        np.flip(label, turned),
+        None if instances is None else np.flip(instances, turned),
+    )
 
 
 def mirror(position: np.ndarray, length: int) -> np.ndarray:
-    """Positions reflected at the centres of the first and last pixel into [0, length - 1]."""
+    """Indices reflected at the centres of the first and last pixel into [0, length - 1]."""
     if length == 1:
         return np.zeros_like(position)
     period = 2 * (length - 1)
@@ -132,23 +136,43 @@ def mirror(position: np.ndarray, length: int) -> np.ndarray:
     return np.asarray(np.minimum(folded, period - folded))
 
 
-def _any_outside(position: tuple[np.ndarray, ...], shape: Sequence[int]) -> np.ndarray:
-    outside: np.ndarray = np.zeros((), dtype=bool)
-    for line, length in zip(position, shape, strict=True):
-        outside = outside | (line < 0) | (line > length - 1)
-    return outside
+def _bounds(offset: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last + 1 of the pixels that interpolation at centre + offset (D, *P) reads: (D,) each."""
+    axes = tuple(range(1, offset.ndim))
+    low = np.floor(centre + offset.min(axis=axes)).astype(int)
+    high = np.ceil(centre + offset.max(axis=axes)).astype(int) + 1
+    return low, high
 
 
-def _interpolate(case: StoredCase, position: np.ndarray, normalize: Normalize) -> np.ndarray:
-    """Linear interpolation of the image at positions (D, *P) inside it; reads their bounding box only."""
-    axes = tuple(range(1, position.ndim))
-    low = np.floor(position.min(axis=axes)).astype(int)
-    high = np.ceil(position.max(axis=axes)).astype(int) + 1
-    window = normalize(case.image[(slice(None), *map(slice, low, high))], case.meta.intensities)
-    extent = np.maximum(high - low - 1, 1).reshape(-1, *(1,) * (position.ndim - 1))
-    relative = (position - low.reshape(extent.shape)) * (2 / extent) - 1
-    # grid_sample wants the last axis first, and the coordinates last.
-    grid = torch.from_numpy(np.ascontiguousarray(np.moveaxis(relative[::-1], 0, -1), dtype=np.float32))
-    source = torch.from_numpy(np.ascontiguousarray(window))
-    result = grid_sample(source[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True)
+def _cut(array: np.ndarray, low: np.ndarray, high: np.ndarray, beyond: int | None = None) -> np.ndarray:
+    """The box from low to high of the last axes; what lies beyond the array is mirrored, or `beyond`."""
+    lines = [np.arange(first, last) for first, last in zip(low, high, strict=True)]
+    sources = [mirror(line, length) for line, length in zip(lines, array.shape[-len(low) :], strict=True)]
+    box = np.asarray(array[(..., *(slice(source.min(), source.max() + 1) for source in sources))])
+    for axis, (line, source) in enumerate(zip(lines, sources, strict=True), start=-len(low)):
+        outside = line != source
+        if outside.any():
+            box = box.take(source - source.min(), axis)
+            if beyond is not None:
+                np.moveaxis(box, axis, 0)[outside] = beyond
+    return box
+
+
+def _linear(image: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Linear interpolation of an image (C, *S) at positions (D, *P) inside it: (C, *P) float32."""
+    # grid_sample wants the last axis first, the coordinates last, and the outermost pixels at -1 and 1.
+    half = [max(length - 1, 1) / 2 for length in image.shape[1:]]
+    grid = np.stack([line / h - 1 for line, h in zip(position[::-1], half[::-1], strict=True)], axis=-1)
+    source = torch.from_numpy(np.ascontiguousarray(image))
+    result = grid_sample(
+        source[None], torch.from_numpy(grid)[None], mode="bilinear", padding_mode="border", align_corners=True
+    )
     return np.asarray(result[0].numpy())
+
+
+def _flat_index(position: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Index of the nearest pixel to each position (D, *P) in an array of this shape, flattened: (*P)."""
+    flat, *others = np.rint(position).astype(np.intp)
+    for line, length in zip(others, shape[1:], strict=True):
+        flat = flat * length + line
+    return flat

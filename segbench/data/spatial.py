@@ -11,9 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 from scipy.interpolate import BSpline
+
+from segbench.errors import UserError
 
 Range = tuple[float, float]
 
@@ -24,13 +28,22 @@ class Spatial:
 
     Attributes:
         flip: probability of mirroring each axis.
-        rotation: largest angle in degrees, in the plane of each pair of axes; drawn with
-            probability `rotation_probability`.
-        scaling: range of the zoom, the same for all axes.
-        translation: largest shift, as a share of the patch.
+        rotation: largest angle in degrees, in the plane of each pair of axes. Angles are true to the
+            spacing: a sphere stays a sphere where slices are thick.
+        rotation_probability: of turning at all.
+        scaling: range of the zoom, the same for all axes; 1.4 shows everything 1.4 times as large,
+            0.7 shows more of the image. (In nnU-Net it is the other way round: its factor is that of
+            what is shown; the range 0.7 to 1.4 is nearly the same either way.)
+        scaling_probability: of zooming at all.
+        translation: largest shift along each axis, as a share of the patch; shifts are whole pixels.
+        translation_probability: of shifting at all.
         elastic: standard deviation of the displacement of the control points, in pixels
             (Ronneberger et al. 2015: 10).
-        elastic_points: control points along each axis (Ronneberger et al. 2015: 3).
+        elastic_points: control points along each axis, at least 2 (Ronneberger et al. 2015: 3).
+        elastic_probability: of bending at all.
+
+    Raises:
+        UserError: where the zoom could be 0 or negative, or there are fewer than 2 control points.
     """
 
     flip: float = 0.0
@@ -44,26 +57,42 @@ class Spatial:
     elastic_points: int = 3
     elastic_probability: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.scaling[0] <= self.scaling[1]:
+            raise UserError(
+                f"augmentation.spatial.scaling={list(self.scaling)}: must be the smallest and the largest"
+                " zoom, both above 0, such as [0.7, 1.4]"
+            )
+        if self.elastic_points < 2:
+            raise UserError(f"augmentation.spatial.elastic_points={self.elastic_points}: must be at least 2")
+
     def draw(
         self, patch_size: Sequence[int], spacing: Sequence[float], rng: np.random.Generator
     ) -> SpatialDraw:
-        """One random transform for a patch of this size, rotated in units of the spacing."""
+        """One random transform.
+
+        Args:
+            patch_size: (P_1, .., P_D) in pixels.
+            spacing: size of a pixel along each of the D axes.
+            rng: is drawn from.
+        """
         dims = len(patch_size)
         rotation = np.eye(dims)
         if self.rotation and rng.random() < self.rotation_probability:
-            for first in range(dims):
-                for second in range(first + 1, dims):
-                    angle = math.radians(rng.uniform(-self.rotation, self.rotation))
-                    plane = np.eye(dims)
-                    plane[first, first] = plane[second, second] = math.cos(angle)
-                    plane[first, second], plane[second, first] = -math.sin(angle), math.sin(angle)
-                    rotation = rotation @ plane
+            for first, second in combinations(range(dims), 2):
+                angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+                plane = np.eye(dims)
+                plane[first, first] = plane[second, second] = math.cos(angle)
+                plane[first, second], plane[second, first] = -math.sin(angle), math.sin(angle)
+                rotation = rotation @ plane
         zoom = 1.0
-        if tuple(self.scaling) != (1.0, 1.0) and rng.random() < self.scaling_probability:
-            zoom = rng.uniform(*self.scaling)
+        if self.scaling[0] != 1 or self.scaling[1] != 1:
+            if rng.random() < self.scaling_probability:
+                zoom = rng.uniform(*self.scaling)
         shift = np.zeros(dims)
         if self.translation and rng.random() < self.translation_probability:
-            shift = rng.uniform(-self.translation, self.translation, dims) * np.asarray(patch_size)
+            # Whole pixels: a patch that is only shifted needs no interpolation, which blurs.
+            shift = np.rint(rng.uniform(-self.translation, self.translation, dims) * np.asarray(patch_size))
         control = None
         if self.elastic and rng.random() < self.elastic_probability:
             control = rng.normal(0.0, self.elastic, (dims, *(self.elastic_points,) * dims))
@@ -92,33 +121,37 @@ class SpatialDraw:
     @property
     def on_grid(self) -> bool:
         """Whether every patch pixel falls on a source pixel, so that no interpolation is needed."""
-        return self.control is None and not self.shift.any() and np.array_equal(self.matrix, np.eye(len(self.shift)))
+        still = np.array_equal(self.matrix, np.eye(len(self.shift)))
+        return still and self.control is None and np.array_equal(self.shift, np.rint(self.shift))
 
 
 def offsets(draw: SpatialDraw, patch_size: Sequence[int]) -> np.ndarray:
     """Where each patch pixel is read, relative to the patch's centre: (D, *P) float32, in pixels."""
-    axes = [np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in patch_size]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
-    result = np.tensordot(draw.matrix.astype(np.float32), grid, axes=1)
-    result += draw.shift.astype(np.float32).reshape(-1, *(1,) * len(patch_size))
+    lines = np.ix_(*(np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in patch_size))
+    result = np.empty((len(patch_size), *patch_size), dtype=np.float32)
+    matrix, shift = draw.matrix.astype(np.float32), draw.shift.astype(np.float32)
+    for out, row, start in zip(result, matrix, shift, strict=True):
+        # One line after the other: all sums but the last are over fewer axes than the patch has.
+        out[...] = sum((factor * line for factor, line in zip(row, lines, strict=True)), start=start)
     if draw.control is not None:
         result += bend(draw.control, patch_size)
-    return np.asarray(result, dtype=np.float32)
+    return result
 
 
 def bend(control: np.ndarray, patch_size: Sequence[int]) -> np.ndarray:
-    """Smooth displacements (D, *P) from those of the control points, by cubic B-splines.
+    """Smooth displacements (D, *P) float32 from those of the control points, by cubic B-splines.
 
     The control points span the patch; B-splines approximate them, so the field has two continuous
-    derivatives and is never steeper than the control points.
+    derivatives (fewer with less than four points) and stays within the range of the control points.
     """
-    field_ = control.astype(np.float32)
+    field = control.astype(np.float32)
     for axis, size in enumerate(patch_size, start=1):
         weights = _spline_weights(control.shape[axis], size)
-        field_ = np.moveaxis(np.tensordot(weights, field_, axes=(1, axis)), 0, axis)
-    return field_
+        field = np.moveaxis(np.moveaxis(field, axis, -1) @ weights.T, -1, axis)
+    return field
 
 
+@lru_cache(maxsize=16)
 def _spline_weights(points: int, size: int) -> np.ndarray:
     """(size, points) weights of the control points at each pixel; every row sums to one."""
     degree = min(3, points - 1)

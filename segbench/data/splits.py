@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from segbench.data.case import Record
+from segbench.data.case import Part, Record
 from segbench.errors import UserError
 
 
@@ -34,7 +34,7 @@ class Split:
 
 
 def assign_folds(groups: Mapping[str, frozenset[int]], folds: int, seed: int) -> dict[str, int]:
-    """Deals groups to folds of nearly equal size in which every class is nearly equally frequent.
+    """Deals groups to folds whose sizes differ by one group at most, with every class in each if possible.
 
     Greedy: groups with rare classes are dealt first, each to the fold that lacks its classes most.
     The result depends on the group names, their classes and the seed alone, not on their order.
@@ -47,7 +47,7 @@ def assign_folds(groups: Mapping[str, frozenset[int]], folds: int, seed: int) ->
     Raises:
         UserError: where there are fewer groups than folds.
     """
-    if folds < 1 or folds > len(groups):
+    if not 1 <= folds <= len(groups):
         raise UserError(
             f"folds={folds}: the data has {len(groups)} groups of cases to deal to folds;"
             f" folds must be between 1 and {len(groups)}"
@@ -55,23 +55,18 @@ def assign_folds(groups: Mapping[str, frozenset[int]], folds: int, seed: int) ->
     rng = np.random.default_rng(seed)
     names = sorted(groups)
     shuffled = [names[i] for i in rng.permutation(len(names))]
-    frequency: dict[int, int] = defaultdict(int)
-    for present in groups.values():
-        for value in present:
-            frequency[value] += 1
+    frequency = Counter(value for present in groups.values() for value in present)
     rarity = {name: min((frequency[value] for value in groups[name]), default=len(names)) for name in names}
     size = [0] * folds
-    held: list[dict[int, int]] = [defaultdict(int) for _ in range(folds)]
+    held = [Counter[int]() for _ in range(folds)]
     result: dict[str, int] = {}
     for name in sorted(shuffled, key=rarity.__getitem__):
-        present = sorted(groups[name], key=frequency.__getitem__)
-        # Sizes differ by one at most: only the smallest folds are open.
+        rarest_first = sorted(groups[name], key=lambda value: (frequency[value], value))
         open_folds = [fold for fold in range(folds) if size[fold] == min(size)]
-        fold = min(open_folds, key=lambda fold: [held[fold][value] for value in present])
-        result[name] = fold
-        size[fold] += 1
-        for value in present:
-            held[fold][value] += 1
+        chosen = min(open_folds, key=lambda fold: [held[fold][value] for value in rarest_first])
+        result[name] = chosen
+        size[chosen] += 1
+        held[chosen].update(rarest_first)
     return result
 
 
@@ -80,8 +75,9 @@ def make_split(
 ) -> Split:
     """The split of one fold.
 
-    Where the data set itself fixes test cases, these are the test part, and fold `fold` of the
-    others validates. Otherwise fold `fold` tests, the next one validates and the others train.
+    Fold `fold` tests, the next one validates and the others train. Where the data set itself fixes the
+    test cases, these test in every fold, and fold `fold` validates; where it fixes the validation cases,
+    these validate. Where it fixes both, all others train and there is only fold 0.
 
     Args:
         records: all cases.
@@ -91,33 +87,51 @@ def make_split(
         seed: of the assignment of groups to folds.
 
     Raises:
-        UserError: where `fold` or `folds` is impossible for these cases.
+        UserError: where `fold` or `folds` is impossible for these cases, or the data set has a group
+            in two of its own parts.
     """
     if not 0 <= fold < folds:
         raise UserError(f"fold={fold}: must be between 0 and {folds - 1}, as folds={folds}")
-    fixed_test = [record for record in records if record.part == "test"]
-    dealt = [record for record in records if record.part != "test"]
-    least = 2 if fixed_test else 3
-    if folds < least:
-        raise UserError(f"folds={folds}: this data set needs at least {least} folds (train, validation, test)")
-    classes: dict[str, frozenset[int]] = defaultdict(frozenset)
-    for record in dealt:
-        classes[record.group] |= present[record.id]
-    shared = sorted({record.group for record in fixed_test} & set(classes))
-    if shared:
-        raise UserError(f"group {shared[0]!r} is both in the training and the test part of the data set")
-    fold_of = assign_folds(classes, folds, seed)
-    validating = fold if fixed_test else (fold + 1) % folds
-    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": [r.id for r in fixed_test]}
-    for record in dealt:
-        place = fold_of[record.group]
-        if place == validating:
-            parts["validation"].append(record.id)
-        elif place == fold and not fixed_test:
-            parts["test"].append(record.id)
-        else:
-            parts["train"].append(record.id)
+    held_out: tuple[Part, ...] = ("test", "validation")
+    parts: dict[str, list[str]] = {
+        part: [record.id for record in records if record.part == part] for part in held_out
+    }
+    dealt = [record for record in records if record.part not in held_out]
+    _check_groups(records)
+    dealing = [part for part in held_out if not parts[part]]
+    if not dealt:
+        raise UserError("the data set has no training cases: all are fixed as test or validation cases")
+    if not dealing and fold:
+        raise UserError(
+            f"fold={fold}: the data set itself fixes the test and the validation cases, so fold must be 0"
+        )
+    if folds <= len(dealing):
+        raise UserError(
+            f"folds={folds}: must be at least {len(dealing) + 1}, one each for {', '.join(dealing)} and train"
+        )
+    if dealing:
+        classes: dict[str, frozenset[int]] = defaultdict(frozenset)
+        for record in dealt:
+            classes[record.group] |= present[record.id]
+        fold_of = assign_folds(classes, folds, seed)
+        for step, part in enumerate(dealing):
+            place = (fold + step) % folds
+            parts[part] = [record.id for record in dealt if fold_of[record.group] == place]
+    taken = {name for ids in parts.values() for name in ids}
+    parts["train"] = [record.id for record in records if record.id not in taken]
     return Split(**{part: tuple(ids) for part, ids in parts.items()})
+
+
+def _check_groups(records: Sequence[Record]) -> None:
+    """Checks that no group is in two of the parts that the data set fixes."""
+    part_of: dict[str, str] = {}
+    for record in records:
+        part = record.part or "train"
+        if part_of.setdefault(record.group, part) != part:
+            raise UserError(
+                f"group {record.group!r} has cases both in {part_of[record.group]} and in {part}, as the data"
+                f" set fixes them; {record.where} is one of them: a group belongs to one part"
+            )
 
 
 def read_split(path: Path, records: Sequence[Record]) -> Split:
@@ -129,21 +143,23 @@ def read_split(path: Path, records: Sequence[Record]) -> Split:
     """
     try:
         content = json.loads(path.expanduser().read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"split.file: cannot read {path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"split.file: cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"split.file: {path} is not JSON: {error}") from None
     group_of = {record.id: record.group for record in records}
     part_of_group: dict[str, str] = {}
-    seen: set[str] = set()
-    for part in ("train", "validation", "test"):
+    parts: dict[str, tuple[str, ...]] = {}
+    for part in (field.name for field in fields(Split)):
         ids = content.get(part) if isinstance(content, dict) else None
-        if not isinstance(ids, list) or not ids:
-            raise UserError(f"split.file: {path} has no list of ids under {part!r}")
-        for name in ids:
+        if not isinstance(ids, list) or not ids or not all(isinstance(name, str) for name in ids):
+            raise UserError(f"split.file: {path} has no list of case ids under {part!r}")
+        parts[part] = tuple(ids)
+        for name, count in Counter(ids).items():
             if name not in group_of:
                 raise UserError(f"split.file: {path} names case {name!r}, which the data set does not have")
-            if name in seen:
+            if count > 1:
                 raise UserError(f"split.file: {path} names case {name!r} twice")
-            seen.add(name)
             if part_of_group.setdefault(group_of[name], part) != part:
                 raise UserError(f"split.file: {path} puts group {group_of[name]!r} into two parts")
-    return Split(*(tuple(content[part]) for part in ("train", "validation", "test")))
+    return Split(**parts)

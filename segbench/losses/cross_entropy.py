@@ -33,9 +33,7 @@ class CrossEntropy(nn.Module):
             logits: (B, K, *P).
             target: (B, *P) int64 class indices.
         """
-        total = F.cross_entropy(
-            logits, target, weight=self.weights, ignore_index=self.ignore_index, reduction="sum"
-        )
+        total = F.cross_entropy(logits, target, weight=self.weights, ignore_index=self.ignore_index, reduction="sum")
         kept = target != self.ignore_index
         weights = kept if self.weights is None else self.weights[target.where(kept, 0)] * kept
         return total / weights.sum().clamp_min(torch.finfo(logits.dtype).tiny)

@@ -1,8 +1,7 @@
 """Losses of the soft overlap of prediction and reference that MONAI lacks with ignored pixels.
 
 They have MONAI's settings (`include_background`, `batch`, a small number added to numerator and
-denominator), so that they differ from its Dice and Tversky losses in the formula alone. A class that
-neither reference nor prediction has overlaps perfectly; one that only the prediction has, not at all.
+denominator), so that they differ from its Dice and Tversky losses in the formula alone.
 """
 
 from __future__ import annotations
@@ -76,27 +75,31 @@ class OverlapLoss(nn.Module, ABC):
 
 
 class LogDice(OverlapLoss):
-    """Mean over the classes of -ln(Dice).
+    """Mean over the classes of -ln(Dice), 0 for a class that the reference lacks.
 
-    Not ln(1 - Dice), as is also found: that has no lower bound, and its gradient none either.
+    For that one, -ln(Dice) would be large and would never level off, however little of it is predicted;
+    what is wrongly given to it counts as missed by its own class. The formula is not ln(1 - Dice), as is
+    also found, which has no lower bound. segmentation-models-pytorch has this loss without the settings
+    of the others, and without a gradient where nearly nothing overlaps.
     """
 
     def loss(self, overlap: Overlap) -> Tensor:
         """A difference of logarithms, because a small Dice is rounded to 0 in 1 - (1 - Dice)."""
         tp, fp, fn = overlap
-        return (2 * tp + fp + fn + self.smooth).log() - (2 * tp + self.smooth).log()
+        log_dice = (2 * tp + self.smooth).log() - (2 * tp + fp + fn + self.smooth).log()
+        return torch.where(tp + fn > 0, -log_dice, 0)
 
 
 class FocalTversky(OverlapLoss):
     """Mean over the classes of (1 - Tversky index)^(1 / gamma) (Abraham and Khan, ISBI 2019).
 
     The paper's alpha weights false negatives. Here, as in Salehi et al. 2017 and in MONAI, alpha weights
-    false positives and beta false negatives.
+    false positives and beta false negatives. A class that neither reference nor prediction has counts 0,
+    one that only the prediction has counts 1. segmentation-models-pytorch has this loss with a gradient
+    of NaN where nothing is wrong, as in a batch of ignored pixels.
     """
 
-    def __init__(
-        self, *, alpha: float = 0.3, beta: float = 0.7, gamma: float = 4 / 3, **settings: Any
-    ) -> None:
+    def __init__(self, *, alpha: float = 0.3, beta: float = 0.7, gamma: float = 4 / 3, **settings: Any) -> None:
         """Keeps the settings.
 
         Args:
@@ -120,7 +123,8 @@ class FocalTversky(OverlapLoss):
 class GeneralizedDice(OverlapLoss):
     """1 - Dice of all classes together, each weighted by 1 / (its pixels)^2 (Sudre et al., DLMIA 2017).
 
-    A class without a pixel has the weight 0: pixels wrongly given to it count as missed by their own class.
+    A class that the reference lacks has the weight 0: what is wrongly given to it counts as missed by its
+    own class. MONAI has this loss without ignored pixels.
     """
 
     def loss(self, overlap: Overlap) -> Tensor:

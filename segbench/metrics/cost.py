@@ -96,14 +96,15 @@ def peak_memory(device: torch.device) -> int:
 
 
 def receptive_field(
-    module: nn.Module, shape: Sequence[int], head: str = "mask", draws: int = 3, seed: int = 0
+    module: nn.Module, shape: Sequence[int], head: str = "mask", seed: int = 0
 ) -> tuple[int, ...]:
     """Extent of the input that the central pixel of the output depends on, found by its gradient.
 
     A network as it is hides part of its field: a ReLU that is off and a pixel that is not the maximum
     pass no gradient. It is therefore called with random positive weights in place of its own, for which
-    no ReLU is off and no two paths cancel, and with several random inputs, whose maxima differ. Its own
-    weights, gradients, modes and norm statistics are left as they are.
+    no two paths cancel, and with inputs that rise and fall along all axes, for which the maximum lies in
+    the last and in the first pixel of every window. Its own weights, gradients, modes and norm statistics
+    are left as they are.
 
     A norm over the image (instance, group, layer) sees all of it, and that is what is returned; batch
     norm, in evaluation, does not. The field of a pixel depends on its place relative to the strides:
@@ -113,33 +114,47 @@ def receptive_field(
         module: the network.
         shape: (C, *P) of the input. Where the field reaches its border, it may be larger in truth.
         head: the output that counts where there are several; of a list it is the first.
-        draws: number of random inputs.
-        seed: of weights and inputs.
+        seed: of the weights.
 
     Returns:
-        Pixels along each axis of P of the smallest box that holds the field.
+        Pixels along each axis of P of the smallest box that holds the field; 0 where there is none.
     """
     generator = torch.Generator().manual_seed(seed)
     state = _positive_weights(module, generator) | _neutral_statistics(module)
     device = next((value.device for value in state.values()), torch.device("cpu"))
     field = torch.zeros(tuple(shape[1:]), dtype=torch.bool)
     with _evaluating(module), torch.enable_grad():
-        for _ in range(draws):
-            image = (torch.rand((1, *shape), generator=generator) + 0.5).to(device).requires_grad_()
+        for image in _probes(shape, generator):
+            image = image.to(device).requires_grad_()
             output = _logits(functional_call(module, state, image), head)
             centre = [slice(size // 2, size // 2 + 1) for size in output.shape[2:]]
             (gradient,) = torch.autograd.grad(output[:, :, *centre].sum(), image)
             field |= (gradient[0] != 0).any(dim=0).cpu()
+    if not field.any():
+        return (0,) * field.ndim
     seen = field.nonzero()
     return tuple((seen.amax(dim=0) - seen.amin(dim=0) + 1).tolist())
 
 
+def _probes(shape: Sequence[int], generator: torch.Generator) -> Iterator[Tensor]:
+    """Positive images (1, C, *P): rising, falling, and random where a norm turns one half of a ramp off."""
+    axes = [torch.linspace(0.5, 1.5, size) for size in shape[1:]]
+    ramp = torch.stack(torch.meshgrid(*axes, indexing="ij")).mean(dim=0)
+    yield ramp.expand(1, *shape).clone()
+    yield (2 - ramp).expand(1, *shape).clone()
+    yield torch.rand((1, *shape), generator=generator) + 0.5
+
+
 def _positive_weights(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random positive values for all parameters, over the fan-in for kernels: depth then blows nothing up."""
+    """Random positive values for all parameters, such that depth neither blows up nor saturates anything.
+
+    Kernels have a mean of one over the fan-in, scales of 1, and biases, which would push a tanh or a
+    sigmoid to where differences round to nothing, of 0.2.
+    """
     weights = {}
     for name, old in module.named_parameters():
-        fan_in = old[0].numel() if old.ndim > 1 else 1
-        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) / fan_in).to(old.device)
+        mean = 1 / old[0].numel() if old.ndim > 1 else 0.2 if name.endswith("bias") else 1.0
+        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) * mean).to(old.device)
     return weights
 
 

@@ -47,9 +47,7 @@ class External(nn.Module):
     def _check(self, levels: list[Tensor], image: Tensor) -> None:
         name = type(self.net).__name__
         if not levels or not all(isinstance(logits, Tensor) for logits in levels):
-            raise UserError(
-                f"model.net={name} must return a tensor of logits, or a list of them, finest first"
-            )
+            raise UserError(f"model.net={name} must return a tensor of logits, or a list of them, finest first")
         wanted = sum(self.heads.values())
         for logits in levels:
             if logits.shape[1] != wanted:

@@ -33,9 +33,7 @@ class Heads(nn.Module):
         self.resolutions = len(widths) if deep_supervision else 1
         self.convs = nn.ModuleDict()
         for name, classes in heads.items():
-            convs = (
-                CONV[spatial_dims](width, classes, kernel_size=1) for width in widths[: self.resolutions]
-            )
+            convs = (CONV[spatial_dims](width, classes, kernel_size=1) for width in widths[: self.resolutions])
             self.convs[name] = nn.ModuleList(convs)
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Outputs:

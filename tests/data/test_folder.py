@@ -5,22 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from segbench import schema
 from segbench.data.case import Dataset, check_case
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
+from tests.runs import configure
 
-CONF = Path(__file__).parents[2] / "conf"
 SIZE = (12, 16)
 
 
 def folder(root: Path, **settings: object) -> Dataset:
     """The data set as conf/data/folder.yaml says, with some settings changed."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(overrides=["+data=folder", f"data.root={root}"])
+    config = configure("data=folder", f"data.root={root}", command="prepare")
     dataset: Dataset = schema.build(config.data.dataset, "data.dataset", **settings)
     return dataset
 
@@ -175,7 +173,7 @@ def test_missing_folder(tmp_path: Path) -> None:
     message = refusal(tmp_path / "nothing", tmp_path / "cache")
     assert f"there is no {tmp_path / 'nothing'}" in message
     assert "images/NAME.* and masks/NAME.*" in message
-    assert "data.root (or SEGBENCH_DATA)" in message
+    assert "data.root must name a folder" in message
 
 
 def test_missing_masks_folder(tmp_path: Path) -> None:

@@ -151,6 +151,22 @@ def test_tiff_pages_that_were_appended_one_by_one(tmp_path: Path) -> None:
     assert count_pages(tmp_path / "image.tif") == 4
 
 
+def test_tiff_that_lost_pages_is_refused_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "image.tif") as file:
+        for page in random_pixels((4, 40, 40)):
+            file.write(page, contiguous=False, metadata=None)
+    content = (tmp_path / "image.tif").read_bytes()
+    (tmp_path / "image.tif").write_bytes(content[: len(content) * 6 // 10])
+    with tifffile.TiffFile(tmp_path / "image.tif") as file:
+        assert 0 < len(file.pages) < 4  # tifffile alone is content with what is left
+    caplog.clear()
+    with pytest.raises(UserError, match=r"image\.tif cannot be read, it is damaged"):
+        read_image(tmp_path / "image.tif")
+    assert not caplog.records
+
+
 def test_tiff_of_different_pages_is_refused(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "image.tif") as file:
         file.write(random_pixels(SIZE))

@@ -71,7 +71,9 @@ def test_isbi2012_blocks_are_consecutive_and_of_one_part(
 
 
 def test_isbi2012_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no .*train-volume\.tif; the data set is to be had from"):
+    with pytest.raises(
+        UserError, match=r"there is no .*train-volume\.tif; data.root must name a folder with"
+    ):
         Isbi2012(str(tmp_path), 6, 4).records()
     write_stack(tmp_path, sections=9)
     with pytest.raises(UserError, match=r"volume\.tif has 9 sections, but .*labels\.tif has 10"):
@@ -117,7 +119,7 @@ def test_wbc_groups_equal_images_by_content(tmp_path: Path) -> None:
 
 def test_wbc_bad_input(tmp_path: Path) -> None:
     dataset = Wbc(str(tmp_path), "Dataset 1")
-    with pytest.raises(UserError, match=r"there is no .*Dataset 1.*; the data set is to be had from"):
+    with pytest.raises(UserError, match=r"there is no .*Dataset 1.*; data.root must name a folder with"):
         dataset.records()
     write_cell(tmp_path, "001", 0, value=127)
     with pytest.raises(UserError, match=r"001\.png has the label value 127"):
@@ -184,7 +186,7 @@ def test_dsb2018_nucleus_in_two_pieces_is_one_instance(tmp_path: Path) -> None:
 
 def test_dsb2018_bad_input(tmp_path: Path) -> None:
     dataset = Dsb2018(str(tmp_path), "stage1_train")
-    with pytest.raises(UserError, match=r"there is no .*stage1_train; the data set is to be had from"):
+    with pytest.raises(UserError, match=r"there is no .*stage1_train; data.root must name a folder with"):
         dataset.records()
     folder = write_nuclei(tmp_path, np.ones((16, 15)))
     with pytest.raises(UserError, match=r"masks/0\.png is 16 x 15, but its image is 16 x 16"):

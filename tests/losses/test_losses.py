@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
@@ -140,9 +141,7 @@ def test_settings_mean_what_they_mean_to_monai(build, batch, background):
         "focal_tversky": (tversky**0.75).mean(),
         "generalized_dice": generalized,
     }.items():
-        torch.testing.assert_close(
-            build(name, *ours)(logits, target), expected, rtol=1e-4, atol=1e-5, msg=name
-        )
+        torch.testing.assert_close(build(name, *ours)(logits, target), expected, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_cross_entropy_is_torchs():
@@ -150,6 +149,16 @@ def test_cross_entropy_is_torchs():
     target[0, :3] = 255
     expected = F.cross_entropy(logits, target, ignore_index=255)
     torch.testing.assert_close(CrossEntropy()(logits, target), expected)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, CLASSES + 1])
+def test_log_dice_is_that_of_segmentation_models_pytorch(build, classes):
+    """With a class that the reference lacks, too."""
+    logits, target = draw(2, 6, 5)
+    logits = torch.cat([logits, draw(2, 6, 5, seed=1)[0]], dim=1)[:, :classes]
+    target[0, 2:4] = 255
+    theirs = smp.losses.DiceLoss("multiclass", log_loss=True, ignore_index=255)
+    torch.testing.assert_close(build("log_dice")(logits, target), theirs(logits, target), rtol=1e-5, atol=1e-5)
 
 
 # Identities
@@ -170,9 +179,7 @@ def test_identities(build, size):
 def test_focal_with_gamma_0_is_cross_entropy_with_ignored_pixels_too(build):
     logits, target = draw(2, 7, 5)
     target[:, 2:4] = 255
-    torch.testing.assert_close(
-        build("focal", "gamma=0")(logits, target), build("cross_entropy")(logits, target)
-    )
+    torch.testing.assert_close(build("focal", "gamma=0")(logits, target), build("cross_entropy")(logits, target))
 
 
 def test_generalized_dice_of_equal_classes_is_dice_of_all_pixels(build):
@@ -196,9 +203,7 @@ def test_two_channels_are_one_sigmoid(build):
     target = (z + torch.randn(z.shape, generator=torch.Generator().manual_seed(1)) > 0).long()
     logits = torch.stack([torch.zeros_like(z), z], dim=1)
     p, g = z.sigmoid(), target.float()
-    torch.testing.assert_close(
-        build("cross_entropy")(logits, target), F.binary_cross_entropy_with_logits(z, g)
-    )
+    torch.testing.assert_close(build("cross_entropy")(logits, target), F.binary_cross_entropy_with_logits(z, g))
     dice = 1 - 2 * (p * g).sum() / (p.sum() + g.sum())
     torch.testing.assert_close(build("dice", "include_background=false")(logits, target), dice)
 

@@ -1,3 +1,4 @@
+import itertools
 import time
 
 import numpy as np
@@ -73,6 +74,40 @@ def assert_unchanged(module, before):
 def test_receptive_field_follows_theory(layers, pool):
     net = convolutions(*layers, pool=pool)
     assert cost.receptive_field(net, (3, 80, 80)) == (theory(*layers),) * 2
+
+
+class UNet(nn.Module):
+    """Ronneberger et al. 2015, padded, four levels deep; narrow, as width does not matter here."""
+
+    def __init__(self, activation):
+        super().__init__()
+        widths = [2, 2, 4, 4, 8]
+        self.down = nn.ModuleList(
+            self.block(inner, outer, activation) for inner, outer in zip([1, *widths], widths, strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(outer, inner, 2, 2) for inner, outer in itertools.pairwise(widths)
+        )
+        self.merge = nn.ModuleList(self.block(2 * width, width, activation) for width in widths[:-1])
+
+    def block(self, inner, outer, activation):
+        first, second = nn.Conv2d(inner, outer, 3, padding=1), nn.Conv2d(outer, outer, 3, padding=1)
+        return nn.Sequential(first, activation(), second, activation())
+
+    def forward(self, image):
+        skips = [self.down[0](image)]
+        for block in self.down[1:]:
+            skips.append(block(nn.functional.max_pool2d(skips[-1], 2)))
+        merged = skips.pop()
+        for up, merge in reversed(list(zip(self.up, self.merge, strict=True))):
+            merged = merge(torch.cat([skips.pop(), up(merged)], dim=1))
+        return merged
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.PReLU, nn.ELU, nn.Tanh, nn.Sigmoid])
+def test_receptive_field_of_the_unet(activation):
+    """Its published field: 188 pixels for a pixel whose index is a multiple of 16."""
+    assert cost.receptive_field(UNet(activation), (1, 224, 224)) == (188, 188)
 
 
 def test_receptive_field_by_axis_and_in_a_volume():

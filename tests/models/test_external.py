@@ -20,9 +20,7 @@ class Returns(nn.Module):
 
 
 def run(function, image, **heads):
-    return External(Returns(function), spatial_dims=image.ndim - 2, in_channels=image.shape[1], heads=heads)(
-        image
-    )
+    return External(Returns(function), spatial_dims=image.ndim - 2, in_channels=image.shape[1], heads=heads)(image)
 
 
 @pytest.mark.parametrize("size", [(6, 5), (6, 5, 4)])

@@ -112,9 +112,7 @@ def test_channels_last_is_the_same_network(build, name):
     net, image = build(name).eval(), draw(2, 1, 40, 32)
     with torch.inference_mode():
         expected = net(image)["mask"]
-        logits = net.to(memory_format=torch.channels_last)(image.to(memory_format=torch.channels_last))[
-            "mask"
-        ]
+        logits = net.to(memory_format=torch.channels_last)(image.to(memory_format=torch.channels_last))["mask"]
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
 
 

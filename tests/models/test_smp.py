@@ -104,9 +104,7 @@ def test_conversion_keeps_weights_and_statistics():
 def test_unknown_encoder_names_the_nearest(encoder, nearest):
     with pytest.raises(UserError) as error:
         build(encoder=encoder)
-    assert str(error.value).startswith(
-        f"model.encoder={encoder} is not an encoder of segmentation-models-pytorch"
-    )
+    assert str(error.value).startswith(f"model.encoder={encoder} is not an encoder of segmentation-models-pytorch")
     assert nearest in str(error.value)
 
 

@@ -1,0 +1,46 @@
+# Everything starts here: `make help` lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint format typecheck benchmark clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew whenever what it is made from changes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "segbench needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed ## make the environment in .venv (a few minutes: PyTorch is large)
+
+demo: install ## train a small U-Net on cells drawn by code and show the result (under 5 minutes)
+	$(BIN)/python -m segbench experiment=demo
+
+test: install ## the tests (under 10 minutes on two cores)
+	$(BIN)/python -m pytest
+
+test-all: install ## also the slow tests
+	$(BIN)/python -m pytest -m "not slurm and not gpu"
+
+lint: install ## style, as the gate checks it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: install ## types, as the gate checks them
+	$(BIN)/mypy
+
+benchmark: install ## run every benchmark; figures are in benchmarks/RESULTS.md
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the environment and all caches of tools (not runs/)
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,105 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from segbench.atomic import write_atomically
+from segbench.errors import Stopped, UserError
+from segbench.rundir import CASE_COLUMNS, RunDirectory, read_cases
+
+
+def test_finished_is_the_last_thing_written(tmp_path):
+    with RunDirectory(tmp_path).open("a") as directory:
+        directory.start("seed: 0\n", {"id": "a"})
+        assert RunDirectory(tmp_path).status == "running"
+        directory.finish(steps=3)
+    again = RunDirectory(tmp_path)
+    assert again.finished
+    assert again.record["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("odd"), "failed"), (UserError("odd"), "failed"), (Stopped(signal.SIGTERM), "interrupted"),
+     (KeyboardInterrupt(), "interrupted")],
+)  # fmt: skip
+def test_an_exception_is_recorded(tmp_path, error, status):
+    directory = RunDirectory(tmp_path).open("a")
+    directory.start("", {"id": "a"})
+    with pytest.raises(type(error)), directory:
+        raise error
+    assert RunDirectory(tmp_path).status == status
+
+
+def test_a_second_process_is_kept_out_and_told_by_whom(tmp_path):
+    with RunDirectory(tmp_path).open("a"):
+        code = (
+            "import sys; from pathlib import Path; from segbench.rundir import RunDirectory\n"
+            "RunDirectory(Path(sys.argv[1])).open('a')"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+        assert done.returncode != 0
+        assert f"process {os.getpid()}" in done.stderr
+    RunDirectory(tmp_path).open("a").close()
+
+
+def test_another_run_is_refused(tmp_path):
+    with RunDirectory(tmp_path).open("a") as directory:
+        directory.start("", {"id": "a"})
+    with pytest.raises(UserError, match="holds another run"):
+        RunDirectory(tmp_path).open("b")
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(UserError, match=r"run\.json"):
+        RunDirectory(tmp_path)
+
+
+def test_cases_round_trip(tmp_path):
+    row = dict.fromkeys(CASE_COLUMNS, "NA") | {
+        "fold": 0,
+        "seed": 1,
+        "value": float("nan"),
+        "n_ref": 0,
+        "n_pred": 0,
+    }
+    directory = RunDirectory(tmp_path)
+    directory.write_cases([row, row | {"value": 0.1 + 0.2}])
+    table = read_cases(directory.cases)
+    assert list(table.columns) == list(CASE_COLUMNS)
+    assert table["value"].isna().tolist() == [True, False]
+    assert table["value"][1] == 0.1 + 0.2
+    assert table["case"][0] == "NA"
+
+
+def test_an_empty_directory_is_discarded_and_a_begun_one_kept(tmp_path):
+    empty, begun = RunDirectory(tmp_path / "empty"), RunDirectory(tmp_path / "begun")
+    for directory in (empty, begun):
+        directory.open("a").close()
+    begun.start("", {"id": "a"})
+    empty.discard_if_empty()
+    begun.discard_if_empty()
+    assert not empty.path.exists()
+    assert json.loads((begun.path / "run.json").read_text())["id"] == "a"
+
+
+def test_a_full_disk_leaves_the_file_before(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, "before")
+    # A limit on the size of files fails a write half-way, as a full disk does.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match="cannot be written"):
+            write_atomically(path, "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["file"]
