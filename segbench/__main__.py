@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from segbench.errors import Stopped, UserError
 from segbench.explain import explain
 from segbench.identity import register_resolvers
-
-log = logging.getLogger("segbench")
 
 USER_ERROR = 2
 """Exit code for what the user can mend."""
@@ -111,7 +109,8 @@ def _run(command: str, arguments: list[str]) -> int:
             f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value"
         )
     register_resolvers()
-    sys.argv = [sys.argv[0], *arguments]
+    # Flags first: argparse does not take overrides on both sides of a flag.
+    sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
     failures: list[Exception] = []
 
@@ -122,12 +121,22 @@ def _run(command: str, arguments: list[str]) -> int:
         except (UserError, OmegaConfBaseException) as error:
             failures.append(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                log.error("this run failed: %s", explain(error, command))
+                print(f"segbench: this run failed: {explain(error, command)}", file=sys.stderr)
+        except Exception as error:
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                raise
+            failures.append(error)
+            print("segbench: this run failed:", file=sys.stderr)
+            traceback.print_exc()
 
     wrapped(task)()
     if failures:
         raise failures[-1]
     return 0
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("--"))
 
 
 if __name__ == "__main__":

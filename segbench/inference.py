@@ -1,7 +1,7 @@
 """Predicting a whole case: in one pass, or by windows that are blended; optionally averaged over mirrors.
 
 An inference object is called with the network and a batch of whole images and returns what the
-network returns: a dict of logits, each at the image's size (for deep supervision the finest only).
+network returns: a dict of logits, each at the image's size (for deep supervision the finest only), in float32.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Whole:
 
     def __call__(self, network: Network, image: Tensor) -> dict[str, Tensor]:
         """Logits of every head for image (B, C, *S)."""
-        return _mirrored(network, image) if self.mirror else _finest(network(image))
+        return _predict(network, image, self.mirror)
 
 
 class SlidingWindow:
@@ -60,6 +60,8 @@ class SlidingWindow:
             raise ValueError(f"overlap={overlap}: must be at least 0 and below 1")
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting={weighting}: must be one of {', '.join(WEIGHTINGS)}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: must be at least 1")
         self.window = tuple(window)
         self.overlap = overlap
         self.weighting = weighting
@@ -67,43 +69,39 @@ class SlidingWindow:
         self.mirror = mirror
 
     def __call__(self, network: Network, image: Tensor) -> dict[str, Tensor]:
-        """Logits of every head for image (B, C, *S)."""
+        """Logits of every head for image (B, C, *S), in float32."""
         size = image.shape[2:]
         missing = [max(want - have, 0) for want, have in zip(self.window, size, strict=True)]
-        if any(missing):
-            around = [(gap // 2, gap - gap // 2) for gap in missing]
-            image = pad(image, [amount for pair in reversed(around) for amount in pair])
-            inner = (slice(None), slice(None), *(slice(b, b + n) for (b, _), n in zip(around, size, strict=True)))
-            return {head: logits[inner] for head, logits in self._blend(network, image).items()}
-        return self._blend(network, image)
+        before = [gap // 2 for gap in missing]
+        # The last axis comes first here.
+        around = [(first, gap - first) for first, gap in zip(before, missing, strict=True)][::-1]
+        padded = pad(image, list(itertools.chain.from_iterable(around)))
+        inside = tuple(slice(first, first + length) for first, length in zip(before, size, strict=True))
+        return {head: logits[:, :, *inside] for head, logits in self._blend(network, padded).items()}
 
     def _blend(self, network: Network, image: Tensor) -> dict[str, Tensor]:
         size = image.shape[2:]
         places = window_places(size, self.window, self.overlap)
-        forward = (lambda part: _mirrored(network, part)) if self.mirror else (lambda part: _finest(network(part)))
         if len(places) == 1:
-            return forward(image)
+            return _predict(network, image, self.mirror)
         weight = window_weight(self.window, self.weighting).to(image.device)
-        total = torch.zeros(size, device=image.device)
         sums: dict[str, Tensor] = {}
-        jobs = [(item, place) for item in range(len(image)) for place in places]
+        jobs = list(itertools.product(range(len(image)), places))
         for first in range(0, len(jobs), self.batch_size):
             chunk = jobs[first : first + self.batch_size]
-            windows = torch.stack([image[item][(slice(None), *place)] for item, place in chunk])
-            for head, logits in forward(windows).items():
+            windows = torch.stack([image[item, :, *place] for item, place in chunk])
+            for head, logits in _predict(network, windows, self.mirror).items():
                 if head not in sums:
-                    shape = (len(image), logits.shape[1], *size)
-                    sums[head] = torch.zeros(shape, device=image.device)
+                    sums[head] = torch.zeros((len(image), logits.shape[1], *size), device=image.device)
                 for (item, place), part in zip(chunk, logits, strict=True):
-                    sums[head][item][(slice(None), *place)].addcmul_(part.float(), weight)
+                    sums[head][item, :, *place].addcmul_(part, weight)
+        total = torch.zeros(size, device=image.device)
         for place in places:
             total[place] += weight
         return {head: value.div_(total) for head, value in sums.items()}
 
 
-def window_places(
-    size: Sequence[int], window: Sequence[int], overlap: float
-) -> list[tuple[slice, ...]]:
+def window_places(size: Sequence[int], window: Sequence[int], overlap: float) -> list[tuple[slice, ...]]:
     """Where the windows lie: evenly spread, the first and last flush with the border.
 
     Along an axis there are ceil((size - window) / (window * (1 - overlap))) + 1 of them.
@@ -140,18 +138,19 @@ def window_weight(window: tuple[int, ...], weighting: str) -> Tensor:
     return torch.from_numpy(WEIGHTINGS[weighting](window)).float()
 
 
-def _finest(outputs: Outputs) -> dict[str, Tensor]:
-    return {head: value[0] if isinstance(value, list) else value for head, value in outputs.items()}
-
-
-def _mirrored(network: Network, image: Tensor) -> dict[str, Tensor]:
-    """Mean logits over all subsets of mirrored axes, each turned back first."""
+def _predict(network: Network, image: Tensor, mirror: bool) -> dict[str, Tensor]:
+    """The finest logits of every head in float32; if asked, the mean over all subsets of mirrored axes."""
+    if not mirror:
+        return _finest(network(image))
     axes = range(2, image.ndim)
-    subsets = [subset for count in range(image.ndim - 1) for subset in itertools.combinations(axes, count)]
+    subsets = [subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count)]
     sums: dict[str, Tensor] = {}
     for subset in subsets:
-        outputs = _finest(network(image.flip(subset) if subset else image))
-        for head, logits in outputs.items():
-            back = logits.float().flip(subset) if subset else logits.float()
+        for head, logits in _finest(network(image.flip(subset))).items():
+            back = logits.flip(subset)
             sums[head] = sums[head] + back if head in sums else back
     return {head: value / len(subsets) for head, value in sums.items()}
+
+
+def _finest(outputs: Outputs) -> dict[str, Tensor]:
+    return {head: (value[0] if isinstance(value, list) else value).float() for head, value in outputs.items()}

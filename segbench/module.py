@@ -108,8 +108,11 @@ class SegmentationModule(L.LightningModule):
         """The optimizer; the scheduler is stepped by this module, so that a checkpoint always has both."""
         if self.channels_last:
             self.model.to(memory_format=memory_format(self._image_ndim()))
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-        self._scheduler = self.make_scheduler(optimizer)
+        try:
+            optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+            self._scheduler = self.make_scheduler(optimizer)
+        except (TypeError, ValueError) as error:  # values are checked by torch only when they are used
+            raise UserError(f"optimizer or scheduler: {error}") from error
         return optimizer
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:

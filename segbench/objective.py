@@ -51,9 +51,7 @@ class Objective(nn.Module):
         for head, part in self.parts.items():
             assert isinstance(part, Part)
             if head not in outputs:
-                raise UserError(
-                    f"task.objective.{head}: the model returns no head {head!r}, only {', '.join(outputs)}"
-                )
+                raise UserError(f"task.objective.{head}: the model returns no head {head!r}, only {', '.join(outputs)}")
             value, target = outputs[head], batch[head]
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):

@@ -123,6 +123,11 @@ class Comparison:
         """(M,) names."""
         return self.sets[0].methods
 
+    def repeated(self, metric: str) -> bool:
+        """Whether some method was run with more than one seed."""
+        known = ~np.isnan(self.overall.repeats[self.overall.chosen([metric])])
+        return bool((known.sum(axis=2) > 1).any())
+
     def larger(self, metric: str) -> bool:
         """Whether a larger score of a metric is better."""
         return any(

@@ -69,7 +69,7 @@ def _boxes(axes: Axes, values: np.ndarray, mean: np.ndarray, low: np.ndarray, hi
             )
         shown = known if len(known) <= DOTS else generator.choice(known, DOTS, replace=False)
         heights = place + generator.uniform(-0.22, 0.22, len(shown))
-        axes.plot(shown, heights, ".", color=colour(method), markersize=3, alpha=0.5, markeredgewidth=0)
+        axes.plot(shown, heights, ".", color=colour(method), markersize=5, alpha=0.55, markeredgewidth=0)
         axes.plot([low[method], high[method]], [place, place], color=INK, linewidth=1.6)
         axes.plot(mean[method], place, "D", color=INK, markersize=4)
     light_grid(axes)
@@ -216,10 +216,13 @@ def rule_figure(comparison: Comparison) -> Figure:
     for method in order:
         places = [comparison.other_rules[rule].positions[method] for rule in rules]
         axes.plot(range(len(rules)), places, color=colour(method), marker=marker(method), linewidth=1.6, markersize=6)
-        axes.text(len(rules) - 0.9, places[-1], f" {comparison.methods[method]}", va="center")
+    last = comparison.other_rules[rules[-1]].positions
+    for place in np.unique(last[~np.isnan(last)]):
+        equals = ", ".join(comparison.methods[method] for method in order if last[method] == place)
+        axes.text(len(rules) - 0.85, place, equals, va="center", fontsize=8)
     axes.set_xticks(range(len(rules)), [rule.replace("_", " ") for rule in rules])
     axes.set_yticks(range(1, len(order) + 1), [number(float(k)) for k in range(1, len(order) + 1)])
     axes.invert_yaxis()
-    axes.set(ylabel="place by total rank sum", xlim=(-0.2, len(rules) + 0.9))
+    axes.set(ylabel="place by total rank sum", xlim=(-0.2, len(rules) - 0.8))
     light_grid(axes, "y")
     return figure

@@ -116,7 +116,7 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
                 shown.add_row(Text(line.label), *map(styled, line.cells))
         return shown
     kept = _fitting(table, lines, width)
-    shown.add_column("method", overflow="fold")
+    shown.add_column("method", no_wrap=max(map(len, table.columns)) <= 40)
     for section, line in kept:
         shown.add_column(Text(_heading(section, line)), justify="right")
     for k, name in enumerate(table.columns):

@@ -13,7 +13,7 @@ from segbench.compare.comparison import Comparison
 from segbench.compare.efficiency import pareto
 from segbench.compare.frames import mean_scores
 from segbench.compare.load import Method
-from segbench.compare.style import FAINT, colour, light_grid, marker, new_figure
+from segbench.compare.style import FAINT, colour, light_grid, log_axis, marker, new_figure
 from segbench.compare.tables import metric_name
 from segbench.errors import UserError
 
@@ -40,7 +40,7 @@ def cost_figure(comparison: Comparison, methods: Sequence[Method], metric: str) 
             axes.plot(values[k], scores[k], marker(k), color=colour(k), markersize=8, label=comparison.methods[k])
         axes.set_xlabel(label)
         if np.nanmax(values) > 3 * np.nanmin(values) > 0:
-            axes.set_xscale("log")
+            log_axis(axes, "x")
         light_grid(axes, "both")
     panels[0].set_ylabel(f"{metric_name(metric)}, mean")
     handles, names = panels[0].get_legend_handles_labels()
@@ -54,13 +54,14 @@ def _front(axes: Axes, scores: np.ndarray, costs: np.ndarray, larger: bool) -> N
     axes.step(costs[steps], scores[steps], where="post", color=FAINT, linewidth=1.2, zorder=1)
 
 
-def read_curves(methods: Sequence[Method]) -> dict[str, list[pd.DataFrame]]:
-    """For each method the curves of its runs; runs without any are left out.
+def read_curves(methods: Sequence[Method], dataset: str) -> dict[str, list[pd.DataFrame]]:
+    """For each method the curves of its runs on a data set; runs without any are left out.
 
     Raises:
         UserError: if a metrics.csv cannot be read.
     """
-    return {m.name: [c for run in m.runs if (c := _read(run.path / "metrics.csv")) is not None] for m in methods}
+    paths = {m.name: [run.path / "metrics.csv" for run in m.runs if run.dataset == dataset] for m in methods}
+    return {name: [c for path in of_method if (c := _read(path)) is not None] for name, of_method in paths.items()}
 
 
 def _read(path: Path) -> pd.DataFrame | None:
@@ -88,7 +89,7 @@ def curve_figure(comparison: Comparison, curves: dict[str, list[pd.DataFrame]]) 
             _curve(axes, curves[comparison.methods[k]], column, k, comparison.methods[k])
         axes.set(xlabel="step", title=title)
         if scale == "log" and axes.get_ylim()[0] > 0:
-            axes.set_yscale("log")
+            log_axis(axes, "y")
         light_grid(axes, "both")
         handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), fontsize=8)

@@ -69,6 +69,19 @@ class Run:
         return loaded
 
     @property
+    def wandb(self) -> Mapping[str, Any]:
+        """How it was logged to W&B, empty where it was not."""
+        return (self.config.get("logger") or {}).get("wandb") or {}
+
+    @property
+    def address(self) -> str | None:
+        """Where W&B shows it, None where it has none or its entity is not known."""
+        entity, project, identity = self.wandb.get("entity"), self.wandb.get("project"), self.record.get("wandb_id")
+        if not (entity and project and identity):
+            return None
+        return f"https://wandb.ai/{entity}/{project}/runs/{identity}"
+
+    @property
     def tables(self) -> list[Path]:
         """Its files of scores: its test cases, then each data set it never saw."""
         return [self.path / CASES, *sorted(self.path.glob("unseen/*.csv"))]

@@ -85,6 +85,17 @@ def light_grid(axes: Axes, axis: str = "x") -> None:
     axes.tick_params(length=0, axis="y" if axis == "x" else "x")
 
 
+def log_axis(axes: Axes, axis: str) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    getattr(axes, f"set_{axis}scale")("log")
+    ticks = axes.xaxis if axis == "x" else axes.yaxis
+    ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_minor_locator(NullLocator())
+
+
 def save(figure: Figure, folder: Path, name: str) -> str:
     """Writes PNG and SVG.
 
@@ -92,6 +103,7 @@ def save(figure: Figure, folder: Path, name: str) -> str:
         The SVG for a page: its text and lines take the page's colour, its ground is clear.
     """
     figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
+    figure.set_layout_engine("none")  # laid out already
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

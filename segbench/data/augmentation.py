@@ -57,7 +57,7 @@ class Blur:
         if rng.random() >= self.probability:
             return image
         sigma = rng.uniform(*self.sigma)
-        return np.asarray(gaussian_filter(image, sigma, axes=range(1, image.ndim)))
+        return np.asarray(gaussian_filter(image, sigma, axes=tuple(range(1, image.ndim))))
 
 
 @dataclass(frozen=True)

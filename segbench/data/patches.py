@@ -70,15 +70,16 @@ class PatchSampler:
         Along an axis where the image is smaller it is in the middle of the patch. A case without
         foreground is read at a uniform place.
         """
-        shape, size = np.asarray(case.image.shape[1:]), np.asarray(self.patch_size)
-        room = shape - size
+        shape, size = case.image.shape[1:], np.asarray(self.patch_size)
+        room = np.asarray(shape) - size
         start = rng.integers(0, np.maximum(room, 0) + 1)
         if rng.random() < self.foreground:
             present = [value for value in case.locations if value != self.background]
             if present:
                 pixels = case.locations[present[rng.integers(len(present))]]
                 start = np.asarray(np.unravel_index(pixels[rng.integers(len(pixels))], shape)) - size // 2
-        return np.where(room < 0, room // 2, np.clip(start, 0, np.maximum(room, 0)))
+        placed: np.ndarray = np.where(room < 0, room // 2, np.clip(start, 0, np.maximum(room, 0)))
+        return placed
 
 
 @lru_cache(maxsize=4)
@@ -119,7 +120,7 @@ def read_patch(
         nearest = _flat_index(position, label.shape)
         label = label.ravel()[nearest]
         instances = None if instances is None else instances.ravel()[nearest]
-    turned = [axis - len(patch_size) for axis, flip in enumerate(draw.flips) if flip]
+    turned = tuple(axis - len(patch_size) for axis, flip in enumerate(draw.flips) if flip)
     return (
         np.flip(image, turned),
         np.flip(label, turned),
@@ -148,7 +149,8 @@ def _cut(array: np.ndarray, low: np.ndarray, high: np.ndarray, beyond: int | Non
     """The box from low to high of the last axes; what lies beyond the array is mirrored, or `beyond`."""
     lines = [np.arange(first, last) for first, last in zip(low, high, strict=True)]
     sources = [mirror(line, length) for line, length in zip(lines, array.shape[-len(low) :], strict=True)]
-    box = np.asarray(array[(..., *(slice(source.min(), source.max() + 1) for source in sources))])
+    covering: tuple[Any, ...] = (..., *(slice(source.min(), source.max() + 1) for source in sources))
+    box = np.asarray(array[covering])
     for axis, (line, source) in enumerate(zip(lines, sources, strict=True), start=-len(low)):
         outside = line != source
         if outside.any():
@@ -172,7 +174,7 @@ def _linear(image: np.ndarray, position: np.ndarray) -> np.ndarray:
 
 def _flat_index(position: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Index of the nearest pixel to each position (D, *P) in an array of this shape, flattened: (*P)."""
-    flat, *others = np.rint(position).astype(np.intp)
-    for line, length in zip(others, shape[1:], strict=True):
+    flat: np.ndarray = np.zeros((), dtype=np.intp)
+    for line, length in zip(np.rint(position).astype(np.intp), shape, strict=True):
         flat = flat * length + line
     return flat

@@ -17,8 +17,6 @@ from itertools import combinations
 import numpy as np
 from scipy.interpolate import BSpline
 
-from segbench.errors import UserError
-
 Range = tuple[float, float]
 
 
@@ -43,7 +41,7 @@ class Spatial:
         elastic_probability: of bending at all.
 
     Raises:
-        UserError: where the zoom could be 0 or negative, or there are fewer than 2 control points.
+        ValueError: where the zoom could be 0 or negative, or there are fewer than 2 control points.
     """
 
     flip: float = 0.0
@@ -59,16 +57,13 @@ class Spatial:
 
     def __post_init__(self) -> None:
         if not 0 < self.scaling[0] <= self.scaling[1]:
-            raise UserError(
-                f"augmentation.spatial.scaling={list(self.scaling)}: must be the smallest and the largest"
-                " zoom, both above 0, such as [0.7, 1.4]"
+            raise ValueError(
+                f"scaling={list(self.scaling)}: must be the smallest and the largest zoom, both above 0: [0.7, 1.4]"
             )
         if self.elastic_points < 2:
-            raise UserError(f"augmentation.spatial.elastic_points={self.elastic_points}: must be at least 2")
+            raise ValueError(f"elastic_points={self.elastic_points}: must be at least 2")
 
-    def draw(
-        self, patch_size: Sequence[int], spacing: Sequence[float], rng: np.random.Generator
-    ) -> SpatialDraw:
+    def draw(self, patch_size: Sequence[int], spacing: Sequence[float], rng: np.random.Generator) -> SpatialDraw:
         """One random transform.
 
         Args:
@@ -86,9 +81,8 @@ class Spatial:
                 plane[first, second], plane[second, first] = -math.sin(angle), math.sin(angle)
                 rotation = rotation @ plane
         zoom = 1.0
-        if self.scaling[0] != 1 or self.scaling[1] != 1:
-            if rng.random() < self.scaling_probability:
-                zoom = rng.uniform(*self.scaling)
+        if set(self.scaling) != {1} and rng.random() < self.scaling_probability:
+            zoom = rng.uniform(*self.scaling)
         shift = np.zeros(dims)
         if self.translation and rng.random() < self.translation_probability:
             # Whole pixels: a patch that is only shifted needs no interpolation, which blurs.

@@ -93,18 +93,14 @@ def make_split(
     if not 0 <= fold < folds:
         raise UserError(f"fold={fold}: must be between 0 and {folds - 1}, as folds={folds}")
     held_out: tuple[Part, ...] = ("test", "validation")
-    parts: dict[str, list[str]] = {
-        part: [record.id for record in records if record.part == part] for part in held_out
-    }
+    parts: dict[str, list[str]] = {part: [record.id for record in records if record.part == part] for part in held_out}
     dealt = [record for record in records if record.part not in held_out]
     _check_groups(records)
     dealing = [part for part in held_out if not parts[part]]
     if not dealt:
         raise UserError("the data set has no training cases: all are fixed as test or validation cases")
     if not dealing and fold:
-        raise UserError(
-            f"fold={fold}: the data set itself fixes the test and the validation cases, so fold must be 0"
-        )
+        raise UserError(f"fold={fold}: the data set itself fixes the test and the validation cases, so fold must be 0")
     if folds <= len(dealing):
         raise UserError(
             f"folds={folds}: must be at least {len(dealing) + 1}, one each for {', '.join(dealing)} and train"

@@ -40,9 +40,7 @@ def flops(module: nn.Module, image: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def seconds_per_call(
-    call: Callable[[], object], device: torch.device, warm_up: int = 3, repeats: int = 5
-) -> float:
+def seconds_per_call(call: Callable[[], object], device: torch.device, warm_up: int = 3, repeats: int = 5) -> float:
     """Median wall-clock seconds of a call, with all that it put on the device finished.
 
     Args:
@@ -95,9 +93,7 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def receptive_field(
-    module: nn.Module, shape: Sequence[int], head: str = "mask", seed: int = 0
-) -> tuple[int, ...]:
+def receptive_field(module: nn.Module, shape: Sequence[int], head: str = "mask", seed: int = 0) -> tuple[int, ...]:
     """Extent of the input that the central pixel of the output depends on, found by its gradient.
 
     A network as it is hides part of its field: a ReLU that is off and a pixel that is not the maximum

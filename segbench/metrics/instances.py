@@ -108,9 +108,7 @@ class InstancePair:
     @cached_property
     def swapped(self) -> InstancePair:
         """The same case with prediction and reference in each other's place."""
-        return InstancePair(
-            self._reference, self._prediction, self.spacing, empty_distance=self.empty_distance
-        )
+        return InstancePair(self._reference, self._prediction, self.spacing, empty_distance=self.empty_distance)
 
     @cached_property
     def _labels(self) -> tuple[Indices, Indices]:

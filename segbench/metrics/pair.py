@@ -39,9 +39,7 @@ def by_empty_rule(n_pred: int, n_ref: int, worst: float, formula: Callable[[], f
     return worst if n_pred or n_ref else math.nan
 
 
-def resolve_empty_distance(
-    empty_distance: EmptyDistance, shape: Sequence[int], spacing: Sequence[float]
-) -> float:
+def resolve_empty_distance(empty_distance: EmptyDistance, shape: Sequence[int], spacing: Sequence[float]) -> float:
     """The distance of a missed or invented mask, in the unit of the spacing.
 
     The diagonal runs over the whole extent of the image, so that it exceeds every distance that can be

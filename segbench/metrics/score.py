@@ -96,8 +96,7 @@ def score_objects(
     ignored = None if label is None else _ignored(label)
     pair = InstancePair(prediction, reference, spacing, ignored, empty_distance)
     return [
-        Score("objects", metric, float(function(pair)), pair.n_ref, pair.n_pred)
-        for metric, function in metrics.items()
+        Score("objects", metric, float(function(pair)), pair.n_ref, pair.n_pred) for metric, function in metrics.items()
     ]
 
 

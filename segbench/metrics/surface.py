@@ -15,9 +15,7 @@ from segbench.metrics.pair import Distances, MaskPair, by_empty_rule
 
 
 def _distance(pair: MaskPair, statistic: Callable[[Distances, Distances], float]) -> float:
-    return by_empty_rule(
-        *pair.n_surface, worst=pair.empty_distance, formula=lambda: statistic(*pair.surface_distances)
-    )
+    return by_empty_rule(*pair.n_surface, worst=pair.empty_distance, formula=lambda: statistic(*pair.surface_distances))
 
 
 def _percentile95(distances: Distances) -> float:

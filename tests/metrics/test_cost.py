@@ -85,9 +85,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(
             self.block(inner, outer, activation) for inner, outer in zip([1, *widths], widths, strict=False)
         )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(outer, inner, 2, 2) for inner, outer in itertools.pairwise(widths)
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(outer, inner, 2, 2) for inner, outer in itertools.pairwise(widths))
         self.merge = nn.ModuleList(self.block(2 * width, width, activation) for width in widths[:-1])
 
     def block(self, inner, outer, activation):
@@ -126,9 +124,7 @@ def test_receptive_field_with_what_would_hide_it():
 
 
 def test_receptive_field_of_a_norm_over_the_image_is_the_image():
-    net = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.InstanceNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1)
-    )
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.InstanceNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
     assert cost.receptive_field(net, (1, 12, 15)) == (12, 15)
 
 

@@ -52,10 +52,7 @@ def iou_table(predicted, true):
     """IoU of every object with every other, one pair of masks at a time."""
     return np.array(
         [
-            [
-                np.sum((predicted == i) & (true == j)) / np.sum((predicted == i) | (true == j))
-                for j in ids(true)
-            ]
+            [np.sum((predicted == i) & (true == j)) / np.sum((predicted == i) | (true == j)) for j in ids(true)]
             for i in ids(predicted)
         ]
     )
@@ -125,9 +122,7 @@ def test_adapted_rand_error_agrees_with_skimage(case):
 
 def test_rand_score_by_its_definition():
     predicted, true = CASES[0]
-    joint = np.array(
-        [[np.sum((predicted == i) & (true == j)) for j in ids(true)] for i in np.unique(predicted)]
-    )
+    joint = np.array([[np.sum((predicted == i) & (true == j)) for j in ids(true)] for i in np.unique(predicted)])
     split = np.sum(joint**2) / np.sum(joint.sum(axis=0) ** 2)
     merge = np.sum(joint**2) / np.sum(joint.sum(axis=1) ** 2)
     expected = 2 * split * merge / (split + merge)
@@ -146,9 +141,7 @@ def by_brute_force(own, other, spacing, of_partner, of_nobody):
     return total
 
 
-@pytest.mark.parametrize(
-    ("case", "spacing"), [(CASES[0], (1, 1)), (CASES[1], (2, 0.5)), (CASES[2], (3, 1, 1))]
-)
+@pytest.mark.parametrize(("case", "spacing"), [(CASES[0], (1, 1)), (CASES[1], (2, 0.5)), (CASES[2], (3, 1, 1))])
 def test_object_distance_and_dice_by_brute_force(case, spacing):
     pair = InstancePair(*case, spacing)
     for metric, of_partner, of_nobody in (

@@ -36,10 +36,7 @@ def test_one_row_per_class_and_metric():
 
 
 def test_background_may_be_another_class_or_none():
-    names = [
-        row.class_name
-        for row in score_case(PREDICTION, REFERENCE, (1, 1), CLASSES, {"dice": dice}, background=1)
-    ]
+    names = [row.class_name for row in score_case(PREDICTION, REFERENCE, (1, 1), CLASSES, {"dice": dice}, background=1)]
     assert names == ["background", "debris", "fibre"]
     rows = score_case(PREDICTION, REFERENCE, (1, 1), CLASSES, {"dice": dice}, background=None)
     assert rows[0].n_ref == 6

@@ -1,0 +1,137 @@
+"""The command `compare`, and the comparison at the end of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from segbench.compare.request import Request
+from segbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segbench.compare.comparison import Comparison
+    from segbench.compare.load import Loaded
+
+WANDB = "wandb:"
+LONG_NOTES = 12
+
+
+def compare(config: DictConfig) -> None:
+    """Compares what the configuration names; see conf/compare.yaml.
+
+    Raises:
+        UserError: if it cannot be compared; nothing is written then.
+    """
+    execute(Request.parse(config))
+
+
+def compare_sweep(folder: Path) -> None:
+    """Compares the runs of a sweep into `comparison/` of its folder; says in one line why not, where it cannot.
+
+    The comparison is published to W&B where the runs were.
+    """
+    from segbench.compare.runs import find_runs, read_runs
+
+    try:
+        runs, _ = read_runs(find_runs(str(folder)))
+        logged = any(run.wandb for run in runs)
+        request = Request(runs=(str(folder),), output=folder / "comparison", publish="wandb" if logged else None)
+        execute(request)
+    except UserError as error:
+        from rich.console import Console
+
+        Console().print(f"no comparison: {error}", soft_wrap=True, highlight=False, markup=False)
+
+
+def execute(request: Request) -> Comparison:
+    """Compares, writes, shows and publishes.
+
+    Raises:
+        UserError: if something is wrong with the request or what it names.
+    """
+    from rich.console import Console
+
+    from segbench.compare.comparison import Settings, compare_scores
+    from segbench.compare.outputs import write_outputs
+
+    console = Console()
+    settings = Settings(
+        metrics=request.metric,
+        ranking=request.ranking,
+        ties=request.ties,  # type: ignore[arg-type]
+        cuts=request.cuts,
+        confidence=request.confidence,
+        bootstraps=request.bootstraps,
+        seed=request.seed,
+    )
+    loaded = _load(request)
+    settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
+    with _progress(console, settings.bootstraps) as progress:
+        comparison = compare_scores(loaded.sets, settings, progress)
+    write_outputs(request.output, comparison, loaded, request.baseline)
+    _show(console, comparison, loaded, request)
+    if request.publish is not None:
+        from segbench.compare.publish import publish
+
+        console.print(f"W&B       {publish(comparison, loaded, request)}", soft_wrap=True, highlight=False)
+    return comparison
+
+
+def _load(request: Request) -> Loaded:
+    from segbench.compare.load import load_runs, load_table
+    from segbench.compare.runs import find_runs
+
+    if request.scores is not None:
+        return load_table(request.scores, request.metric[0] if request.metric else "score", request.rules)
+    places = [place for place in request.runs if not place.startswith(WANDB)]
+    directories = find_runs(places) if places else []
+    for place in request.runs:
+        if place.startswith(WANDB):
+            from segbench.compare.wandb_runs import fetch_runs
+
+            directories += fetch_runs(place.removeprefix(WANDB))
+    return load_runs(directories, request.rules)
+
+
+def _show(console: Console, comparison: Comparison, loaded: Loaded, request: Request) -> None:
+    """The table, the verdict and the notes."""
+    from segbench.compare.render import terminal
+    from segbench.compare.tables import comparison_table, metric_name, relative_table
+    from segbench.compare.verdict import judge
+
+    metrics = comparison.settings.metrics
+    title = f"Ranked by {comparison.settings.ranking.replace('_', ' ')} of {', '.join(map(metric_name, metrics))}"
+    console.print(terminal(comparison_table(comparison, loaded.methods, metrics), console.width, title))
+    if request.baseline is not None:
+        relative = relative_table(comparison, request.baseline, metrics[0])
+        console.print(terminal(relative, console.width, f"Relative to {request.baseline}"))
+    notes = [*loaded.notes, *comparison.notes]
+    for note in notes[:LONG_NOTES]:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+    if len(notes) > LONG_NOTES:
+        console.print(f"and {len(notes) - LONG_NOTES} more notes in the report")
+    console.print(judge(comparison).sentence, style="bold", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"report    {request.output / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def _progress(console: Console, draws: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar for each ranking rule that is resampled, gone when all are."""
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(rule: str, done: int) -> None:
+            if rule not in tasks:
+                tasks[rule] = bars.add_task(f"resampling, {rule.replace('_', ' ')}", total=draws)
+            bars.update(tasks[rule], completed=done)
+
+        yield advance

@@ -1,0 +1,101 @@
+"""What a comparison is asked for: conf/compare.yaml as a typed value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.compare.load import Rules
+from segbench.compare.ranking import CUTS
+from segbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where in W&B a comparison goes; None is what the runs themselves say."""
+
+    project: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    mode: str | None = None
+    workspace: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """The keys of conf/compare.yaml, which says what they mean."""
+
+    runs: tuple[str, ...] = ()
+    scores: Path | None = None
+    output: Path = Path("comparison")
+    metric: tuple[str, ...] = ()
+    ranking: str = "mean"
+    ties: str = "min"
+    cuts: tuple[float, ...] = CUTS
+    baseline: str | None = None
+    rules: Rules = field(default_factory=Rules)
+    bootstraps: int = 10_000
+    confidence: float = 0.95
+    seed: int = 0
+    publish: str | None = None
+    wandb: Publication = field(default_factory=Publication)
+
+    @classmethod
+    def parse(cls, config: DictConfig) -> Request:
+        """The request that a configuration states.
+
+        Raises:
+            UserError: naming the key that is wrong.
+        """
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if (plain["runs"] is None) == (plain["scores"] is None):
+            raise UserError("say what to compare: either runs=DIR or scores=FILE")
+        if plain["publish"] not in (None, "wandb"):
+            raise UserError(f"publish={plain['publish']}: only wandb is known")
+        return cls(
+            runs=_texts(plain["runs"]),
+            scores=Path(plain["scores"]) if plain["scores"] is not None else None,
+            output=Path(str(plain["output"])),
+            metric=_texts(plain["metric"]),
+            ranking=str(plain["ranking"]),
+            ties=str(plain["ties"]),
+            cuts=tuple(_number("cuts", cut) for cut in plain["cuts"]),
+            baseline=None if plain["baseline"] is None else str(plain["baseline"]),
+            rules=_rules(plain),
+            bootstraps=int(_number("bootstraps", plain["bootstraps"])),
+            confidence=_number("confidence", plain["confidence"]),
+            seed=int(_number("seed", plain["seed"])),
+            publish=plain["publish"],
+            wandb=Publication(**plain["wandb"]),
+        )
+
+
+def _rules(plain: Mapping[str, Any]) -> Rules:
+    missing = plain["missing"]
+    if missing not in (None, "worst", "drop") and (isinstance(missing, bool) or not isinstance(missing, int | float)):
+        raise UserError(f"missing={missing}: must be worst, drop or a number")
+    if plain["absent"] not in ("ignore", "perfect"):
+        raise UserError(f"absent={plain['absent']}: must be ignore or perfect")
+    if not isinstance(plain["strict"], bool):
+        raise UserError(f"strict={plain['strict']}: must be true or false")
+    for metric, way in plain["better"].items():
+        if way not in ("larger", "smaller"):
+            raise UserError(f"better.{metric}={way}: must be larger or smaller")
+    rename = {str(old): str(new) for old, new in plain["methods"]["rename"].items()}
+    return Rules(plain["strict"], missing, plain["absent"], plain["better"], rename)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{key}={value}: must be a number")
+    return float(value)
