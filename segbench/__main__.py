@@ -77,6 +77,8 @@ COMMANDS: dict[str, Callable[[DictConfig], None]] = {
 
 def main() -> None:
     """Runs the command that the first argument names, `train` if it names none."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does: a `_target_` may be a file of the user's own
     arguments = sys.argv[1:]
     command = "train"
     if arguments and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]:
@@ -105,9 +107,7 @@ def _report(command: str, arguments: list[str]) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
-        raise UserError(
-            f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value"
-        )
+        raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]

@@ -128,7 +128,7 @@ class Checkpoints(Checkpoint):
         batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         if trainer.global_step == trainer.max_steps:
             trainer.val_check_batch = batches
-        if batches % int(trainer.val_check_batch) == 0:
+        if batches % int(trainer.val_check_batch or 1) == 0:
             return
         at_step = batches % trainer.accumulate_grad_batches == 0
         due = self.every is not None and at_step and trainer.global_step % self.every == 0
@@ -179,9 +179,15 @@ def _link(source: Path, target: Path) -> None:
 
 
 class ProgressBar(Callback):
-    """Steps, loss, score and remaining time: a bar on a terminal, a line per validation elsewhere."""
+    """Steps, loss, score and remaining time: a bar on a terminal, a line per validation elsewhere.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Args:
+        every: steps between looks at the loss, which wait for the device.
+        console: where to draw.
+    """
+
+    def __init__(self, every: int, console: Console | None = None) -> None:
+        self.every = every
         self.console = console or Console()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -199,16 +205,12 @@ class ProgressBar(Callback):
                 TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
             )  # fmt: skip
             self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
-            self._task = self._bar.add_task(
-                "", total=trainer.max_steps, completed=trainer.global_step, values=""
-            )
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, values="")
             self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any
-    ) -> None:
-        """Moves the bar; the loss is read now and then only, as reading waits for the device."""
-        if trainer.global_step % trainer.log_every_n_steps == 0 and isinstance(outputs, Mapping):
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any) -> None:
+        """Moves the bar."""
+        if trainer.global_step % self.every == 0 and isinstance(outputs, Mapping):
             self._loss = float(outputs["loss"])
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=trainer.global_step, values=self._values())
@@ -221,7 +223,8 @@ class ProgressBar(Callback):
             pace = done / max(time.monotonic() - self._since, 1e-9)
             left = (trainer.max_steps - trainer.global_step) / max(pace, 1e-9)
             self.console.print(
-                f"step {trainer.global_step}/{trainer.max_steps}  {self._values()}  {pace:.2f} steps/s, {left:.0f} s left"
+                f"step {trainer.global_step}/{trainer.max_steps}  {self._values()}  "
+                f"{pace:.2f} steps/s, {left:.0f} s left"
             )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -18,6 +18,7 @@ from segbench.data.files import check_pairs, files_by_key
 from segbench.data.images import EXTENSIONS, read_mask
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
+from segbench.metrics.score import OBJECTS
 from segbench.rundir import CASE_COLUMNS, read_cases
 from segbench.scoring import CaseScorer
 from segbench.terminal import show_cases
@@ -56,9 +57,7 @@ def _evaluate_run(config: DictConfig) -> None:
         name, rows = _unseen_cases(finished, config)
     path = finished.directory.write_cases(rows, name)
     console = Console()
-    show_cases(
-        read_cases(path), f"{finished.directory.record['name']}: mean over {rows[0]['dataset']}", console
-    )
+    show_cases(read_cases(path), f"{finished.directory.record['name']}: mean over {rows[0]['dataset']}", console)
     console.print(f"scores  {path}", soft_wrap=True, highlight=False)
 
 
@@ -67,9 +66,7 @@ def _own_cases(finished: FinishedRun) -> Rows:
     data = schema.build_data(finished.config)
     recorded = finished.directory.record["dataset"]["fingerprint"]
     if data.store.fingerprint != recorded:
-        raise UserError(
-            f"data.root={finished.config.data.root}: holds other images than the run was trained on"
-        )
+        raise UserError(f"data.root={finished.config.data.root}: holds other images than the run was trained on")
     finished.module.scorer = schema.build_scorer(finished.config, finished.labels, "test")
     finished.trainer.test(finished.module, data, verbose=False)
     return finished.module.rows
@@ -81,9 +78,7 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
 
     dataset, store = schema.build_dataset(config)
     if store.fingerprint == finished.directory.record["dataset"]["fingerprint"]:
-        raise UserError(
-            f"data: the run was trained on {dataset.name}; leave data out to score its test cases again"
-        )
+        raise UserError(f"data: the run was trained on {dataset.name}; leave data out to score its test cases again")
     if dataset.channels != finished.config.measured.in_channels:
         raise UserError(
             f"data: {dataset.name} has {dataset.channels} channels; the run was trained on"
@@ -94,7 +89,7 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
     finished.module.scorer = schema.build_scorer(finished.config, labels, "unseen")
     cases = WholeCases(store, store.ids, schema.normalization(finished.config), table)
     finished.trainer.test(finished.module, cases.loader(), verbose=False)
-    rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == "objects"]
+    rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == OBJECTS]
     return f"unseen/{dataset.name}.csv", rows
 
 
@@ -109,24 +104,16 @@ def _class_table(labels: schema.Labels, dataset: Dataset) -> tuple[set[str], np.
     table[IGNORE] = IGNORE
     for index, name in enumerate(dataset.classes):
         table[index] = known.get(name, background)
-    shared = {
-        name for index, name in enumerate(dataset.classes) if name in known and index != dataset.background
-    }
+    shared = {name for index, name in enumerate(dataset.classes) if name in known and index != dataset.background}
     shared -= {labels.classes[labels.background]} if labels.background is not None else set()
     if not shared:
         raise UserError(
             f"data: the run knows the classes {', '.join(labels.classes)}, {dataset.name} has"
             f" {', '.join(dataset.classes)}: none to score in common"
         )
-    left_out = [
-        name
-        for index, name in enumerate(dataset.classes)
-        if name not in known and index != dataset.background
-    ]
+    left_out = [name for index, name in enumerate(dataset.classes) if name not in known and index != dataset.background]
     if left_out:
-        Console().print(
-            f"not known to the run, counted as background: {', '.join(left_out)}", highlight=False
-        )
+        Console().print(f"not known to the run, counted as background: {', '.join(left_out)}", highlight=False)
     return shared, table
 
 

@@ -45,9 +45,7 @@ def write_previews(
         image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
         label = module.decoder.label(predict(module, trainer, image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
-        picture = preview(
-            np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title
-        )
+        picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
         picture.save(folder / f"{place}.png")
 
 
@@ -80,6 +78,7 @@ def measure_cost(module: SegmentationModule, patch_shape: tuple[int, ...], field
 def summarise(cases: pd.DataFrame) -> dict[str, float]:
     """Mean over cases of each metric and class, and over classes: `test/dice/nucleus`, `test/dice`."""
     per_class = cases.groupby(["metric", "class"], sort=False)["value"].mean()
-    summary = {f"test/{metric}/{name}": float(value) for (metric, name), value in per_class.items()}  # type: ignore[misc]
+    keys = (f"test/{metric}/{name}" for metric, name in per_class.index)
+    summary = dict(zip(keys, map(float, per_class), strict=True))
     means: Mapping[Any, float] = per_class.groupby(level="metric", sort=False).mean().to_dict()
     return summary | {f"test/{metric}": float(value) for metric, value in means.items()}

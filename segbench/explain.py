@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from segbench.paths import conf_folder
 
 _NO_OPTION = re.compile(
-    r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': (?P<known>.*?)(?: Config search path| Did you mean|$)"
+    r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': "
+    r"(?P<known>.*?)(?: Config search path| Did you mean|$)"
 )
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 
@@ -28,9 +29,7 @@ def explain(error: BaseException, command: str) -> str:
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if match := _NO_OPTION.search(text):
         known = match["known"].split()
-        return (
-            f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
-        )
+        return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
     if match := _NO_KEY.search(text):
         keys = list(_keys(command))
         return f"{match['key']}: there is no such key{_nearest(match['key'], keys, listing=False)}"

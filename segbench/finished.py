@@ -59,9 +59,7 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
         raise UserError(f"run={path}: is no run directory, it has no run.json")
     directory = RunDirectory(path)
     if not directory.best_checkpoint.exists():
-        raise UserError(
-            f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})"
-        )
+        raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
     config = OmegaConf.load(path / "config.yaml")
     assert isinstance(config, DictConfig)
     if inference is not None:
@@ -71,8 +69,6 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
     facts = directory.record["dataset"]
     labels = schema.Labels(facts["name"], tuple(facts["classes"]), facts["background"])
     module = schema.build_module(config, labels)
-    module.load_state_dict(
-        torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    )
+    module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
     return FinishedRun(directory, config, labels, module, make_trainer(config.trainer, [], []))

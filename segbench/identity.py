@@ -80,9 +80,7 @@ def _run_id(*, _root_: DictConfig) -> str:
 
 
 def _run_name(*, _root_: DictConfig) -> str:
-    return _root_.get("name") or run_name(
-        _root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices)
-    )
+    return _root_.get("name") or run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices))
 
 
 def _folder_name(path: str) -> str:

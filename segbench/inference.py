@@ -139,17 +139,19 @@ def window_weight(window: tuple[int, ...], weighting: str) -> Tensor:
 
 
 def _predict(network: Network, image: Tensor, mirror: bool) -> dict[str, Tensor]:
-    """The finest logits of every head in float32; if asked, the mean over all subsets of mirrored axes."""
-    if not mirror:
+    """The finest logits of every head in float32; if asked, their mean over all mirrored versions."""
+    return _mirrored(network, image, range(2, image.ndim) if mirror else ())
+
+
+def _mirrored(network: Network, image: Tensor, axes: Sequence[int]) -> dict[str, Tensor]:
+    """Mean logits over all subsets of mirrored axes, each turned back first."""
+    if not axes:
         return _finest(network(image))
-    axes = range(2, image.ndim)
-    subsets = [subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count)]
-    sums: dict[str, Tensor] = {}
-    for subset in subsets:
-        for head, logits in _finest(network(image.flip(subset))).items():
-            back = logits.flip(subset)
-            sums[head] = sums[head] + back if head in sums else back
-    return {head: value / len(subsets) for head, value in sums.items()}
+    axis, *others = axes
+    plain = _mirrored(network, image, others)
+    turned = _mirrored(network, image.flip(axis), others)
+    # Means of two, so that rounding leaves equal logits as they are.
+    return {head: (logits + turned[head].flip(axis)) / 2 for head, logits in plain.items()}
 
 
 def _finest(outputs: Outputs) -> dict[str, Tensor]:

@@ -120,18 +120,14 @@ class SegmentationModule(L.LightningModule):
         # Dropout is a function of (seed, step), so that a resumed run draws the same.
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
-        loss, parts = self.objective(
-            self(batch["image"]), {head: batch[head] for head in self.objective.parts}
-        )
+        loss, parts = self.objective(self(batch["image"]), {head: batch[head] for head in self.objective.parts})
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])
         self.log("train/loss", loss.detach(), batch_size=size)
         if len(parts) > 1:
-            self.log_dict(
-                {f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size
-            )
+            self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
         self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
-        return loss
+        return torch.as_tensor(loss)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One optimizer step, then one scheduler step."""

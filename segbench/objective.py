@@ -77,8 +77,11 @@ def supervision_weights(count: int) -> list[float]:
 
 
 def resize(target: Tensor, logits: Tensor) -> Tensor:
-    """The target (B, *P) at the size of logits (B, K, *Q), by nearest pixel."""
-    if target.shape[1:] == logits.shape[2:]:
+    """The target (B, *P) or (B, C, *P) at the size of logits (B, K, *Q), by nearest pixel."""
+    size = logits.shape[2:]
+    dims = len(size)
+    if target.shape[-dims:] == size:
         return target
-    resized = interpolate(target[:, None].float(), size=logits.shape[2:], mode="nearest-exact")
-    return resized[:, 0].to(target.dtype)
+    channels = target.reshape(len(target), -1, *target.shape[-dims:])
+    resized = interpolate(channels.float(), size=size, mode="nearest-exact")
+    return resized.reshape(*target.shape[:-dims], *size).to(target.dtype)

@@ -31,9 +31,7 @@ def prepare(config: DictConfig) -> None:
     store = CaseStore(dataset, config.data.cache)
     cases = [store.meta(case_id) for case_id in store.ids]
     console.print(
-        _facts(
-            "Found", _summary(dataset, cases) | {"cache": str(store.folder), "fingerprint": store.fingerprint}
-        )
+        _facts("Found", _summary(dataset, cases) | {"cache": str(store.folder), "fingerprint": store.fingerprint})
     )
     console.print(_class_table(dataset, cases))
     for remark in dataset.remarks:
@@ -53,15 +51,9 @@ def problems(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
     """
     found = []
     pixels = np.sum([case.pixels for case in cases], axis=0)
-    found += [
-        f"no case has the class {name}"
-        for name, count in zip(dataset.classes, pixels, strict=True)
-        if not count
-    ]
+    found += [f"no case has the class {name}" for name, count in zip(dataset.classes, pixels, strict=True) if not count]
     for same in _several(cases, key="image_digest", of="group"):
-        found.append(
-            f"the cases {_names(case.id for case in same)} have the same image, but not the same group"
-        )
+        found.append(f"the cases {_names(case.id for case in same)} have the same image, but not the same group")
     for same in _several(cases, key="group", of="part"):
         parts = _names({str(case.part) for case in same})
         found.append(f"the group {same[0].group} has cases in several parts: {parts}")
@@ -110,9 +102,7 @@ def _summary(dataset: Dataset, cases: Sequence[CaseMeta]) -> dict[str, str]:
     }
     objects = [case.objects for case in cases if case.objects is not None]
     if objects:
-        facts["instances"] = (
-            f"{sum(objects)}; {min(objects)} to {max(objects)} per case, median {np.median(objects):g}"
-        )
+        facts["instances"] = f"{sum(objects)}; {min(objects)} to {max(objects)} per case, median {np.median(objects):g}"
     return facts
 
 

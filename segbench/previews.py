@@ -67,10 +67,11 @@ def write_curves(metrics: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     table = pd.read_csv(metrics)
+    names = [str(name) for name in table.columns]
     wanted = (
-        ("loss", [name for name in table if name.startswith("train/loss")], "log"),
-        ("validation Dice", [name for name in table if name.startswith("validation/")], "linear"),
-        ("learning rate", [name for name in table if name == "lr"], "log"),
+        ("loss", [name for name in names if name.startswith("train/loss")], "log"),
+        ("validation Dice", [name for name in names if name.startswith("validation/")], "linear"),
+        ("learning rate", [name for name in names if name == "lr"], "log"),
     )
     figure = Figure(figsize=(13, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -89,7 +90,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
 
 
 def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:
-    return (label != IGNORE) & (label != (-1 if background is None else background))
+    return np.asarray((label != IGNORE) & (label != (-1 if background is None else background)))
 
 
 def _display(image: np.ndarray) -> np.ndarray:
@@ -110,9 +111,7 @@ def _coloured(grey: np.ndarray, label: np.ndarray, background: int | None) -> np
     return result
 
 
-def _errors(
-    grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None
-) -> np.ndarray:
+def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None) -> np.ndarray:
     pale = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
     scored = reference != IGNORE
     true, found = _foreground(reference, background), _foreground(prediction, background)
@@ -126,11 +125,7 @@ def _errors(
 
 def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Image:
     height, width = panels[0][1].shape[:2]
-    zoom = (
-        max(_SMALLEST / max(height, width), 1.0)
-        if max(height, width) <= _LARGEST
-        else _LARGEST / max(height, width)
-    )
+    zoom = max(_SMALLEST / max(height, width), 1.0) if max(height, width) <= _LARGEST else _LARGEST / max(height, width)
     size = (round(width * zoom), round(height * zoom))
     font = ImageFont.load_default(size=13)
     canvas = Image.new("RGB", (len(panels) * (size[0] + _GAP) + _GAP, size[1] + 2 * _HEADER + _GAP), "white")
@@ -138,9 +133,7 @@ def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Ima
     draw.text((_GAP, 5), title, fill="black", font=font)
     for number, (name, pixels) in enumerate(panels):
         left = _GAP + number * (size[0] + _GAP)
-        fitting = ImageFont.load_default(
-            size=min(13, max(8, int(13 * size[0] / max(font.getlength(name), 1))))
-        )
+        fitting = ImageFont.load_default(size=min(13, max(8, int(13 * size[0] / max(font.getlength(name), 1)))))
         draw.text((left, _HEADER + 5), name, fill=(90, 90, 90), font=fitting)
         picture = Image.fromarray(pixels.astype(np.uint8)).resize(
             size, Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BILINEAR

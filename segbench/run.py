@@ -57,19 +57,15 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         data = schema.build_data(config)
         _check_same_data(directory, data)
         module = schema.build_module(config, schema.Labels.of(data.dataset))
-        directory.start(
-            OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory)
-        )
+        directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(
                 directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper
             )
-            callbacks = [
-                schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()
-            ]
+            callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
             if config.trainer.progress:
-                callbacks.append(ProgressBar())
+                callbacks.append(ProgressBar(config.trainer.log_every))
             trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
             directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
             _describe(module, data, trainer.precision)
@@ -107,9 +103,7 @@ def _evaluate(
     write_previews(cases, data, trainer, module, directory.path / "previews")
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
     cost = {
-        **measure_cost(
-            module, (data.dataset.channels, *config.data.patch_size), config.metrics.receptive_field
-        ),
+        **measure_cost(module, (data.dataset.channels, *config.data.patch_size), config.metrics.receptive_field),
         "seconds_per_case": statistics.median(module.seconds),
         "train_seconds": checkpoints.seconds,
         "peak_memory_bytes": peak_memory(module.device),
@@ -129,9 +123,7 @@ def _open_loggers(config: DictConfig, directory: RunDirectory) -> Iterator[list[
     failed = True
     try:
         for key, node in (config.logger or {}).items():
-            loggers.append(
-                schema.build(node, f"logger.{key}", directory=directory, config=schema.as_plain(config))
-            )
+            loggers.append(schema.build(node, f"logger.{key}", directory=directory, config=schema.as_plain(config)))
         yield loggers
         failed = False
     finally:
@@ -209,6 +201,4 @@ def _describe(module: SegmentationModule, data: DataModule, precision: str) -> N
     )  # fmt: skip
     model = module.model
     stages = ", ".join(f"{name} {parameters(child) / 1e6:.2f} M" for name, child in model.named_children())
-    log.info(
-        "%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages, precision
-    )
+    log.info("%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages, precision)

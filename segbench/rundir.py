@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -113,10 +114,8 @@ class RunDirectory:
         if error is not None and not self.finished and self.record:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
-            try:
+            with suppress(UserError):  # the disk is full: the first error is the one to tell
                 self.update(status=status, error=_one_line(error))
-            except UserError:
-                pass  # the disk is full: the first error is the one to tell
         self.close()
 
     def update(self, **facts: Any) -> None:
@@ -183,7 +182,5 @@ def _one_line(error: BaseException) -> str:
 
 
 def _remove(path: Path, how: Any) -> None:
-    try:
+    with suppress(OSError):  # not there, or not empty: then it stays
         how(path)
-    except OSError:
-        pass  # not there, or not empty: then it stays

@@ -99,9 +99,7 @@ def check_targets(config: DictConfig) -> None:
     """
     for path, node in _target_nodes(config, ""):
         if OmegaConf.is_missing(node, "_target_"):
-            raise UserError(
-                f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class"
-            )
+            raise UserError(f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class")
         try:
             function = get_object(node._target_)
         except Exception as error:  # an import runs any code
@@ -115,9 +113,7 @@ def check_targets(config: DictConfig) -> None:
         known = [f"{path}.{name}" for name in signature.parameters if name != "self"]
         for key in map(str, node):
             if not key.startswith("_") and key not in signature.parameters:
-                raise UserError(
-                    f"{path}.{key}: {node._target_} takes no {key!r}{_suggestion(f'{path}.{key}', known)}"
-                )
+                raise UserError(f"{path}.{key}: {node._target_} takes no {key!r}{_suggestion(f'{path}.{key}', known)}")
 
 
 def build(node: Any, key: str, **arguments: Any) -> Any:
@@ -306,15 +302,10 @@ def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Ite
     for key in map(str, config):
         path = f"{prefix}{key}"
         if key not in reference:
-            yield path, [f"{prefix}{other}" for other in reference]
+            yield path, [f"{prefix}{other}" for other in map(str, reference)]
             continue
         ours, theirs = _raw(config, key), _raw(reference, key)
-        if (
-            isinstance(ours, DictConfig)
-            and isinstance(theirs, DictConfig)
-            and len(theirs)
-            and "_target_" not in theirs
-        ):
+        if isinstance(ours, DictConfig) and isinstance(theirs, DictConfig) and len(theirs) and "_target_" not in theirs:
             yield from _unknown_keys(ours, theirs, f"{path}.")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from segbench.metrics.score import OBJECTS
 from segbench.rundir import RunDirectory, read_cases
 
 
@@ -30,40 +32,33 @@ def show_run(directory: RunDirectory, console: Console | None = None) -> None:
 
 
 def show_cases(cases: pd.DataFrame, title: str, console: Console) -> None:
-    """Prints a table of scores: a row per class, a column per metric, the mean over cases in each cell.
+    """Prints the mean over cases: a row per class, a column per metric; another table for objects.
 
     Metrics that do not fit the terminal's width are left to `cases.csv`.
     """
     means = cases.groupby(["class", "metric"], sort=False)["value"].mean().unstack()[cases["metric"].unique()]
-    counts = cases.groupby("class", sort=False)["case"].nunique()
-    objects = means.loc[means.index == "objects"].dropna(axis=1, how="all")
-    classes = means.loc[means.index != "objects"].dropna(axis=1, how="all")
-    metrics = _fitting(
-        [str(metric) for metric in classes.columns], max(map(len, classes.index)), console.width
-    )
+    counts = {str(name): count for name, count in cases.groupby("class")["case"].nunique().items()}
+    of_objects = means.index == OBJECTS
+    for part, heading in ((means[~of_objects], title), (means[of_objects], "objects")):
+        if len(part):
+            console.print(_table(part.dropna(axis=1, how="all"), counts, heading, console.width))
+
+
+def _table(means: pd.DataFrame, counts: Mapping[str, int], title: str, width: int) -> Table:
+    """A table of the metrics that fit a width in characters."""
+    names = [str(name) for name in means.index]
+    metrics = _fitting([str(metric) for metric in means.columns], max(map(len, names)), width)
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("class")
     table.add_column("cases", justify="right")
     for metric in metrics:
         table.add_column(metric.replace("_", " "), justify="right")
-    for name, row in classes.iterrows():
-        table.add_row(str(name), str(counts[name]), *(_number(row[metric]) for metric in metrics))
-    if len(classes) > 1:
+    for name, values in zip(names, means[metrics].to_numpy(), strict=True):
+        table.add_row(name, str(counts[name]), *map(_number, values))
+    if len(names) > 1:
         table.add_section()
-        table.add_row("mean", "", *(_number(classes[metric].mean()) for metric in metrics))
-    console.print(table)
-    if len(objects):
-        wanted = (
-            "object_f1_50",
-            "object_f1_75",
-            "average_precision",
-            "panoptic_quality",
-            "object_dice",
-            "count_error",
-        )
-        shown = [metric for metric in wanted if metric in objects.columns]
-        text = ", ".join(f"{metric.replace('_', ' ')} {_number(objects[metric].iloc[0])}" for metric in shown)
-        console.print(f"objects: {text}", highlight=False, soft_wrap=True)
+        table.add_row("mean", "", *map(_number, means[metrics].mean()))
+    return table
 
 
 def _fitting(metrics: list[str], class_width: int, width: int) -> list[str]:

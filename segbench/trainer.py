@@ -11,7 +11,8 @@ import lightning as L
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
+from omegaconf import DictConfig
 
 from segbench.errors import UserError
 from segbench.precision import choose_precision
@@ -56,16 +57,16 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
         "enable_model_summary": False,
         "enable_checkpointing": True,
     }
-    options |= OmegaConf.to_container(config.lightning, resolve=True) or {}  # type: ignore[operator]
+    options |= {str(key): value for key, value in config.lightning.items()}
     try:
         return L.Trainer(callbacks=list(callbacks), logger=list(loggers), **options)
-    except (L.pytorch.utilities.exceptions.MisconfigurationException, TypeError, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def validation_interval(config: DictConfig) -> int:
     """Steps between validations: `validate_every`, by default a tenth of the training."""
-    return max(1, min(config.validate_every or config.max_steps // 10, config.max_steps))
+    return max(1, min(int(config.validate_every or config.max_steps // 10), int(config.max_steps)))
 
 
 def pick_accelerator(asked: str) -> str:
@@ -80,9 +81,7 @@ def pick_accelerator(asked: str) -> str:
     if name not in ("cuda", "mps", "cpu"):
         raise UserError(f"trainer.accelerator={asked}: must be auto, cpu, gpu, cuda or mps")
     if not _available(name):
-        raise UserError(
-            f"trainer.accelerator={asked}: this machine has none; use trainer=auto or trainer=cpu"
-        )
+        raise UserError(f"trainer.accelerator={asked}: this machine has none; use trainer=auto or trainer=cpu")
     return name
 
 

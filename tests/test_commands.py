@@ -192,7 +192,7 @@ def test_a_users_own_yaml_and_network(segbench, here):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = segbench(
-        *tiny, "hydra.searchpath=[file://" + str(here / "own") + "]", "loss=mine", "model.channels=[4]", "hydra.run.dir=own_2",
+        *tiny, "hydra.searchpath=[file://" + str(here / "own") + "]", "loss=mine", "model.channels=[2,4]", "hydra.run.dir=own_2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

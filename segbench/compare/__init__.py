@@ -1,0 +1,5 @@
+"""Ranks methods and says how sure one can be of the order; needs neither torch nor a run directory."""
+
+from segbench.compare.library import pairwise, rank, rank_sums
+
+__all__ = ["pairwise", "rank", "rank_sums"]

@@ -235,7 +235,9 @@ def score_intervals(
             tally.add(values)
     tail = (1 - confidence) / 2
     shapes = [(-1, len(s.methods)) for s in score_sets]
-    return [(t.quantile(tail).reshape(x), t.quantile(1 - tail).reshape(x)) for t, x in zip(tallies, shapes, strict=True)]
+    return [
+        (t.quantile(tail).reshape(x), t.quantile(1 - tail).reshape(x)) for t, x in zip(tallies, shapes, strict=True)
+    ]
 
 
 def rank_certainty(

@@ -99,7 +99,8 @@ class Comparison:
         other_rules: the standing of "total" by every rule.
         means: for each of the sets, the mean over classes of each metric, case by case.
         overall: the same over all data sets seen in training.
-        pairs: every pair tested, see `pairwise_tests`; the pairs of `means` and `overall` too.
+        tested: what the pairs were tested on: the sets, their means, and `overall`.
+        pairs: every pair of methods on every row of these, see `pairwise_tests`.
         friedman: Friedman's test of `overall` for each metric.
         notes: what a reader must know: what was left out, what could not be computed.
     """
@@ -114,6 +115,7 @@ class Comparison:
     other_rules: dict[str, Standing]
     means: list[Scores]
     overall: Scores
+    tested: list[Scores]
     pairs: pd.DataFrame
     friedman: dict[str, Friedman]
     notes: list[str]
@@ -131,7 +133,10 @@ class Comparison:
     def larger(self, metric: str) -> bool:
         """Whether a larger score of a metric is better."""
         return any(
-            bool(larger) for s in self.sets for row, larger in zip(s.rows, s.larger, strict=True) if row.metric == metric
+            bool(larger)
+            for s in self.sets
+            for row, larger in zip(s.rows, s.larger, strict=True)
+            if row.metric == metric
         )
 
     @property
@@ -152,8 +157,9 @@ class Comparison:
     @cached_property
     def _tests(self) -> dict[tuple[str, ...], NDArray[np.intp]]:
         """Lines of `pairs` by row."""
-        keys = ["trained_on", "dataset", "split", "metric", "class"]
-        return {tuple(map(str, k)): v for k, v in self.pairs.groupby(keys, sort=False, observed=True).indices.items()}
+        rows = [(s.trained_on, s.dataset, s.split, *row) for s in self.tested for row in s.rows]
+        count = len(self.methods) * (len(self.methods) - 1) // 2
+        return {row: np.arange(k * count, (k + 1) * count) for k, row in enumerate(rows)}
 
     @property
     def order(self) -> list[int]:
@@ -161,7 +167,7 @@ class Comparison:
         metric = self.overall.rows.index(Row(self.settings.metrics[0], MEAN_OF_CLASSES))
         score = np.nanmean(self.overall.values[metric], axis=1)
         key = -score if self.overall.larger[metric] else score
-        return np.lexsort((key, np.nan_to_num(self.total.rank_sums, nan=np.inf))).tolist()
+        return [int(k) for k in np.lexsort((key, np.nan_to_num(self.total.rank_sums, nan=np.inf)))]
 
 
 def compare_scores(
@@ -188,7 +194,11 @@ def compare_scores(
     once = [np.ones((1, len(s.cases))) for s in sets]
     ranks = [rank_rows(s, w, rule, options)[:, 0] for s, w in zip(sets, once, strict=True)]
     summaries = [summarise(s, w, rule)[0] for s, w in zip(sets, once, strict=True)]
-    draws: Mapping[str, Any] = {"draws": settings.bootstraps, "confidence": settings.confidence, "seed": settings.seed}
+    draws: Mapping[str, Any] = {
+        "draws": settings.bootstraps,
+        "confidence": settings.confidence,
+        "seed": settings.seed,
+    }
     means = [class_means(s) for s in sets]
     overall = classes_as_cases(seen) if plain else all_data_sets([m for m in means if m.split == "test"])
     tested = [overall] if plain else [*sets, *means, *([overall] if len(seen) > 1 else [])]
@@ -216,6 +226,7 @@ def compare_scores(
         other_rules=others,
         means=means,
         overall=overall,
+        tested=tested,
         pairs=pairwise_tests(tested, settings.confidence),
         friedman=_friedman(overall, 1 - settings.confidence),
         notes=_notes(sets, overall, plain),
@@ -248,7 +259,9 @@ def _check(sets: Sequence[Scores], settings: Settings) -> None:
     for metric in settings.metrics:
         for s in sets:
             if s.split == "test" and metric not in s.metrics:
-                raise UserError(f"metric={metric}: data set '{s.dataset}' has no such scores, only {', '.join(s.metrics)}")
+                raise UserError(
+                    f"metric={metric}: data set '{s.dataset}' has no such scores, only {', '.join(s.metrics)}"
+                )
 
 
 def _friedman(overall: Scores, alpha: float) -> dict[str, Friedman]:

@@ -37,7 +37,7 @@ def adjusted(scores: Floats, costs: Floats, larger: bool) -> Floats:
         return np.full_like(scores, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         decades = np.log10(costs / known.min())
-    return scores * (1 - PRICE * decades) if larger else scores * (1 + PRICE * decades)
+    return np.asarray(scores * (1 - PRICE * decades if larger else 1 + PRICE * decades))
 
 
 def efficiency_frame(comparison: Comparison, methods: Sequence[Method]) -> pd.DataFrame:

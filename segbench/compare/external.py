@@ -11,7 +11,19 @@ from segbench.errors import UserError
 
 PLAIN = "dataset, class, then one column for each method"
 LONG = "method, case, value; and where known dataset, split, class, metric, group, seed, fold, n_ref, n_pred"
-LONG_COLUMNS = {"method", "case", "value", "dataset", "trained_on", "split", "class", "metric", "group", "seed", "fold"}
+LONG_COLUMNS = {
+    "method",
+    "case",
+    "value",
+    "dataset",
+    "trained_on",
+    "split",
+    "class",
+    "metric",
+    "group",
+    "seed",
+    "fold",
+}
 COUNTS = ("n_ref", "n_pred")
 
 

@@ -47,7 +47,9 @@ def score_figure(comparison: Comparison, k: int, metric: str) -> Figure:
     return figure
 
 
-def _boxes(axes: Axes, values: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray, order: Sequence[int]) -> None:
+def _boxes(
+    axes: Axes, values: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray, order: Sequence[int]
+) -> None:
     generator = np.random.default_rng(0)
     for place, method in enumerate(order):
         known = values[method][~np.isnan(values[method])]
@@ -95,7 +97,8 @@ def critical_difference_figure(comparison: Comparison, metric: str) -> Figure:
         axes.plot([tick, tick], [0, 0.16], color=INK, linewidth=1)
         axes.text(tick, 0.3, str(tick), ha="center", va="bottom")
     axes.plot([1, 1 + test.critical_difference], [1.15, 1.15], color=FAINT, linewidth=2)
-    label = f"critical difference {test.critical_difference:.2f} (Nemenyi, {test.alpha:.2g}); Friedman p = {test.p:.2g}, n = {test.cases}"
+    label = f"critical difference {test.critical_difference:.2f} (Nemenyi, {test.alpha:.2g})"
+    label += f"; Friedman p = {test.p:.2g}, n = {test.cases}"
     axes.text(1, 1.28, label, va="bottom")
     for place, (method, rank) in enumerate(zip(order, ranks, strict=True)):
         left = place < half
@@ -159,7 +162,14 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
             better = sign * difference[one, other] > 0
             shade = (BETTER if better else WORSE) if significant else LEVEL
             alpha = 0.25 if not significant else 0.45 if noise[one, other] == 1 else 0.85
-            axes.fill_between([column - 0.47, column + 0.47], line - 0.47, line + 0.47, color=shade, alpha=alpha, linewidth=0)
+            axes.fill_between(
+                [column - 0.47, column + 0.47],
+                line - 0.47,
+                line + 0.47,
+                color=shade,
+                alpha=alpha,
+                linewidth=0,
+            )
             if methods <= 16:
                 text = f"{difference[one, other]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
                 ink = "white" if significant and alpha > 0.5 else INK
@@ -197,7 +207,15 @@ def seed_figure(comparison: Comparison, metric: str) -> Figure:
         axes.axvspan(means[best] - width, means[best] + width, color=FAINT, alpha=0.2, linewidth=0)
     for place, method in enumerate(order):
         seeds = repeats[method][~np.isnan(repeats[method])]
-        axes.plot(seeds, [place] * len(seeds), marker(method), color=colour(method), markersize=6, alpha=0.65, markeredgewidth=0)
+        axes.plot(
+            seeds,
+            [place] * len(seeds),
+            marker(method),
+            color=colour(method),
+            markersize=6,
+            alpha=0.65,
+            markeredgewidth=0,
+        )
         axes.plot([means[method]] * 2, [place - 0.28, place + 0.28], color=INK, linewidth=1.6)
     axes.set_yticks(range(len(order)), [comparison.methods[m] for m in order])
     axes.invert_yaxis()
@@ -211,16 +229,23 @@ def rule_figure(comparison: Comparison) -> Figure:
     rules = list(comparison.other_rules)
     order = comparison.order
     size = max(3.0, 0.36 * len(order))
-    figure = new_figure(6.4, size)
+    figure = new_figure(7.6, size)
     axes = figure.subplots()
     for method in order:
         places = [comparison.other_rules[rule].positions[method] for rule in rules]
-        axes.plot(range(len(rules)), places, color=colour(method), marker=marker(method), linewidth=1.6, markersize=6)
+        axes.plot(
+            range(len(rules)),
+            places,
+            color=colour(method),
+            marker=marker(method),
+            linewidth=1.6,
+            markersize=6,
+        )
     last = comparison.other_rules[rules[-1]].positions
     for place in np.unique(last[~np.isnan(last)]):
         equals = ", ".join(comparison.methods[method] for method in order if last[method] == place)
         axes.text(len(rules) - 0.85, place, equals, va="center", fontsize=8)
-    axes.set_xticks(range(len(rules)), [rule.replace("_", " ") for rule in rules])
+    axes.set_xticks(range(len(rules)), [rule.replace("_", "\n") for rule in rules])
     axes.set_yticks(range(1, len(order) + 1), [number(float(k)) for k in range(1, len(order) + 1)])
     axes.invert_yaxis()
     axes.set(ylabel="place by total rank sum", xlim=(-0.2, len(rules) - 0.8))

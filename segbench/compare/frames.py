@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,8 @@ def drop_frame(comparison: Comparison) -> pd.DataFrame:
             if not shared:
                 continue
             seen, other = (
-                comparison.summaries[n][[comparison.sets[n].rows.index(r) for r in shared]].mean(axis=0) for n in (home, k)
+                comparison.summaries[n][[comparison.sets[n].rows.index(r) for r in shared]].mean(axis=0)
+                for n in (home, k)
             )
             worse = seen - other if unseen.larger[unseen.rows.index(shared[0])] else other - seen
             lines.append(
@@ -120,7 +122,8 @@ def drop_frame(comparison: Comparison) -> pd.DataFrame:
                         "seen": seen,
                         "unseen_score": other,
                         "drop": worse,
-                        "drop_percent": 100 * np.divide(worse, np.abs(seen), out=np.full_like(worse, np.nan), where=seen != 0),
+                        "drop_percent": 100
+                        * np.divide(worse, np.abs(seen), out=np.full_like(worse, np.nan), where=seen != 0),
                     }
                 )
             )
@@ -140,6 +143,11 @@ def cost_frame(methods: Sequence[Method]) -> pd.DataFrame:
     )
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a frame."""
+    return [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+
+
 def mean_scores(comparison: Comparison, metric: str) -> Floats:
     """(M,) mean over the data sets seen in training of the mean over classes, as shown in the tables."""
     means = [
@@ -148,5 +156,3 @@ def mean_scores(comparison: Comparison, metric: str) -> Floats:
         if scores.split == "test"
     ]
     return np.asarray(np.mean(means, axis=0))
-
-

@@ -89,7 +89,7 @@ def friedman_of_ranks(ranks: Floats, alpha: float = 0.05) -> Friedman:
 
 
 def nemenyi_quantile(methods: int, alpha: float = 0.05) -> float:
-    """q of Nemenyi's test: the studentized range quantile over the square root of 2 (Demsar, table 5a)."""
+    """The q of Nemenyi's test: the studentized range quantile over the square root of 2 (Demsar, table 5a)."""
     low, high = 0.0, 40.0
     while high - low > 1e-12:
         middle = (low + high) / 2

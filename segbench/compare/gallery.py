@@ -19,7 +19,8 @@ from segbench.compare.figures import (
     stability_figure,
 )
 from segbench.compare.load import Loaded
-from segbench.compare.run_figures import cost_figure, curve_figure, read_curves
+from segbench.compare.run_figures import cost_figure, curve_figure
+from segbench.compare.scores import ALL_CLASSES
 from segbench.compare.style import save, styled
 from segbench.compare.tables import metric_name
 
@@ -36,6 +37,7 @@ class Figure:
         title: above it.
         caption: what is seen, and how it was computed.
         svg: to be put into a page.
+        width: of the drawing, in CSS pixels.
         dataset: the data set it is of, empty where of all.
         metric: the metric it is of, empty where of none or all.
     """
@@ -44,6 +46,7 @@ class Figure:
     title: str
     caption: str
     svg: str
+    width: float
     dataset: str = ""
     metric: str = ""
 
@@ -66,62 +69,46 @@ def draw_figures(folder: Path, comparison: Comparison, loaded: Loaded) -> list[F
             drawing = plan.draw()
             if drawing is not None:
                 svg = save(drawing, folder, plan.name)
-                figures.append(Figure(plan.name, plan.title, plan.caption, svg, plan.dataset, plan.metric))
+                width = 96 * float(drawing.get_figwidth())
+                figures.append(Figure(plan.name, plan.title, plan.caption, svg, width, plan.dataset, plan.metric))
     return figures
 
 
 def _plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
-    per_cent = f"{100 * comparison.settings.confidence:g} %"
+    yield from _order_plans(comparison)
+    yield from _score_plans(comparison)
+    yield from _run_plans(comparison, loaded)
+
+
+def _order_plans(comparison: Comparison) -> Iterator[_Plan]:
     metric = comparison.settings.metrics[0]
     name = metric_name(metric)
-    resampled = any(len(s.cases) > 1 for s in comparison.sets)
-    if resampled:
+    if any(len(s.cases) > 1 for s in comparison.sets):
         yield _Plan(
             "stability",
             "How stable the order is",
-            f"Over {comparison.settings.bootstraps:,} resamples of the test cases: the area of a blob is the share of resamples in"
-            f" which the method stands at that place by total rank sum, the bar spans {per_cent} of them, the white dot is the place"
-            " in the data themselves.",
+            f"Over {comparison.settings.bootstraps:,} resamples of the test cases: the area of a blob is the share of"
+            " resamples in which the method stands at that place by total rank sum, the bar spans"
+            f" {_per_cent(comparison)} of them, the white dot is the place in the data themselves.",
             partial(stability_figure, comparison),
         )
     if metric in comparison.friedman:
-        unit = "class" if comparison.overall.dataset == "all classes" else "case"
+        unit = "class" if comparison.overall.dataset == ALL_CLASSES else "case"
         yield _Plan(
             "critical_difference",
             f"Mean ranks in {name}",
-            f"Friedman's test over every {unit} (mean over classes) with Nemenyi's critical difference: methods under one bar do"
-            " not differ significantly. Rank 1 is the best.",
+            f"Friedman's test over every {unit} (mean over classes) with Nemenyi's critical difference: methods under"
+            " one bar do not differ significantly. Rank 1 is the best.",
             partial(critical_difference_figure, comparison, metric),
             metric=metric,
         )
         yield _Plan(
             "significance",
             f"Every pair in {name}",
-            "Wilcoxon's signed-rank test on the mean over classes, adjusted by Holm: blue where the method of the row is significantly better,"
-            " orange where it is worse, grey where nothing can be said, pale where the gap is within the seed noise. The number is the median"
-            " paired difference, row minus column.",
+            "Wilcoxon's signed-rank test on the mean over classes, adjusted by Holm: blue where the method of the row"
+            " is significantly better, orange where it is worse, grey where nothing can be said, pale where the gap is"
+            " within the seed noise. The number is the median paired difference, row minus column.",
             partial(significance_figure, comparison, metric),
-            metric=metric,
-        )
-    for k, scores in enumerate(comparison.sets):
-        for one in comparison.settings.metrics:
-            if len(scores.cases) > 1 and one in scores.metrics:
-                yield _Plan(
-                    _file_name("scores", scores.name, one),
-                    f"{metric_name(one).capitalize()} of every case: {scores.name}",
-                    f"A dot is a test case (mean over seeds), the box its quartiles, the line in it the median; the diamond is the score"
-                    f" of the table with its {per_cent} interval by resampling.",
-                    partial(score_figure, comparison, k, one),
-                    scores.name,
-                    one,
-                )
-    if comparison.repeated(metric):
-        yield _Plan(
-            "seeds",
-            f"What a seed changes in {name}",
-            "A mark is one seed, the line is their mean. The band around the best method is as wide as seeds alone explain"
-            f" (least significant difference, {per_cent}).",
-            partial(seed_figure, comparison, metric),
             metric=metric,
         )
     yield _Plan(
@@ -130,11 +117,40 @@ def _plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
         "Place by total rank sum under every rule: level lines mean that the order does not depend on the rule.",
         partial(rule_figure, comparison),
     )
+
+
+def _score_plans(comparison: Comparison) -> Iterator[_Plan]:
+    for k, scores in enumerate(comparison.sets):
+        for metric in comparison.settings.metrics:
+            if len(scores.cases) > 1 and metric in scores.metrics:
+                yield _Plan(
+                    _file_name("scores", scores.name, metric),
+                    f"{metric_name(metric).capitalize()} of every case: {scores.name}",
+                    "A dot is a test case (mean over seeds), the box its quartiles, the line in it the median; the"
+                    f" diamond is the score of the table with its {_per_cent(comparison)} interval by resampling.",
+                    partial(score_figure, comparison, k, metric),
+                    scores.name,
+                    metric,
+                )
+    metric = comparison.settings.metrics[0]
+    if comparison.repeated(metric):
+        yield _Plan(
+            "seeds",
+            f"What a seed changes in {metric_name(metric)}",
+            "A mark is one seed, the line is their mean. The band around the best method is as wide as seeds alone"
+            f" explain (least significant difference, {_per_cent(comparison)}).",
+            partial(seed_figure, comparison, metric),
+            metric=metric,
+        )
+
+
+def _run_plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
+    metric = comparison.settings.metrics[0]
     yield _Plan(
         "cost",
-        f"What {name} costs",
-        "Mean over classes and data sets against the number of parameters and the time to predict a test case. On the line lie the methods"
-        " that no other beats at no higher cost (Pareto front).",
+        f"What {metric_name(metric)} costs",
+        "Mean over classes and data sets against the number of parameters and the time to predict a test case. On the"
+        " line lie the methods that no other beats at no higher cost (Pareto front).",
         partial(cost_figure, comparison, loaded.methods, metric),
         metric=metric,
     )
@@ -143,9 +159,13 @@ def _plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
             _file_name("curves", dataset),
             f"Learning curves: {dataset}",
             "Mean over the runs of a method (seeds and folds); the band reaches from the lowest to the highest run.",
-            lambda dataset=dataset: curve_figure(comparison, read_curves(loaded.methods, dataset)),  # type: ignore[misc]
+            partial(curve_figure, comparison, loaded.methods, dataset),
             dataset,
         )
+
+
+def _per_cent(comparison: Comparison) -> str:
+    return f"{100 * comparison.settings.confidence:g} %"
 
 
 def _file_name(*parts: str) -> str:

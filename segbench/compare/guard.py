@@ -12,10 +12,13 @@ from segbench.compare.runs import Run
 from segbench.errors import UserError
 
 LISTED = 3
+KEYS = ["trained_on", "dataset", "split"]
 REMEDY = "strict=false compares what they have in common"
 
 
-def check_fairness(frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fill: bool) -> tuple[pd.DataFrame, list[str]]:
+def check_fairness(
+    frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fill: bool
+) -> tuple[pd.DataFrame, list[str]]:
     """Refuses to compare what cannot be compared, or reduces it to what the runs have in common.
 
     Args:
@@ -48,7 +51,7 @@ def check_fairness(frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fi
 
 def _differences(frame: pd.DataFrame, runs: Sequence[Run]) -> Iterator[str]:
     """What differs between two runs on one data set that ought to be the same."""
-    methods = frame.drop_duplicates("run").set_index("run")["method"] if len(runs) else {}
+    methods: dict[int, str] = dict(frame[["run", "method"]].drop_duplicates().itertuples(index=False)) if runs else {}
     firsts: dict[str, int] = {}
     repetitions: dict[tuple[Any, ...], int] = {}
     told: set[tuple[str, str]] = set()
@@ -57,8 +60,8 @@ def _differences(frame: pd.DataFrame, runs: Sequence[Run]) -> Iterator[str]:
         other = repetitions.setdefault(repetition, number)
         if other != number:
             raise UserError(
-                f"{runs[other].path} and {run.path} are one method ('{repetition[0]}') with the same data set, seed and fold;"
-                " leave one out"
+                f"{runs[other].path} and {run.path} are one method ('{repetition[0]}')"
+                " with the same data set, seed and fold; leave one out"
             )
         first = runs[firsts.setdefault(run.dataset, number)]
         ours, theirs = _must_agree(first), _must_agree(run)
@@ -124,14 +127,14 @@ def _common_data_sets(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]
 
 def _common_rows(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Metrics of classes that some method has no score of at all."""
-    keys = ["trained_on", "dataset", "split"]
-    for key, of_set in frame.groupby(keys, observed=True, sort=False):
-        pairs = of_set[["method", "metric", "class"]].drop_duplicates()
-        have = pairs.groupby(["metric", "class"], observed=True, sort=False)["method"].agg(set)
+    for key, of_set in _sets(frame):
         everyone = set(of_set["method"].unique())
+        have: dict[tuple[str, str], set[str]] = {}
+        for method, metric, label in of_set[["method", "metric", "class"]].drop_duplicates().itertuples(index=False):
+            have.setdefault((metric, label), set()).add(method)
         for (metric, label), methods in have.items():
             if methods != everyone:
-                here = (frame[keys] == list(key)).all(axis=1) & (frame["metric"] == metric) & (frame["class"] == label)
+                here = (frame[KEYS] == list(key)).all(axis=1) & (frame["metric"] == metric) & (frame["class"] == label)
                 frame = frame[~here]
                 lacking = sorted(everyone - methods)
                 yield f"data set '{key[1]}', {metric} of class '{label}': no score of {_listed(lacking)}", frame
@@ -139,21 +142,26 @@ def _common_rows(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _common_cases(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Cases that some seed of some method was not tested on."""
-    keys = ["trained_on", "dataset", "split"]
-    for key, of_set in frame.groupby(keys, observed=True, sort=False):
-        tested = of_set[["method", "seed", "case"]].drop_duplicates()
-        cases = tested.groupby(["method", "seed"], observed=True, sort=False)["case"].agg(frozenset)
-        if cases.nunique() == 1:
+    for key, of_set in _sets(frame):
+        cases: dict[tuple[str, int], set[str]] = {}
+        for method, seed, case in of_set[["method", "seed", "case"]].drop_duplicates().itertuples(index=False):
+            cases.setdefault((method, seed), set()).add(case)
+        union, common = set.union(*cases.values()), set.intersection(*cases.values())
+        if union == common:
             continue
-        union, common = frozenset().union(*cases), frozenset.intersection(*cases)
         (method, seed), fewest = min(cases.items(), key=lambda item: len(item[1]))
-        here = (frame[keys] == list(key)).all(axis=1)
+        here = (frame[KEYS] == list(key)).all(axis=1)
         lacks = f"'{method}' with seed {seed} lacks {_listed(sorted(union - fewest))}"
         what = "test cases" if key[2] == "test" else f"unseen cases (trained on '{key[0]}')"
         yield (
             f"{what} of '{key[1]}' differ: {len(common)} of {len(union)} are common to all runs; {lacks}",
             frame[~here | frame["case"].isin(common)],
         )
+
+
+def _sets(frame: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+    """The scores of each data set."""
+    return [(tuple(map(str, key)), lines) for key, lines in frame.groupby(KEYS, observed=True, sort=False)]  # type: ignore[arg-type]
 
 
 def _listed(names: Sequence[str]) -> str:

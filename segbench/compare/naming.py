@@ -44,7 +44,9 @@ def name_methods(runs: Sequence[Run], rename: Mapping[str, str] | None = None) -
     for alike in by_choice.values():
         for number, extra in zip(alike, _setting_labels([runs[k] for k in alike]), strict=True):
             labels[number] = labels[number] + extra
-    names = [SEPARATOR.join(label) or SEPARATOR.join(_fallback(one)) for label, one in zip(labels, choices, strict=True)]
+    names = [
+        SEPARATOR.join(label) or SEPARATOR.join(_fallback(one)) for label, one in zip(labels, choices, strict=True)
+    ]
     return renamed(names, rename or {})
 
 

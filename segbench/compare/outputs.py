@@ -18,8 +18,8 @@ from segbench import __version__
 from segbench.compare.bootstrap import Standing
 from segbench.compare.comparison import Comparison
 from segbench.compare.efficiency import efficiency_frame
-from segbench.compare.gallery import draw_figures
 from segbench.compare.frames import cost_frame, drop_frame, rank_frame, score_frame
+from segbench.compare.gallery import draw_figures
 from segbench.compare.load import COSTS, Loaded
 from segbench.compare.naming import differences
 from segbench.compare.render import comma_separated, latex, markdown
@@ -111,7 +111,12 @@ def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:
             for method in loaded.methods
         ],
         "data_sets": [
-            {"name": s.name, "cases": len(s.cases), "resampled": len(set(s.drawn.tolist())), "rows": [r._asdict() for r in s.rows]}
+            {
+                "name": s.name,
+                "cases": len(s.cases),
+                "resampled": len(set(s.drawn.tolist())),
+                "rows": [r._asdict() for r in s.rows],
+            }
             for s in comparison.sets
         ],
         "rank_sums": {name: _standing(comparison, standing) for name, standing in comparison.standings.items()},
@@ -133,7 +138,10 @@ def _standing(comparison: Comparison, standing: Standing) -> dict[str, Any]:
         }
         for k, method in enumerate(comparison.methods)
     }
-    return {"methods": per_method, "kendall_tau": dict(zip(("median", "low", "high"), standing.tau, strict=True))}
+    return {
+        "methods": per_method,
+        "kendall_tau": dict(zip(("median", "low", "high"), standing.tau, strict=True)),
+    }
 
 
 def _plain(value: Any) -> Any:

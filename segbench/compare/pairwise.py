@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from segbench.compare.order import Bools, Floats, settle
+from segbench.compare.order import Floats, settle
 from segbench.compare.scores import Scores
 from segbench.compare.significance import group_means, holm, median_interval, signed_rank
 
@@ -19,15 +20,20 @@ def pairwise_tests(score_sets: Sequence[Scores], confidence: float = 0.95) -> pd
     """Compares every two methods on every row of every score set.
 
     Scores are paired by case, or by group where groups are known. Two methods without a common case
-    are compared by the rank-sum test (Mann and Whitney) instead, and the column `test` says so. p-values are adjusted by
-    Holm within a row: one family is all pairs of one metric of one class of one data set.
+    are compared by the rank-sum test (Mann and Whitney) instead, and the column `test` says so.
+    p-values are adjusted by Holm within a row: one family is all pairs of one metric of one class of
+    one data set.
+
+    Args:
+        score_sets: the scores.
+        confidence: of the intervals; tests are made at 1 - confidence.
 
     Returns:
-        A line for each pair and row: dataset, trained_on, split, metric, class, method, other, test, n (pairs), difference
-        (median of method - other) with low and high, mean_difference, wins, ties and losses of
-        `method`, effect (rank-biserial correlation, positive where `method` has larger scores), p,
-        p_holm, better (the significantly better one, or empty), seed_noise (the gap that a change of
-        seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
+        A line for each pair and row: dataset, trained_on, split, metric, class, method, other, test,
+        n (pairs), difference (median of method - other) with low and high, mean_difference, wins, ties
+        and losses of `method`, effect (rank-biserial correlation, positive where `method` has larger
+        scores), p, p_holm, better (the significantly better one, or empty), seed_noise (the gap that a
+        change of seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
     """
     lines = [_row_tests(scores, row, confidence) for scores in score_sets for row in range(len(scores.rows))]
     return pd.concat(lines, ignore_index=True)
@@ -40,7 +46,7 @@ def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
     parts = [_paired(values, one[k : k + step], other[k : k + step], confidence) for k in range(0, len(one), step)]
     tests = pd.concat(parts, ignore_index=True)
     tests["test"] = "signed-rank"
-    scored = ~np.isnan(values).all(axis=1)
+    scored = np.asarray(~np.isnan(values).all(axis=1))
     for pair in np.flatnonzero((tests["n"].to_numpy() == 0) & scored[one] & scored[other]):
         for column, value in _unpaired(values[one[pair]], values[other[pair]]).items():
             tests.loc[pair, column] = value
@@ -73,7 +79,7 @@ COLUMNS = [
 ]
 
 
-def _paired(values: Floats, one: Bools, other: Bools, confidence: float) -> pd.DataFrame:
+def _paired(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], confidence: float) -> pd.DataFrame:
     differences = settle(values[one] - values[other], scale=values)
     result = signed_rank(differences)
     median, low, high = median_interval(differences, confidence)

@@ -57,8 +57,8 @@ def weighted_mean(scores: Floats, weights: Floats) -> Floats:
     valid = ~np.isnan(scores)
     with np.errstate(invalid="ignore"):
         if valid.all():
-            return (weights @ scores.T) / weights.sum(axis=1, keepdims=True)
-        return (weights @ np.where(valid, scores, 0.0).T) / (weights @ valid.T)
+            return np.asarray((weights @ scores.T) / weights.sum(axis=1, keepdims=True))
+        return np.asarray((weights @ np.where(valid, scores, 0.0).T) / (weights @ valid.T))
 
 
 def weighted_median(scores: Floats, weights: Floats) -> Floats:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 _TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-_TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "–": "--", "†": r"$^\dagger$"}
+_TEX |= {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "–": "--",
+    "†": r"$^\dagger$",
+}
 
 
 def markdown(table: Table) -> str:
@@ -97,7 +103,9 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
         style = {"best": "bold green", "second": "underline"}.get(cell.mark, "")
         return Text(cell.text + "†" * cell.alike, style=style, justify="right", no_wrap=True)
 
-    shown = RichTable(title=title, title_justify="left", header_style="bold", caption=table.caption, caption_justify="left")
+    shown = RichTable(
+        title=title, title_justify="left", header_style="bold", caption=table.caption, caption_justify="left"
+    )
     lines = [(section, line) for section in table.sections for line in section.lines]
     labels = max(len(line.label) for _, line in lines)
     widths = [

@@ -12,6 +12,7 @@ import pandas as pd
 
 from segbench import __version__
 from segbench.compare.comparison import Comparison
+from segbench.compare.explanations import explain
 from segbench.compare.gallery import Figure
 from segbench.compare.load import Loaded
 from segbench.compare.markup import Markup, join, tag
@@ -26,6 +27,8 @@ from segbench.compare.report_tables import (
 )
 from segbench.compare.tables import Table, metric_name
 from segbench.compare.verdict import Verdict
+
+TITLES = {"Method": "How it was computed"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,15 @@ def page(contents: Contents) -> str:
         ("cases", "Worst cases", case_section(comparison, loaded.methods)),
         ("differences", "Configurations", difference_section(loaded.methods)),
         ("runs", "Runs", run_section(loaded)),
-        ("method", "How it was computed", _explanation(comparison)),
+        (
+            "method",
+            "Method",
+            tag("dl", [[tag("dt", name), tag("dd", text)] for name, text in explain(comparison.settings)]),
+        ),
     ]
     shown = [(key, title, body) for key, title, body in sections if body]
     links = [tag("a", title, href=f"#{key}") for key, title, _ in shown]
-    body = [tag("section", tag("h2", title), body, id=key) for key, title, body in shown]
+    body = [tag("section", tag("h2", TITLES.get(title, title)), body, id=key) for key, title, body in shown]
     title = "Comparison of " + _count(len(comparison.methods), "method")
     return "<!doctype html>\n" + tag(
         "html",
@@ -77,10 +84,19 @@ def page(contents: Contents) -> str:
         ),
         tag(
             "body",
-            tag("header", tag("h1", title), _summary_line(comparison), _banner(contents.verdict), _notes(contents)),
+            tag(
+                "header",
+                tag("h1", title),
+                _summary_line(comparison),
+                _banner(contents.verdict),
+                _notes(contents),
+            ),
             tag("nav", links, _filters(comparison)),
             tag("main", body),
-            tag("footer", f"segbench {__version__}. Every number can be traced to the CSV files beside this page."),
+            tag(
+                "footer",
+                f"segbench {__version__}. Every number can be traced to the CSV files beside this page.",
+            ),
             tag("script", Markup(_asset("report.js"))),
         ),
         lang="en",
@@ -106,7 +122,12 @@ def _summary_line(comparison: Comparison) -> Markup:
 
 def _banner(verdict: Verdict) -> Markup:
     kind = "decided" if verdict.decided else "open"
-    return tag("p", tag("strong", "Decided. " if verdict.decided else "Open. "), verdict.sentence, class_=f"verdict {kind}")
+    return tag(
+        "p",
+        tag("strong", "Decided. " if verdict.decided else "Open. "),
+        verdict.sentence,
+        class_=f"verdict {kind}",
+    )
 
 
 def _notes(contents: Contents) -> Markup | None:
@@ -121,7 +142,10 @@ def _filters(comparison: Comparison) -> Markup | None:
     metrics = list(dict.fromkeys(m for s in comparison.sets for m in s.metrics))
     for key, label, options in (("dataset", "Data set", names), ("metric", "Metric", metrics)):
         if len(options) > 1:
-            entries = [tag("option", "all", value=""), *(tag("option", metric_name(o), value=o) for o in options)]
+            entries = [
+                tag("option", "all", value=""),
+                *(tag("option", metric_name(o), value=o) for o in options),
+            ]
             chosen.append(tag("label", f"{label} ", tag("select", entries, data_filter=key)))
     return tag("span", chosen, class_="filters") if chosen else None
 
@@ -143,6 +167,7 @@ def _figure_section(figures: Sequence[Figure]) -> Markup:
                 tag("h3", figure.title),
                 tag("div", Markup(figure.svg), class_="drawing", role="img", aria_label=figure.title),
                 tag("figcaption", figure.caption),
+                style=f"--natural: {figure.width:.0f}px",
                 data_dataset=figure.dataset or None,
                 data_metric=figure.metric or None,
             )
@@ -150,38 +175,6 @@ def _figure_section(figures: Sequence[Figure]) -> Markup:
         ],
         class_="figures",
     )
-
-
-def _explanation(comparison: Comparison) -> Markup:
-    settings = comparison.settings
-    per_cent = f"{100 * settings.confidence:g} %"
-    cuts = ", ".join(f"{100 * cut:g}" for cut in settings.cuts)
-    entries = [
-        ("Scores", "Of each test case and class, averaged over the seeds of a method; a case is tested in one fold. A class that reference"
-         " and prediction both lack has no score in that case and is counted as absent."),
-        ("Rank", f"Rule '{settings.ranking}': {settings.rule.meaning} Equal results share a rank ({settings.ties}). Means are rounded to 12"
-         " digits first, so that floating-point noise breaks no tie."),
-        ("Tiers", f"Shortfall 1 - s / max(s) from the best method of a class; cuts at {cuts} %. Inferred from the printed rank sums of a"
-         " published table, whose paper does not state the rule.") if settings.ranking == "tiers" else None,
-        ("Rank sum", f"Sum of the ranks over the classes of a data set ({', '.join(map(metric_name, settings.metrics))}); total = sum over the data sets"
-         " seen in training. Smaller is better."),
-        ("Intervals", f"{per_cent} percentile intervals of {settings.bootstraps:,} paired resamples: test cases are drawn with replacement, whole"
-         " groups (patients) where groups are known, the same for every method, then everything is ranked again. 'First in' is the share of"
-         " resamples in which a method has the smallest rank sum; equals share it. Kendall's tau compares each resample's order with the order shown."),
-        ("Tests", f"Wilcoxon's signed-rank test of paired scores, two-sided, at {1 - settings.confidence:.2g}; exact below 50 pairs without ties,"
-         " else normal with tie and continuity correction. Where groups are known, their means are tested, as cases of one group are not"
-         " independent. Adjusted by Holm over all pairs of a row. Methods without a common case are compared by the rank-sum test."),
-        ("Effect", "Median paired difference with the interval of the sign test, and wins, ties and losses by case."),
-        ("Seed noise", f"The gap between two methods that a change of seeds alone exceeds in {100 * (1 - settings.confidence):.2g} % of pairs: Fisher's"
-         " least significant difference with the variance between seeds pooled over the methods. A smaller gap is marked, however significant it"
-         " is over the cases."),
-        ("Mean ranks", "Friedman's test with Nemenyi's critical difference (Demsar 2006) on the mean over the classes of each case."),
-        ("Efficiency", "Adjusted score: s (1 - 0.01 log10(cost / smallest cost)) where larger is better. A tenfold cost has to buy one per cent of"
-         " score; the price is a convention. Pareto front: no other method is as good at no higher cost."),
-        ("Verdict", "A method is called better only if it has the smallest rank sum, its mean over classes is significantly better than that of every"
-         " other method, and each gap exceeds the seed noise."),
-    ]  # fmt: skip
-    return tag("dl", [[tag("dt", entry[0]), tag("dd", entry[1])] for entry in entries if entry])
 
 
 def _count(number: int, noun: str) -> str:

@@ -33,7 +33,10 @@ def case_section(comparison: Comparison, methods: Sequence[Method]) -> Markup | 
         for means in comparison.means
         if len(means.cases) > 1 and metric in means.metrics and means.split == "test"
     ]
-    hint = f"The {WORST} worst cases of each method by {metric_name(metric)} (mean over classes), and how every other method does on them."
+    hint = (
+        f"The {WORST} worst cases of each method by {metric_name(metric)} (mean over classes), and how every other"
+        " method does on them."
+    )
     return join(tag("p", hint, class_="hint"), parts) if parts else None
 
 
@@ -49,18 +52,28 @@ def _of_data_set(comparison: Comparison, means: Scores, methods: Sequence[Method
         for m in order:
             worst = case in listed[m]
             shown = score(means.values[row, m, case])
-            cells.append(cell(tag("b", shown) if worst else shown, means.values[row, m, case], class_="worst" if worst else None))
+            cells.append(
+                cell(
+                    tag("b", shown) if worst else shown,
+                    means.values[row, m, case],
+                    class_="worst" if worst else None,
+                )
+            )
         rows.append(tag("tr", tag("th", means.cases[case], scope="row", data_value=means.cases[case]), cells))
     heads = ["case", *(comparison.methods[m] for m in order)]
-    pictures = [_pictures(comparison, methods[m], means) for m in order]
-    shown = [picture for picture in pictures if picture]
-    gallery = tag("div", shown, class_="gallery") if shown else tag("p", "The runs kept no previews.", class_="hint")
+    pictures = [picture for m in order if (picture := _pictures(comparison, methods[m], means))]
+    gallery = (
+        tag("div", pictures, class_="gallery") if pictures else tag("p", "The runs kept no previews.", class_="hint")
+    )
     return tag("div", tag("h3", means.name), sortable(heads, rows), gallery, data_dataset=means.name)
 
 
 def _pictures(comparison: Comparison, method: Method, means: Scores) -> Markup | None:
     """The worst preview of the method's first run on the data set, the others folded away."""
-    run = next((run for run in method.runs if run.dataset == means.dataset and (run.path / "previews").is_dir()), None)
+    run = next(
+        (run for run in method.runs if run.dataset == means.dataset and (run.path / "previews").is_dir()),
+        None,
+    )
     if run is None:
         return None
     pictures = {place: path for place in PREVIEWS if (path := run.path / "previews" / f"{place}.png").exists()}
@@ -68,11 +81,20 @@ def _pictures(comparison: Comparison, method: Method, means: Scores) -> Markup |
         return None
     cases = preview_cases(run)
     drawn = {place: _image(path, f"{method.name}: {place}") for place, path in pictures.items()}
-    captions = {place: f"{place} case{f' {cases[place]}' if place in cases else ''}, seed {run.record['seed']}" for place in drawn}
+    captions = {
+        place: f"{place} case{f' {cases[place]}' if place in cases else ''}, seed {run.record['seed']}"
+        for place in drawn
+    }
     first, *others = drawn
     folded = [tag("div", drawn[place], tag("small", captions[place])) for place in others]
     more = tag("details", tag("summary", " and ".join(others)), folded) if others else None
-    return tag("figure", tag("h4", swatch(comparison, method.name)), drawn[first], tag("figcaption", captions[first]), more)
+    return tag(
+        "figure",
+        tag("h4", swatch(comparison, method.name)),
+        drawn[first],
+        tag("figcaption", captions[first]),
+        more,
+    )
 
 
 def preview_cases(run: Run) -> dict[str, str]:
@@ -95,4 +117,11 @@ def _image(path: Path, title: str) -> Markup:
         buffer = io.BytesIO()
         small.save(buffer, format="JPEG", quality=82)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return tag("img", src=f"data:image/jpeg;base64,{data}", alt=title, width=small.width, height=small.height, loading="lazy")
+    return tag(
+        "img",
+        src=f"data:image/jpeg;base64,{data}",
+        alt=title,
+        width=small.width,
+        height=small.height,
+        loading="lazy",
+    )

@@ -22,10 +22,25 @@ def difference_section(methods: Sequence[Method]) -> Markup | None:
     owner = [k for k, method in enumerate(methods) for _ in method.runs]
     rows = []
     for key, values in table.items():
-        of_method = [dict.fromkeys(_shown(v) for v, k in zip(values, owner, strict=True) if k == number) for number in range(len(methods))]
-        rows.append(tag("tr", tag("th", key, scope="row", data_value=key), [cell(" | ".join(v), " | ".join(v)) for v in of_method]))
-    hint = f"{len(table)} choices and settings differ between the runs, seeds, folds, paths and devices aside; several values in a cell differ within the method."
-    return join(tag("p", hint, class_="hint"), sortable(["setting", *(m.name for m in methods)], rows, "settings"))
+        of_method = [
+            dict.fromkeys(_shown(v) for v, k in zip(values, owner, strict=True) if k == number)
+            for number in range(len(methods))
+        ]
+        rows.append(
+            tag(
+                "tr",
+                tag("th", key, scope="row", data_value=key),
+                [cell(" | ".join(v), " | ".join(v)) for v in of_method],
+            )
+        )
+    hint = (
+        f"{len(table)} choices and settings differ between the runs, seeds, folds, paths and devices aside; several"
+        " values in a cell differ within the method."
+    )
+    return join(
+        tag("p", hint, class_="hint"),
+        sortable(["setting", *(m.name for m in methods)], rows, texts=1 + len(methods)),
+    )
 
 
 def run_section(loaded: Loaded) -> Markup | None:
@@ -34,9 +49,17 @@ def run_section(loaded: Loaded) -> Markup | None:
         return None
     rows = [_run_row(method.name, run) for method in loaded.methods for run in method.runs]
     for one in loaded.unfinished:
-        rows.append(tag("tr", cell("–"), cell(one.path.name, one.path.name), cell(one.reason, one.reason, colspan=7), class_="unfinished"))
+        rows.append(
+            tag(
+                "tr",
+                cell("–"),
+                cell(one.path.name, one.path.name),
+                cell(one.reason, one.reason, colspan=7),
+                class_="unfinished",
+            )
+        )
     heads = ["method", "run", "data set", "seed", "fold", "steps", "precision", "training (s)", "W&B"]
-    return sortable(heads, rows, "long")
+    return sortable(heads, rows, texts=3)
 
 
 def _run_row(method: str, run: Run) -> Markup:

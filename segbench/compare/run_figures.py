@@ -74,8 +74,9 @@ def _read(path: Path) -> pd.DataFrame | None:
     return table if "step" in table.columns else None
 
 
-def curve_figure(comparison: Comparison, curves: dict[str, list[pd.DataFrame]]) -> Figure | None:
+def curve_figure(comparison: Comparison, methods: Sequence[Method], dataset: str) -> Figure | None:
     """Mean over the runs of a method, its band from the lowest to the highest run. None without curves."""
+    curves = read_curves(methods, dataset)
     panels = [("train/loss", "training loss", "log")]
     names = [c for tables in curves.values() for table in tables for c in table.columns]
     validated = [name for name in dict.fromkeys(names) if name.startswith(VALIDATION) and name.count("/") == 1]
@@ -106,4 +107,13 @@ def _curve(axes: Axes, tables: Sequence[pd.DataFrame], column: str, method: int,
     steps = joined.index.to_numpy()
     axes.fill_between(steps, low, high, color=colour(method), alpha=0.15, linewidth=0)
     spacing = max(1, len(steps) // 8)
-    axes.plot(steps, mean, color=colour(method), marker=marker(method), markevery=spacing, markersize=4, linewidth=1.4, label=name)
+    axes.plot(
+        steps,
+        mean,
+        color=colour(method),
+        marker=marker(method),
+        markevery=spacing,
+        markersize=4,
+        linewidth=1.4,
+        label=name,
+    )

@@ -75,11 +75,8 @@ class Run:
 
     @property
     def address(self) -> str | None:
-        """Where W&B shows it, None where it has none or its entity is not known."""
-        entity, project, identity = self.wandb.get("entity"), self.wandb.get("project"), self.record.get("wandb_id")
-        if not (entity and project and identity):
-            return None
-        return f"https://wandb.ai/{entity}/{project}/runs/{identity}"
+        """Where W&B shows it, None where that is not known."""
+        return self.record.get("wandb_url")
 
     @property
     def tables(self) -> list[Path]:
@@ -170,8 +167,8 @@ class _Encoder:
         numbers = self.numbers
         return [numbers.setdefault(text, len(numbers)) for text in texts]
 
-    def categories(self, codes: Sequence[int]) -> pd.Categorical:
-        return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32), categories=list(self.numbers))
+    def categories(self, codes: Sequence[int]) -> pd.Categorical[str]:
+        return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32).tolist(), categories=pd.Index(self.numbers))
 
 
 def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
@@ -222,7 +219,9 @@ def _read_table(path: Path) -> dict[str, Sequence[str]]:
         raise UserError(f"{path}: column '{lacking[0]}' is missing; evaluate the run again")
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
-            raise UserError(f"{path}, line {number}: {len(line)} values instead of {len(header)}; evaluate the run again")
+            raise UserError(
+                f"{path}, line {number}: {len(line)} values instead of {len(header)}; evaluate the run again"
+            )
     if len(lines) < 2:
         raise UserError(f"{path}: has no scores; evaluate the run again")
     return dict(zip(header, zip(*lines[1:], strict=True), strict=True))
@@ -248,7 +247,10 @@ def _check_once(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
     seen: set[tuple[str, ...]] = set()
     for line, key in enumerate(keys, start=2):
         if key in seen:
-            raise UserError(f"{path}, line {line}: {key[4]} of class '{key[3]}' in case '{key[2]}' is there twice; evaluate the run again")
+            raise UserError(
+                f"{path}, line {line}: {key[4]} of class '{key[3]}' in case '{key[2]}' is there twice;"
+                " evaluate the run again"
+            )
         seen.add(key)
 
 

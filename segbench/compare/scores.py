@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -132,7 +132,10 @@ def tabulate(
     frame = completed(frame)
     unknown = [m for m in frame["metric"].unique() if m not in better]
     if unknown:
-        raise UserError(f"metric '{unknown[0]}': not known whether larger or smaller is better; say better.{unknown[0]}=larger or smaller")
+        raise UserError(
+            f"metric '{unknown[0]}': not known whether larger or smaller is better;"
+            f" say better.{unknown[0]}=larger or smaller"
+        )
     methods = list(dict.fromkeys(frame["method"]))
     frame = frame.assign(method=pd.Categorical(frame["method"], categories=methods))
     keys = frame[["split", "trained_on", "dataset"]].drop_duplicates().itertuples(index=False)
@@ -152,12 +155,21 @@ def completed(frame: pd.DataFrame) -> pd.DataFrame:
             raise UserError(f"scores: column '{column}' is missing; there are {', '.join(map(str, frame.columns))}")
     if np.isinf(frame["value"].to_numpy(dtype=np.float64)).any():
         raise UserError("scores: column 'value' has an infinite number; leave it empty where nothing was measured")
-    defaults = {"dataset": "data", "split": "test", "seed": 0, "fold": 0, "class": "all", "metric": "score"}
-    frame = frame.assign(**{name: value for name, value in defaults.items() if name not in frame})
-    copies = {"trained_on": "dataset", "group": "case"}
-    frame = frame.assign(**{name: frame[of] for name, of in copies.items() if name not in frame})
-    if not {"n_ref", "n_pred"} <= set(frame.columns):
-        frame = frame.assign(n_ref=np.nan, n_pred=np.nan)
+    frame = frame.copy(deep=False)
+    defaults: dict[str, Any] = {
+        "dataset": "data",
+        "split": "test",
+        "seed": 0,
+        "fold": 0,
+        "class": "all",
+        "metric": "score",
+    }
+    for name in ("n_ref", "n_pred", *defaults):
+        if name not in frame:
+            frame[name] = defaults.get(name, np.nan)
+    for name, of in (("trained_on", "dataset"), ("group", "case")):
+        if name not in frame:
+            frame[name] = frame[of]
     return frame
 
 
@@ -223,7 +235,7 @@ def _means(values: Floats, cell: NDArray[np.intp], shape: tuple[int, ...]) -> Fl
     size = int(np.prod(shape))
     counts = np.bincount(cell[known], minlength=size)
     sums = np.bincount(cell[known], weights=values[known], minlength=size)
-    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0).reshape(shape)
+    return np.asarray(np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0).reshape(shape))
 
 
 def _repetitions(frame: pd.DataFrame, cell: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -243,7 +255,8 @@ def _filled(scores: Scores, lacking: Bools, missing: Missing) -> Floats:
         return values
     if missing is None:
         listed = [
-            f"'{scores.methods[m]}' has no {scores.rows[r].metric} of '{scores.rows[r].label}' in case '{scores.cases[n]}'"
+            f"'{scores.methods[m]}' has no {scores.rows[r].metric} of '{scores.rows[r].label}'"
+            f" in case '{scores.cases[n]}'"
             for r, m, n in places[:LISTED]
         ]
         more = f" and {len(places) - LISTED} more" if len(places) > LISTED else ""
@@ -267,7 +280,7 @@ def class_means(scores: Scores) -> Scores:
     values = np.full((len(masks), *scores.values.shape[1:]), np.nan)
     for k, mask in enumerate(masks):
         classes = scores.values[mask]
-        shared = ~np.isnan(classes[:, present]).any(axis=1)
+        shared: Bools = ~np.isnan(classes[:, present]).any(axis=1)
         counts = shared.sum(axis=0)
         sums = np.where(shared[:, None], classes, 0.0).sum(axis=0)
         values[k] = np.where((counts > 0) & present[:, None], sums / np.maximum(counts, 1), np.nan)
@@ -302,7 +315,10 @@ def all_data_sets(means: Sequence[Scores]) -> Scores:
     chosen = [[other.rows.index(row) for row in metrics] for other in means]
     offsets = np.cumsum([0] + [len(other.cases) for other in means[:-1]])
     seeds = max(other.repeats.shape[2] for other in means)
-    repeats = [np.pad(o.repeats[c], [(0, 0), (0, 0), (0, seeds - o.repeats.shape[2])], constant_values=np.nan) for o, c in zip(means, chosen, strict=True)]
+    repeats = [
+        np.pad(o.repeats[c], [(0, 0), (0, 0), (0, seeds - o.repeats.shape[2])], constant_values=np.nan)
+        for o, c in zip(means, chosen, strict=True)
+    ]
     groups = np.concatenate([other.drawn + offset for other, offset in zip(means, offsets, strict=True)])
     return replace(
         first,

@@ -120,7 +120,7 @@ def resampled_signed_rank(differences: Floats, counts: NDArray[np.int32]) -> tup
     if len(starts) < len(order):
         wins = np.add.reduceat(tied * positive[:, None], starts, axis=0)
         tied = np.add.reduceat(tied, starts, axis=0)
-        positive = wins.any(axis=1)
+        positive = np.asarray(wins.any(axis=1))
         wins = wins[positive]
     else:
         wins = tied[positive]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from segbench.compare.comparison import TOTAL, Comparison
-from segbench.compare.frames import drop_frame
+from segbench.compare.frames import drop_frame, records
 from segbench.compare.load import Method
 from segbench.compare.naming import suggestion
 from segbench.compare.order import Floats
@@ -150,13 +150,20 @@ def _sum_line(comparison: Comparison, name: str, label: str, order: Sequence[int
 
 
 def _drop_lines(comparison: Comparison, metrics: Sequence[str], order: Sequence[int]) -> list[Line]:
-    drops = drop_frame(comparison)
-    lines = []
-    for (home, unseen, metric), rows in drops.groupby(["trained_on", "unseen", "metric"], sort=False):
-        if metric in metrics:
-            label = f"drop in {metric_name(metric)} from {home} to {unseen}"
-            lines.append(_line(label, rows["drop"].to_numpy()[order], signed, "drop", larger=False))
-    return lines
+    by_pair: dict[tuple[str, str, str], list[float]] = {}
+    for line in records(drop_frame(comparison)):
+        by_pair.setdefault((line["trained_on"], line["unseen"], line["metric"]), []).append(line["drop"])
+    return [
+        _line(
+            f"drop in {metric_name(metric)} from {home} to {unseen}",
+            np.array(drops)[order],
+            signed,
+            "drop",
+            larger=False,
+        )
+        for (home, unseen, metric), drops in by_pair.items()
+        if metric in metrics
+    ]
 
 
 def _cost_lines(methods: Sequence[Method]) -> list[Line]:
@@ -184,17 +191,30 @@ def relative_table(comparison: Comparison, baseline: str, metric: str) -> Table:
         raise UserError(f"baseline={baseline}: no such method{suggestion(baseline, comparison.methods)}")
     chosen = [k for k, s in enumerate(comparison.sets) if metric in s.metrics]
     scores = np.stack(
-        [comparison.summaries[k][len(comparison.sets[k].rows) + comparison.sets[k].metrics.index(metric)] for k in chosen]
+        [
+            comparison.summaries[k][len(comparison.sets[k].rows) + comparison.sets[k].metrics.index(metric)]
+            for k in chosen
+        ]
     )
     base = comparison.methods.index(baseline)
     change = relative_change(scores, base)
-    lines = [Line(f"{baseline} ({metric_name(metric)})", tuple(Cell(score(v), float(v)) for v in scores[:, base]), "score")]
+    lines = [
+        Line(
+            f"{baseline} ({metric_name(metric)})",
+            tuple(Cell(score(v), float(v)) for v in scores[:, base]),
+            "score",
+        )
+    ]
     for k in comparison.order:
         if k != base:
             cells = tuple(Cell(percent(v), float(v)) for v in change[:, k])
             lines.append(Line(comparison.methods[k], cells, "change"))
     columns = tuple(comparison.sets[k].name for k in chosen)
-    return Table(columns, (Section("", tuple(lines)),), f"first row absolute, others relative to '{baseline}' in per cent")
+    return Table(
+        columns,
+        (Section("", tuple(lines)),),
+        f"first row absolute, others relative to '{baseline}' in per cent",
+    )
 
 
 def relative_change(scores: Floats, baseline: int) -> Floats:
@@ -227,7 +247,7 @@ def percent(value: float) -> str:
 
 def signed(value: float) -> str:
     """Three decimals and always a sign."""
-    return f"{value:+.3f}" if np.isfinite(value) else "–"
+    return f"{value if round(value, 3) else 0.0:+.3f}" if np.isfinite(value) else "–"
 
 
 def seconds(value: float) -> str:

@@ -15,6 +15,9 @@ from segbench.metrics.pair import BoolArray, EmptyDistance, MaskPair
 ClassMetric = Callable[[MaskPair], float]
 ObjectMetric = Callable[[InstancePair], float]
 
+OBJECTS = "objects"
+"""What stands for the class in the rows of object metrics."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -96,7 +99,7 @@ def score_objects(
     ignored = None if label is None else _ignored(label)
     pair = InstancePair(prediction, reference, spacing, ignored, empty_distance)
     return [
-        Score("objects", metric, float(function(pair)), pair.n_ref, pair.n_pred) for metric, function in metrics.items()
+        Score(OBJECTS, metric, float(function(pair)), pair.n_ref, pair.n_pred) for metric, function in metrics.items()
     ]
 
 

@@ -96,8 +96,19 @@ def make_run(
     name = "-".join(str(choices[k]) for k in ("model", "loss", "optimizer") if k in choices)
     path = folder / f"{name}-{identity}"
     path.mkdir(parents=True)
-    rows = rows if rows is not None else score_rows(
-        quality, dataset=dataset, cases=cases, classes=classes, seed=seed, fold=fold, key=(name, str(settings)), groups=groups
+    rows = (
+        rows
+        if rows is not None
+        else score_rows(
+            quality,
+            dataset=dataset,
+            cases=cases,
+            classes=classes,
+            seed=seed,
+            fold=fold,
+            key=(name, str(settings)),
+            groups=groups,
+        )
     )
     write_table(path / "cases.csv", rows)
     for other, other_quality in (unseen or {}).items():

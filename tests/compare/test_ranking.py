@@ -140,7 +140,15 @@ BETTER, WORSE = [0.2] * 4, [1.0] * 4
         ([[0.6] * 2, [0.8] * 2], "max", [0, 0], [2, 2]),
         ([[0.6], [0.8]], "min", [0, 0], [1, 1]),
     ],
-    ids=["four cases", "missing as 100", "missing dropped", "missing as 0", "two cases", "ties max", "one case"],
+    ids=[
+        "four cases",
+        "missing as 100",
+        "missing dropped",
+        "missing as 0",
+        "two cases",
+        "ties max",
+        "one case",
+    ],
 )
 def test_significance_ranking(scores, ties, shares, expected):
     scores = np.array(scores, dtype=float)
@@ -205,7 +213,10 @@ def test_weighted_median_of_many_cases():
 
 
 @settings(deadline=None)
-@given(arrays.arrays(float, (4, 6), elements=st.sampled_from([0.0, 0.2, 0.4, 0.9])), st.sampled_from(sorted(RULES)))
+@given(
+    arrays.arrays(float, (4, 6), elements=st.sampled_from([0.0, 0.2, 0.4, 0.9])),
+    st.sampled_from(sorted(RULES)),
+)
 def test_rules_ignore_the_order_of_methods_and_mirror_the_direction(scores, rule):
     shuffled = [2, 0, 3, 1]
     straight = ranks(RULES[rule].ranks, scores)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from segbench.compare.friedman import cliques, friedman, friedman_of_ranks, nemenyi_quantile, range_tail, rank_cliques
+from segbench.compare.friedman import (
+    cliques,
+    friedman,
+    friedman_of_ranks,
+    nemenyi_quantile,
+    range_tail,
+    rank_cliques,
+)
 from segbench.compare.significance import (
     group_means,
     holm,
@@ -64,7 +71,9 @@ def test_nemenyi_quantiles_of_demsar():
 @pytest.mark.parametrize("methods", [2, 3, 10, 50])
 def test_range_tail_agrees_with_scipy(methods):
     q = np.array([0.0, 0.3, 1.0, 2.5, 4.0, 6.0])
-    np.testing.assert_allclose(range_tail(q, methods), stats.studentized_range.sf(q, methods, np.inf), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        range_tail(q, methods), stats.studentized_range.sf(q, methods, np.inf), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_friedman_of_six_methods(six_methods):

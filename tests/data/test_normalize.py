@@ -1,0 +1,57 @@
+"""Normalisation: each channel by the statistics that are given for it."""
+
+import numpy as np
+import pytest
+
+from segbench.data import normalize
+from segbench.data.store import measure_intensities
+
+DTYPES = (np.uint8, np.uint16, np.float32)
+
+
+def picture(dtype: type) -> np.ndarray:
+    """Two channels of different range."""
+    rng = np.random.default_rng(0)
+    return np.stack([rng.integers(0, 200, (30, 30)), rng.integers(50, 90, (30, 30))]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zscore(dtype: type) -> None:
+    image = picture(dtype)
+    values = image.astype(float)
+    expected = (values - values.mean((1, 2), keepdims=True)) / values.std((1, 2), keepdims=True)
+    np.testing.assert_allclose(normalize.zscore(image, measure_intensities(image)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_percentile(dtype: type) -> None:
+    image = picture(dtype)
+    result = normalize.percentile(image, measure_intensities(image))
+    for scaled, channel in zip(result, image.astype(float), strict=True):
+        expected = np.interp(channel, np.percentile(channel, (0.5, 99.5)), (-1, 1))
+        np.testing.assert_allclose(scaled, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", normalize.NORMALIZATIONS)
+def test_contract(name: str, dtype: type) -> None:
+    """Float32; the argument stays as it is; part of an image is scaled like the whole."""
+    image = picture(dtype)
+    before = image.copy()
+    function, statistics = normalize.NORMALIZATIONS[name], measure_intensities(image)
+    result = function(image, statistics)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(image, before)
+    assert not np.shares_memory(result, image)
+    np.testing.assert_array_equal(function(image[:, 3:9, 4:8], statistics), result[:, 3:9, 4:8])
+
+
+def test_none_changes_no_value() -> None:
+    image = picture(np.uint16)
+    np.testing.assert_array_equal(normalize.none(image, measure_intensities(image)), image)
+
+
+@pytest.mark.parametrize("name", ["zscore", "percentile"])
+def test_constant_channel_becomes_zero(name: str) -> None:
+    image = np.full((1, 20, 20), 7, np.uint8)
+    assert not normalize.NORMALIZATIONS[name](image, measure_intensities(image)).any()
