@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -66,6 +67,9 @@ def compare(config: DictConfig) -> None:
     compare(config)
 
 
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
+"""What Hydra meets when it makes the run directory where none can be."""
+
 COMMANDS: dict[str, Callable[[DictConfig], None]] = {
     "train": train,
     "predict": predict,
@@ -102,6 +106,11 @@ def _report(command: str, arguments: list[str]) -> int:
         if wants_trace:
             raise
         print(f"segbench: {explain(error, command)}", file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        if wants_trace or error.errno not in UNWRITABLE:
+            raise
+        print(f"segbench: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
         return USER_ERROR
 
 

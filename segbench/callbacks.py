@@ -163,6 +163,7 @@ class Checkpoints(Checkpoint):
                     _link(temporary, second)
                     commit(second, self.best)
                 commit(temporary, self.last)
+            trainer.strategy.barrier()
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise UserError(

@@ -98,7 +98,8 @@ def _evaluate(
     trainer.test(module, data, verbose=False)
     if not trainer.is_global_zero:
         return
-    directory.write_cases(module.rows)
+    order = {case: position for position, case in enumerate(data.split.test)}
+    directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
     cases = read_cases(directory.cases)
     write_previews(cases, data, trainer, module, directory.path / "previews")
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png")

@@ -29,6 +29,9 @@ CASE_COLUMNS = (
 class RunDirectory:
     """One run on disk. A context manager: open while the run is executed, locked against others.
 
+    Of several processes of one run only the first writes; the others find a directory whose methods
+    do nothing.
+
     Leaving it by an exception records the run as failed, or as interrupted on Ctrl-C or a signal; it
     is continued by the next process that opens it.
 
@@ -73,6 +76,8 @@ class RunDirectory:
         Raises:
             UserError: where it cannot be written, another process has it, or it holds another run.
         """
+        if not is_main_process():
+            return self
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             (self.path / "previews").mkdir(exist_ok=True)
@@ -111,7 +116,7 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not self.finished and self.record:
+        if error is not None and is_main_process() and not self.finished and self.record:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
             with suppress(UserError):  # the disk is full: the first error is the one to tell
@@ -121,17 +126,20 @@ class RunDirectory:
     def update(self, **facts: Any) -> None:
         """Adds facts to `run.json`; `status` is one of them."""
         self.record |= facts
-        write_atomically(self.path / "run.json", json.dumps(self.record, indent=2) + "\n")
+        if is_main_process():
+            write_atomically(self.path / "run.json", json.dumps(self.record, indent=2) + "\n")
 
     def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
         """Records that the run is under way, and with which configuration."""
-        write_atomically(self.path / "config.yaml", config_yaml)
+        if is_main_process():
+            write_atomically(self.path / "config.yaml", config_yaml)
         started = self.record.get("started", now())
         self.update(**facts, status="running", error=None, started=started)
 
     def write_split(self, split: Mapping[str, Any]) -> None:
         """Records which cases were in which part."""
-        write_atomically(self.path / "split.json", json.dumps(split, indent=1) + "\n")
+        if is_main_process():
+            write_atomically(self.path / "split.json", json.dumps(split, indent=1) + "\n")
 
     def write_cases(self, rows: Sequence[Mapping[str, Any]], name: str = "cases.csv") -> Path:
         """Writes the table of scores."""
@@ -155,6 +163,12 @@ class RunDirectory:
         _remove(self.path, Path.rmdir)
 
 
+def is_main_process() -> bool:
+    """Whether this is the only process of the run or, of several, the first."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((rank for rank in ranks if rank is not None), "0") == "0"
+
+
 def now() -> str:
     """The time, as written into records."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -169,7 +183,7 @@ def read_cases(path: Path) -> pd.DataFrame:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads((path / "run.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise UserError(f"{path / 'run.json'} cannot be read: {error}; delete {path} to start anew") from None

@@ -12,7 +12,7 @@ from segbench import schema
 from segbench.errors import UserError
 from segbench.identity import default_name, run_id, run_name
 from segbench.invocation import Invocation
-from segbench.rundir import RunDirectory
+from segbench.rundir import RunDirectory, is_main_process
 from segbench.terminal import show_run
 
 
@@ -35,7 +35,8 @@ def train(config: DictConfig) -> None:
     except UserError:
         directory.discard_if_empty()
         raise
-    show_run(directory)
+    if is_main_process():
+        show_run(directory)
 
 
 def _invocation(config: DictConfig) -> Invocation:

@@ -220,3 +220,18 @@ def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
     assert done.returncode == 0, done.stderr
     assert "continuing from" in done.stdout
     assert RunDirectory(path).finished
+
+
+def test_two_processes_score_every_case_once_and_as_one_does(segbench, here):
+    same = [*TINY, "trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_steps=4",
+            "trainer.progress=false", "model.norm=instance", "loss=cross_entropy", "augmentation=flips"]  # fmt: skip
+    tables = []
+    for devices in (1, 2):
+        done = segbench(*same, f"trainer.devices={devices}", f"hydra.run.dir=ddp{devices}")
+        assert done.returncode == 0, done.stderr
+        tables.append(read_cases(here / f"ddp{devices}" / "cases.csv"))
+    one, two = tables
+    assert one[["case", "class", "metric", "n_ref"]].equals(two[["case", "class", "metric", "n_ref"]])
+    assert not two.duplicated(["case", "class", "metric"]).any()
+    # Sums over processes round differently, and a pixel on the edge of two classes may flip.
+    assert np.allclose(one["value"], two["value"], atol=0.01, equal_nan=True)

@@ -21,7 +21,7 @@ from segbench.compare.bootstrap import (
 )
 from segbench.compare.friedman import Friedman, friedman
 from segbench.compare.order import Floats, Ties
-from segbench.compare.pairwise import pairwise_tests
+from segbench.compare.pairs import pairwise_tests
 from segbench.compare.ranking import CUTS, RULES, Options, Rule
 from segbench.compare.scores import (
     MEAN_OF_CLASSES,

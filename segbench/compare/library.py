@@ -10,7 +10,7 @@ import pandas as pd
 from segbench.compare.bootstrap import rank_rows
 from segbench.compare.comparison import TOTAL, Settings
 from segbench.compare.order import Ties
-from segbench.compare.pairwise import pairwise_tests
+from segbench.compare.pairs import pairwise_tests
 from segbench.compare.ranking import CUTS
 from segbench.compare.scores import Absent, Missing, Scores, completed, tabulate
 
@@ -86,7 +86,7 @@ def pairwise(
         confidence: of the intervals; tests are made at 1 - confidence.
 
     Returns:
-        See `segbench.compare.pairwise.pairwise_tests`.
+        See `segbench.compare.pairs.pairwise_tests`.
 
     Raises:
         UserError: if a column is missing, or a score is and `missing` is None.

@@ -275,12 +275,12 @@ def class_means(scores: Scores) -> Scores:
 
     Methods without any score in the data set are left out of "all".
     """
-    present = ~np.isnan(scores.values).all(axis=(0, 2))
+    present: Bools = np.logical_or.reduce(np.isfinite(scores.values), axis=(0, 2))
     masks = [scores.chosen([metric]) for metric in scores.metrics]
     values = np.full((len(masks), *scores.values.shape[1:]), np.nan)
     for k, mask in enumerate(masks):
         classes = scores.values[mask]
-        shared: Bools = ~np.isnan(classes[:, present]).any(axis=1)
+        shared: Bools = np.logical_and.reduce(np.isfinite(classes[:, present]), axis=1)
         counts = shared.sum(axis=0)
         sums = np.where(shared[:, None], classes, 0.0).sum(axis=0)
         values[k] = np.where((counts > 0) & present[:, None], sums / np.maximum(counts, 1), np.nan)

@@ -46,11 +46,11 @@ def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
     parts = [_paired(values, one[k : k + step], other[k : k + step], confidence) for k in range(0, len(one), step)]
     tests = pd.concat(parts, ignore_index=True)
     tests["test"] = "signed-rank"
+    tests.loc[tests["n"] == 0, "p"] = np.nan
     scored = np.asarray(~np.isnan(values).all(axis=1))
     for pair in np.flatnonzero((tests["n"].to_numpy() == 0) & scored[one] & scored[other]):
         for column, value in _unpaired(values[one[pair]], values[other[pair]]).items():
             tests.loc[pair, column] = value
-    tests.loc[tests["n"] == 0, "p"] = np.nan
     if not scores.larger[row]:
         tests = tests.rename(columns={"wins": "losses", "losses": "wins"})
     tests["p_holm"] = holm(tests["p"].to_numpy())
