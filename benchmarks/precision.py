@@ -1,7 +1,7 @@
 """`trainer.precision=auto` and channels-last against float32 and contiguous memory: speed, and what it costs.
 
-    python benchmarks/precision.py            training steps of the U-Net of 31 million parameters
-    python benchmarks/precision.py dice       also trains wbc both ways and compares the test Dice
+python benchmarks/precision.py            training steps of the U-Net of 31 million parameters
+python benchmarks/precision.py dice       also trains wbc both ways and compares the test Dice
 """
 
 import statistics
@@ -40,7 +40,10 @@ def speed() -> None:
     image, target = torch.randn(4, 1, 256, 256), torch.randint(0, 4, (4, 256, 256))
     auto = choose_precision("auto", "cpu")
     sides = {}
-    for name, precision, memory in (("auto", auto, torch.channels_last), ("float32", "32-true", torch.contiguous_format)):
+    for name, precision, memory in (
+        ("auto", auto, torch.channels_last),
+        ("float32", "32-true", torch.contiguous_format),
+    ):
         model = schema.build(config.model, "model").to(memory_format=memory).train()
         optimizer = torch.optim.Adam(model.parameters())
         sides[name] = (model, optimizer, image.contiguous(memory_format=memory), target, precision)

@@ -1,6 +1,6 @@
 """Seconds from the command to its answer, for what people type to find their way.
 
-    python benchmarks/startup.py [repeats]
+python benchmarks/startup.py [repeats]
 """
 
 import statistics

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench import schema
+from segbench import assembly, schema
 from segbench.trainer import make_trainer
 from tests.runs import configure
 
@@ -51,7 +51,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def through_segbench(config, data, steps: int) -> tuple[list[float], str, torch.device]:
-    module = schema.build_module(config, schema.Labels.of(data.dataset))
+    module = assembly.build_module(config, assembly.Labels.of(data.dataset))
     clock = Clock(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     config.trainer.max_steps = steps
     config.trainer.validate_every = steps
@@ -87,7 +87,7 @@ def main() -> None:
     rounds, steps = (int(one) for one in (sys.argv[1:] + ["3", "8"][len(sys.argv) - 1 :]))
     with tempfile.TemporaryDirectory() as cache:
         config = configure(*SETTINGS, f"data.cache={cache}")
-        data = schema.build_data(config)
+        data = assembly.build_data(config)
         ours: list[float] = []
         theirs: list[float] = []
         for _ in range(rounds):

@@ -32,7 +32,8 @@ def explain(error: BaseException, command: str) -> str:
         return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
     if match := _NO_KEY.search(text):
         keys = list(_keys(command))
-        return f"{match['key']}: there is no such key{_nearest(match['key'], keys, listing=False)} (a new key is added by +{match['key']}=..)"
+        nearest = _nearest(match["key"], keys, listing=False)
+        return f"{match['key']}: there is no such key{nearest} (a new key is added by +{match['key']}=..)"
     return text
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from segbench import schema
+from segbench import assembly
 from segbench.data.store import measure_intensities
 from segbench.errors import UserError
 from segbench.evaluation import predict
@@ -34,13 +34,13 @@ class FinishedRun:
 
     directory: RunDirectory
     config: DictConfig
-    labels: schema.Labels
+    labels: assembly.Labels
     module: SegmentationModule
     trainer: L.Trainer
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Classes (*S) uint8 of one raw image (C, *S)."""
-        normal = schema.normalization(self.config)(image, measure_intensities(image))
+        normal = assembly.normalization(self.config)(image, measure_intensities(image))
         return self.module.decoder.label(predict(self.module, self.trainer, normal))
 
 
@@ -67,8 +67,8 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
     if "weights" in config.model:
         config.model.weights = None  # they are in the checkpoint
     facts = directory.record["dataset"]
-    labels = schema.Labels(facts["name"], tuple(facts["classes"]), facts["background"])
-    module = schema.build_module(config, labels)
+    labels = assembly.Labels(facts["name"], tuple(facts["classes"]), facts["background"])
+    module = assembly.build_module(config, labels)
     module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
     return FinishedRun(directory, config, labels, module, make_trainer(config.trainer, [], []))

@@ -116,13 +116,14 @@ def window_places(size: Sequence[int], window: Sequence[int], overlap: float) ->
 
 
 def _gaussian(window: tuple[int, ...]) -> np.ndarray:
-    """An impulse in the middle, blurred with deviation window / 8, divided by its largest value."""
+    """An impulse in the middle, blurred with deviation window / 8, divided by its largest value.
+
+    No weight is 0, since the border is four deviations away, which is how far the blur reaches.
+    """
     impulse = np.zeros(window)
     impulse[tuple(extent // 2 for extent in window)] = 1
     blurred = gaussian_filter(impulse, [extent / 8 for extent in window], mode="constant")
-    blurred /= blurred.max()
-    # Far corners underflow to zero, and a pixel that only they cover would be divided by it.
-    return np.asarray(np.maximum(blurred, blurred[blurred > 0].min()))
+    return np.asarray(blurred / blurred.max())
 
 
 def _constant(window: tuple[int, ...]) -> np.ndarray:

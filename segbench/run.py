@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from segbench import schema
+from segbench import assembly, schema
 from segbench.callbacks import Checkpoints, ProgressBar, Stopper
 from segbench.data.datamodule import DataModule
 from segbench.data.images import write_mask
@@ -54,9 +54,9 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     schema.check_targets(config)
     stopper = Stopper()
     with stopper.listening():
-        data = schema.build_data(config)
+        data = assembly.build_data(config)
         _check_same_data(directory, data)
-        module = schema.build_module(config, schema.Labels.of(data.dataset))
+        module = assembly.build_module(config, assembly.Labels.of(data.dataset))
         directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench import schema
+from segbench import assembly, schema
 from segbench.errors import UserError
 from segbench.paths import conf_folder
 from segbench.prepare import prepare, problems
@@ -29,7 +29,7 @@ def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = " ".join(capsys.readouterr().out.split())
     for text in ("6 in 6 groups", "96 x 128 (6)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
         assert text in printed
-    _, store = schema.build_dataset(config)
+    _, store = assembly.build_dataset(config)
     background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (6 * 96 * 128)
     assert f"{background:.2%}" in printed
 
@@ -65,7 +65,7 @@ def test_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_duplicates(tmp_path: Path) -> None:
     write_images(tmp_path / "data")
     config = configure("data=folder", f"data.root={tmp_path / 'data'}", command="prepare")
-    dataset, store = schema.build_dataset(config)
+    dataset, store = assembly.build_dataset(config)
     cases = [store.meta(case_id) for case_id in store.ids]
     assert problems(dataset, cases) == ["the cases ann_1, ann_2 have the same image, but not the same group"]
 

@@ -50,7 +50,7 @@ def test_a_class_that_cannot_be_imported_is_named():
 
 def test_a_value_that_a_class_refuses_is_one_line():
     config = configure("inference.overlap=1.5")
-    with pytest.raises(UserError, match="overlap=1.5") as caught:
+    with pytest.raises(UserError, match=r"overlap=1\.5") as caught:
         schema.build(config.inference, "inference")
     assert "\n" not in str(caught.value)
 

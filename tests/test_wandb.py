@@ -11,7 +11,7 @@ from segbench.module import SegmentationModule
 from tests.runs import TINY, execute
 from tests.wandb_files import read_records
 
-OFFLINE = tuple(one for one in TINY if one != "logger=csv") + ("logger=wandb", "trainer.log_every=1")
+OFFLINE = (*(one for one in TINY if one != "logger=csv"), "logger=wandb", "trainer.log_every=1")
 
 
 def read_back(folder: Path) -> list[wandb_internal_pb2.Record]:

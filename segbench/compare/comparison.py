@@ -78,9 +78,14 @@ class Settings:
         return RULES[self.ranking]
 
     @property
+    def level(self) -> float:
+        """At which tests are made."""
+        return round(1 - self.confidence, 12)
+
+    @property
     def options(self) -> Options:
         """What the rule needs."""
-        return Options(ties=self.ties, cuts=self.cuts, alpha=1 - self.confidence)
+        return Options(ties=self.ties, cuts=self.cuts, alpha=self.level)
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,7 @@ def compare_scores(
         overall=overall,
         tested=tested,
         pairs=pairwise_tests(tested, settings.confidence),
-        friedman=_friedman(overall, 1 - settings.confidence),
+        friedman=_friedman(overall, settings.level),
         notes=_notes(sets, overall, plain),
     )
 

@@ -12,7 +12,7 @@ from segbench.compare.tables import metric_name
 def explain(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is explained, and its explanation."""
     per_cent = f"{100 * settings.confidence:g} %"
-    level = f"{1 - settings.confidence:.2g}"
+    level = f"{settings.level:.2g}"
     metrics = ", ".join(map(metric_name, settings.metrics))
     yield (
         "Scores",
@@ -54,7 +54,7 @@ def explain(settings: Settings) -> Iterator[tuple[str, str]]:
     yield (
         "Seed noise",
         "The gap between two methods that a change of seeds alone exceeds in"
-        f" {100 * (1 - settings.confidence):.2g} % of pairs: Fisher's least significant difference with the"
+        f" {100 * settings.level:.2g} % of pairs: Fisher's least significant difference with the"
         " variance between seeds pooled over the methods. A smaller gap is marked, however significant it is over the"
         " cases.",
     )

@@ -121,7 +121,7 @@ def stability_figure(comparison: Comparison) -> Figure:
     """
     total, order = comparison.total, comparison.order
     methods = len(order)
-    tail = (1 - comparison.settings.confidence) / 2
+    tail = comparison.settings.level / 2
     size = max(3.2, 0.42 * methods)
     figure = new_figure(size + 2.6, size + 0.5)
     axes = figure.subplots()
@@ -158,7 +158,7 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
         for column, other in enumerate(order):
             if one == other or p is None or noise is None:
                 continue
-            significant = p[one, other] < 1 - comparison.settings.confidence
+            significant = p[one, other] < comparison.settings.level
             better = sign * difference[one, other] > 0
             shade = (BETTER if better else WORSE) if significant else LEVEL
             alpha = 0.25 if not significant else 0.45 if noise[one, other] == 1 else 0.85

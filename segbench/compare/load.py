@@ -95,8 +95,9 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     listed = [f"not compared: {one.path} ({one.reason})" for one in unfinished]
     if not runs:
         raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
+    runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
     names = name_methods(runs, rules.rename)
-    order = list(dict.fromkeys(names))
+    order = sorted(set(names))
     if len(order) < 2:
         reason = f" ({len(unfinished)} more runs are not finished)" if unfinished else ""
         raise UserError(f"only one method ('{order[0]}', {len(runs)} runs){reason}: a comparison needs at least two")

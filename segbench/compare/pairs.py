@@ -56,7 +56,7 @@ def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
     tests["p_holm"] = holm(tests["p"].to_numpy())
     names = np.array(scores.methods, dtype=object)
     leads = (tests["effect"].to_numpy() > 0) == scores.larger[row]
-    significant = tests["p_holm"].to_numpy() < 1 - confidence
+    significant = tests["p_holm"].to_numpy() < round(1 - confidence, 12)
     noise = seed_noise(scores.repeats[row], confidence)[one, other]
     return tests.assign(
         dataset=scores.dataset,

@@ -215,7 +215,7 @@ def pair_section(comparison: Comparison) -> Markup | None:
             MOST_PAIRS
         )
     names = {(s.dataset, s.trained_on, s.split): s.name for s in comparison.sets}
-    level = 1 - comparison.settings.confidence
+    level = comparison.settings.level
     rows = []
     for line in records(pairs):
         dataset = names.get((line["dataset"], line["trained_on"], line["split"]), line["dataset"])

@@ -82,11 +82,12 @@ def _rules(plain: Mapping[str, Any]) -> Rules:
         raise UserError(f"absent={plain['absent']}: must be ignore or perfect")
     if not isinstance(plain["strict"], bool):
         raise UserError(f"strict={plain['strict']}: must be true or false")
-    for metric, way in plain["better"].items():
+    better = plain["better"] or {}
+    for metric, way in better.items():
         if way not in ("larger", "smaller"):
-            raise UserError(f"better.{metric}={way}: must be larger or smaller")
-    rename = {str(old): str(new) for old, new in plain["methods"]["rename"].items()}
-    return Rules(plain["strict"], missing, plain["absent"], plain["better"], rename)
+            raise UserError(f"better={{{metric}: {way}}}: must be larger or smaller")
+    rename = {str(old): str(new) for old, new in (plain["methods"]["rename"] or {}).items()}
+    return Rules(plain["strict"], missing, plain["absent"], better, rename)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def tabulate(
     if unknown:
         raise UserError(
             f"metric '{unknown[0]}': not known whether larger or smaller is better;"
-            f" say better.{unknown[0]}=larger or smaller"
+            f" say better={{{unknown[0]}: larger}} or {{{unknown[0]}: smaller}}"
         )
     methods = list(dict.fromkeys(frame["method"]))
     frame = frame.assign(method=pd.Categorical(frame["method"], categories=methods))

@@ -183,7 +183,7 @@ def median_interval(differences: Floats, confidence: float) -> tuple[Floats, Flo
     for n in np.unique(counts[counts > 0]):
         chosen = counts == n
         values = ordered[chosen, :n]
-        k = int(np.count_nonzero(2 * bdtr(np.arange(n), n, 0.5) <= 1 - confidence))
+        k = int(np.count_nonzero(2 * bdtr(np.arange(n), n, 0.5) <= round(1 - confidence, 12)))
         medians[chosen] = (values[:, (n - 1) // 2] + values[:, n // 2]) / 2
         lows[chosen] = values[:, k - 1] if k else -np.inf
         highs[chosen] = values[:, n - k] if k else np.inf

@@ -116,7 +116,7 @@ def _alike(comparison: Comparison, scores: Scores, row: Row, summary: Floats) ->
     larger = bool(scores.larger[scores.rows.index(row)])
     best = int(np.nanargmax(summary) if larger else np.nanargmin(summary))
     with np.errstate(invalid="ignore"):
-        alike = (p[best] >= 1 - comparison.settings.confidence) | (within[best] == 1)
+        alike = (p[best] >= comparison.settings.level) | (within[best] == 1)
     alike[best] = False
     return np.asarray(alike)
 

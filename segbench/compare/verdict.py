@@ -81,7 +81,7 @@ def _reason(
         return "not tested"
     if means[best] <= means[other]:
         return "its mean score is no worse"
-    if p[best, other] >= 1 - comparison.settings.confidence:
+    if p[best, other] >= comparison.settings.level:
         return f"p = {p[best, other]:.2g}"
     gap = means[best] - means[other]
     if noise is not None and gap < noise[best, other]:

@@ -12,25 +12,7 @@ from segbench.compare import bootstrap
 from segbench.compare.bootstrap import Tally, rank_certainty, resample, score_intervals
 from segbench.compare.order import place
 from segbench.compare.ranking import RULES, Options
-from segbench.compare.scores import Row, Scores
-
-
-def make_scores(values, groups=None, larger=True):
-    values = np.asarray(values, dtype=float)
-    rows, methods, cases = values.shape
-    return Scores(
-        dataset="d",
-        trained_on="d",
-        split="test",
-        methods=tuple(f"m{k}" for k in range(methods)),
-        rows=tuple(Row("dice", f"c{k}") for k in range(rows)),
-        cases=tuple(map(str, range(cases))),
-        groups=np.arange(cases) if groups is None else np.asarray(groups),
-        values=values,
-        larger=np.full(rows, larger),
-        absent=np.zeros((rows, methods), dtype=int),
-        repeats=np.full((rows, methods, 1), np.nan),
-    )
+from tests.compare.fake_scores import make_scores
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """Runs that may not be compared are refused, naming them and the difference."""
 
 import pytest
-from fake_runs import CLASSES, QUALITIES, case_names, make_run, make_sweep
 
 from segbench.compare.load import Rules, load_runs
 from segbench.compare.runs import find_runs
 from segbench.errors import UserError
+from tests.compare.fake_runs import CLASSES, QUALITIES, case_names, make_run, make_sweep
 
 
 def load(folder, **rules):
@@ -108,7 +108,9 @@ def test_nothing_in_common(tmp_path):
 
 
 def test_one_method_twice_with_the_same_seed(sweep):
-    make_run(sweep, choices={"model": "unet", "loss": "dice", "optimizer": "adam"}, quality=0.7, settings={"split.seed": 3})
+    make_run(
+        sweep, choices={"model": "unet", "loss": "dice", "optimizer": "adam"}, quality=0.7, settings={"split.seed": 3}
+    )
     assert "are one method ('unet / dice') with the same data set, seed and fold" in refusal(sweep)
 
 

@@ -53,7 +53,12 @@ def test_choices_that_differ_name_the_method_in_a_fixed_order():
 
 def test_seeds_folds_paths_loggers_and_devices_never_do():
     specs = [
-        {"choices": {"model": model, "logger": logger, "trainer": trainer}, "seed": seed, "fold": fold, "settings": settings}
+        {
+            "choices": {"model": model, "logger": logger, "trainer": trainer},
+            "seed": seed,
+            "fold": fold,
+            "settings": settings,
+        }
         for model in ("unet", "segnet")
         for (seed, fold, logger, trainer, settings) in (
             (0, 0, "csv", "cpu", {"data.root": "a"}),
@@ -82,7 +87,11 @@ def test_settings_name_methods_of_equal_choices_only():
 
 def test_settings_that_follow_from_a_typed_one_are_left_out():
     specs = [
-        {"choices": {"model": "unet"}, "settings": {"model.channels": c, "loss.alpha": c[0]}, "overrides": ["model.channels=x"]}
+        {
+            "choices": {"model": "unet"},
+            "settings": {"model.channels": c, "loss.alpha": c[0]},
+            "overrides": ["model.channels=x"],
+        }
         for c in ([32, 64], [16, 32])
     ]
     assert names(*specs) == ["channels 32-64", "channels 16-32"]
@@ -124,5 +133,8 @@ def test_renaming():
 
 
 def test_differences_lists_all_of_them():
-    specs = [{"choices": {"model": "unet"}, "settings": {"model.norm": n, "data.root": n}, "seed": k} for k, n in enumerate("ab")]
+    specs = [
+        {"choices": {"model": "unet"}, "settings": {"model.norm": n, "data.root": n}, "seed": k}
+        for k, n in enumerate("ab")
+    ]
     assert differences([run(k, **spec) for k, spec in enumerate(specs)]) == {"model.norm": ["a", "b"]}

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from test_bootstrap import make_scores
 
 from segbench.compare import pairs
 from segbench.compare.pairs import pairwise_tests, seed_noise
 from segbench.compare.significance import holm
+from tests.compare.fake_scores import make_scores
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,12 @@ def test_pairs_agree_with_scipy(scores):
         for k, (one, other) in enumerate(itertools.combinations(range(5), 2)):
             difference = scores.values[row, one] - scores.values[row, other]
             line = lines.iloc[k]
-            assert (line["method"], line["other"], line["test"], line["n"]) == (f"m{one}", f"m{other}", "signed-rank", 40)
+            assert (line["method"], line["other"], line["test"], line["n"]) == (
+                f"m{one}",
+                f"m{other}",
+                "signed-rank",
+                40,
+            )
             expected.append(stats.wilcoxon(difference, method="exact").pvalue)
             assert line["p"] == pytest.approx(expected[-1])
             assert line["difference"] == pytest.approx(np.median(difference))

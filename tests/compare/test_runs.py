@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from fake_runs import COLUMNS, QUALITIES, make_run, make_sweep, score_rows, write_table
 
 from segbench.compare.load import Rules, load_runs
 from segbench.compare.runs import find_runs, read_runs, read_scores
 from segbench.errors import UserError
+from tests.compare.fake_runs import COLUMNS, QUALITIES, make_run, make_sweep, score_rows, write_table
 
 CHOICES = {"model": "unet", "loss": "dice"}
 
@@ -49,7 +49,12 @@ def test_scores_are_read_as_they_were_written(tmp_path):
 
 def test_runs_that_are_not_finished_are_listed(tmp_path):
     make_sweep(tmp_path, QUALITIES)
-    make_run(tmp_path, choices={"model": "x", "loss": "y"}, quality=0.5, record={"status": "failed", "error": "out of memory"})
+    make_run(
+        tmp_path,
+        choices={"model": "x", "loss": "y"},
+        quality=0.5,
+        record={"status": "failed", "error": "out of memory"},
+    )
     make_run(tmp_path, choices={"model": "z", "loss": "y"}, quality=0.5, record={"status": "running"})
     half = make_run(tmp_path, choices={"model": "w", "loss": "y"}, quality=0.5)
     (half / "run.json").write_text('{"id": "12')
@@ -74,7 +79,9 @@ def test_nothing_is_finished(tmp_path):
 
 def test_one_method_only(tmp_path):
     make_sweep(tmp_path, {("unet", "dice"): 0.8})
-    with pytest.raises(UserError, match=r"only one method \('unet / dice / adam', 2 runs\): a comparison needs at least two"):
+    with pytest.raises(
+        UserError, match=r"only one method \('unet / dice / adam', 2 runs\): a comparison needs at least two"
+    ):
         load(tmp_path)
 
 
@@ -139,6 +146,8 @@ def test_not_a_number_where_the_class_is_there(tmp_path):
     rows = score_rows(0.8)
     change(rows, None)
     write_table(paths[0] / "cases.csv", rows)
-    with pytest.raises(UserError, match=r"1 scores are missing: 'unet / dice' has no dice of 'nucleus' in case 'wbc_00'"):
+    with pytest.raises(
+        UserError, match=r"1 scores are missing: 'unet / dice' has no dice of 'nucleus' in case 'wbc_00'"
+    ):
         load(tmp_path)
     assert load(tmp_path, missing="worst").sets[0].values.min() == 0

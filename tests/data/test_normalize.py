@@ -55,3 +55,10 @@ def test_none_changes_no_value() -> None:
 def test_constant_channel_becomes_zero(name: str) -> None:
     image = np.full((1, 20, 20), 7, np.uint8)
     assert not normalize.NORMALIZATIONS[name](image, measure_intensities(image)).any()
+
+
+def test_specks_do_not_make_a_range() -> None:
+    """Where both percentiles are the same value, nothing can be scaled by them."""
+    image = np.zeros((1, 50, 50), np.uint8)
+    image[0, 3, 4] = 200
+    assert not normalize.percentile(image, measure_intensities(image)).any()

@@ -1,0 +1,169 @@
+"""From a valid configuration to data and module."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+from omegaconf import DictConfig
+
+from segbench.data.case import Dataset
+from segbench.data.datamodule import DataModule
+from segbench.data.normalize import NORMALIZATIONS, Normalize
+from segbench.data.patches import PatchSampler
+from segbench.data.splits import Split, make_split, read_split
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+from segbench.metrics.overlap import dice
+from segbench.module import SegmentationModule
+from segbench.objective import Objective
+from segbench.schema import build
+from segbench.scoring import CaseScorer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a module has to know of its data set: its name, its classes, and which of them is background."""
+
+    dataset: str
+    classes: tuple[str, ...]
+    background: int | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Labels:
+        """Those of a data set."""
+        return cls(dataset.name, tuple(dataset.classes), dataset.background)
+
+
+def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
+    """The data set and its decoded cases."""
+    dataset: Dataset = build(config.data.dataset, "data.dataset")
+    return dataset, CaseStore(dataset, config.data.cache)
+
+
+def build_data(config: DictConfig) -> DataModule:
+    """The data set, its split, and what makes training samples of it. Fills in `config.measured`.
+
+    Raises:
+        UserError: where the data does not allow what the configuration asks for.
+    """
+    dataset, store = build_dataset(config)
+    split = build_split(config, dataset, store)
+    _check_patch(config, dataset, store, split)
+    pixels = _class_pixels(dataset, store, split)
+    config.measured.spatial_dims = dataset.spatial_dims
+    config.measured.in_channels = dataset.channels
+    config.measured.classes = len(dataset.classes)
+    config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
+    sampler = PatchSampler(
+        store=store,
+        cases=split.train,
+        patch_size=tuple(config.data.patch_size),
+        foreground=config.data.foreground,
+        augmentation=build(config.augmentation, "augmentation"),
+        targets=build(config.task.targets, "task.targets"),
+        normalize=normalization(config),
+        background=dataset.background,
+        seed=config.seed,
+    )
+    return DataModule(dataset, store, split, sampler, config.data.batch_size, _workers(config))
+
+
+def build_split(config: DictConfig, dataset: Dataset, store: CaseStore) -> Split:
+    """The split of the configured fold, or of the split file."""
+    records = dataset.records()
+    if config.split.file is not None:
+        return read_split(Path(config.split.file), records)
+    present = {record.id: store.meta(record.id).present for record in records}
+    return make_split(records, present, folds=config.folds, fold=config.fold, seed=config.split.seed)
+
+
+def normalization(config: DictConfig) -> Normalize:
+    """The function that `data.normalize` names."""
+    try:
+        return NORMALIZATIONS[config.data.normalize]
+    except KeyError:
+        known = ", ".join(NORMALIZATIONS)
+        raise UserError(f"data.normalize={config.data.normalize}: must be one of {known}") from None
+
+
+def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
+    """What scores a case by all metrics of the configuration."""
+    metrics = config.metrics
+    return CaseScorer(
+        classes=labels.classes,
+        background=labels.background,
+        class_metrics=build(metrics.classes, "metrics.classes"),
+        object_metrics=build(metrics.objects, "metrics.objects"),
+        empty_distance=metrics.empty_distance,
+        columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
+    )
+
+
+def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
+    """The network with its objective, optimizer, inference, decoder and metrics.
+
+    `config.measured` must be filled in. The weights are drawn from `seed`.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    return SegmentationModule(
+        model=build(config.model, "model"),
+        objective=Objective(build(config.task.objective, "task.objective")),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
+        inference=build(config.inference, "inference"),
+        decoder=build(config.decoder, "decoder", background=labels.background),
+        scorer=build_scorer(config, labels, "test"),
+        validation_scorer=CaseScorer(labels.classes, labels.background, {"dice": dice}),
+        channels_last=config.trainer.channels_last,
+        seed=config.seed,
+    )
+
+
+def _check_patch(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
+    """Says which training images are padded to the patch."""
+    patch = list(config.data.patch_size)
+    if len(patch) != dataset.spatial_dims:
+        raise UserError(
+            f"data.patch_size={patch}: {dataset.name} has {dataset.spatial_dims} spatial dimensions,"
+            f" so give {dataset.spatial_dims} sizes"
+        )
+    small = [
+        case
+        for case in split.train
+        if any(want > have for want, have in zip(patch, store.meta(case).shape[1:], strict=True))
+    ]
+    if small:
+        log.info(
+            "data.patch_size=%s is larger than %d of %d training images, such as %s: they are padded by mirroring",
+            patch, len(small), len(split.train), small[0],
+        )  # fmt: skip
+
+
+def _class_pixels(dataset: Dataset, store: CaseStore, split: Split) -> list[int]:
+    """Pixels of each class in the training cases.
+
+    Raises:
+        UserError: where a class has none: no network could learn it.
+    """
+    counts = [sum(column) for column in zip(*(store.meta(case).pixels for case in split.train), strict=True)]
+    for name, count in zip(dataset.classes, counts, strict=True):
+        if count == 0:
+            raise UserError(
+                f"class {name!r} of {dataset.name} is in none of the {len(split.train)} training cases:"
+                " it cannot be learnt; check the masks and data.dataset, or choose another fold or split.seed"
+            )
+    return counts
+
+
+def _workers(config: DictConfig) -> int:
+    workers = config.data.workers
+    if workers != "auto":
+        return int(workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores - 1))

@@ -1,0 +1,170 @@
+"""W&B: what is written offline is read back by W&B's own reader; what is online is read from a server on loopback."""
+
+import json
+
+import pytest
+
+from segbench.compare.command import execute
+from segbench.compare.load import Rules, load_runs
+from segbench.compare.publish import destination, save_workspace
+from segbench.compare.request import Publication, Request
+from segbench.compare.runs import find_runs
+from segbench.compare.wandb_runs import fetch_runs, parse_address
+from segbench.errors import UserError
+from tests.compare.fake_runs import QUALITIES, make_sweep
+from tests.compare.fake_wandb import FakeWandb, serve
+from tests.wandb_files import read_records
+
+wandb = pytest.importorskip("wandb")
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """W&B keeps everything in the test's folder, and does not know who we are."""
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "SEGBENCH_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def logger(**more):
+    return {"logger": {"wandb": {"project": "cells", "entity": "me", "group": None, "mode": "offline", **more}}}
+
+
+def read_offline(folder):
+    """The folder of the one offline run, and every record of it by kind."""
+    (path,) = folder.glob("offline-run-*/*.wandb")
+    records = {}
+    for record in read_records(path):
+        records.setdefault(record.WhichOneof("record_type"), []).append(record)
+    return path.parent, records
+
+
+def as_tree(items):
+    """Items with nested keys as dictionaries."""
+    tree = {}
+    for item in items:
+        *parents, leaf = [item.key] if item.key else list(item.nested_key)
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = json.loads(item.value_json)
+    return tree
+
+
+def test_an_offline_comparison_is_complete(tmp_path, settings, capsys):
+    make_sweep(tmp_path / "nightly", QUALITIES, settings=logger())
+    output = tmp_path / "nightly" / "comparison"
+    execute(Request(runs=(str(tmp_path / "nightly"),), output=output, publish="wandb", bootstraps=200))
+    folder, records = read_offline(tmp_path / "nightly" / "wandb")
+    assert set(records) >= {"run", "history", "summary", "artifact", "exit"}, list(records)
+    run = records["run"][0].run
+    assert (run.project, run.entity, run.run_group, run.job_type) == ("cells", "me", "nightly", "compare")
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["ranking"] == "mean"
+    history = as_tree(item for record in records["history"] for item in record.history.item)
+    for name in ("rank_sums", "scores", "ranks", "pairwise", "runs"):
+        assert history[name]["_type"] == "table-file"
+        table = json.loads((folder / "files" / history[name]["path"]).read_text())
+        assert table["columns"]
+        assert len(table["data"]) == history[name]["nrows"] > 0
+    runs = json.loads((folder / "files" / history["runs"]["path"]).read_text())
+    assert {row[runs["columns"].index("wandb_id")] for row in runs["data"]} == {
+        json.loads((path / "run.json").read_text())["wandb_id"] for path in find_runs(str(tmp_path / "nightly"))
+    }
+    assert {"figures/stability", "figures/critical_difference"} <= set(history)
+    assert history["report"]["_type"] == "html-file"
+    summary = as_tree(item for record in records["summary"] for item in record.summary.update)
+    assert summary["best"] == "unet / dice"
+    (artifact,) = [record.artifact for record in records["artifact"] if record.artifact.type == "comparison"]
+    files = {entry.path for entry in artifact.manifest.contents}
+    assert {"report.html", "table.csv", "scores.csv", "ranks.csv", "pairwise.csv", "comparison.json"} <= files
+    assert records["exit"][0].exit.exit_code == 0
+    assert str(folder) in capsys.readouterr().out.replace("\n", "")
+
+
+def test_where_a_comparison_goes(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    make_sweep(tmp_path / "a", QUALITIES, settings=logger(mode="online"))
+    loaded = load_runs(find_runs(str(tmp_path)), Rules())
+    expected = {"project": "cells", "entity": "me", "group": "a", "mode": "online"}
+    assert destination(loaded, Request()) == expected
+    asked = Publication(project="p", entity="e", group="g", mode="offline")
+    assert destination(loaded, Request(wandb=asked)) == {"project": "p", "entity": "e", "group": "g", "mode": "offline"}
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert destination(loaded, Request())["mode"] == "disabled"
+
+
+def test_runs_are_read_back_from_the_server(tmp_path, settings, capsys):
+    fake = FakeWandb()
+    for path in make_sweep(tmp_path / "there", QUALITIES):
+        record = json.loads((path / "run.json").read_text())
+        record["status"] = "running"  # as it is logged: the run finishes after that
+        (path / "run.json").write_text(json.dumps(record))
+        fake.runs[record["wandb_id"]] = (path, "finished")
+    fake.runs["dead"] = (None, "crashed")
+    with serve(fake) as address:
+        api = wandb.Api(api_key="x" * 40, overrides={"base_url": address})
+        folders = fetch_runs("me/segbench?group=sweep", api)
+        downloads = fake.operations.count("FetchArtifactManifest")
+        assert fetch_runs("me/segbench?group=sweep", api) == folders
+        assert fake.operations.count("FetchArtifactManifest") == downloads == 8
+    assert fake.filters == {"jobType": "train", "group": "sweep"}
+    loaded = load_runs(folders, Rules())
+    assert [method.name for method in loaded.methods] == [
+        "segnet / dice",
+        "segnet / tversky",
+        "unet / dice",
+        "unet / tversky",
+    ]
+    assert loaded.unfinished[0].reason == "crashed, logged no scores"
+    assert loaded.methods[0].runs[0].address.startswith("http")
+
+
+def test_a_server_that_cannot_be_reached(settings):
+    class Unreachable:
+        def runs(self, *arguments, **options):
+            raise wandb.errors.CommError("no route to host")
+
+    with pytest.raises(UserError, match="runs=wandb:me/x: no route to host"):
+        fetch_runs("me/x", Unreachable())
+
+
+def test_addresses():
+    assert parse_address("me/x") == ("me/x", {})
+    assert parse_address("me/x?group=a&tag=b&tag=c") == ("me/x", {"group": "a", "tags": {"$in": ["b", "c"]}})
+    for wrong in ("x", "me/", "me/x/y"):
+        with pytest.raises(UserError, match="must be wandb:entity/project"):
+            parse_address(wrong)
+    with pytest.raises(UserError, match="'colour' is no filter; use group, tag, name, state"):
+        parse_address("me/x?colour=red")
+
+
+def test_a_workspace_needs_the_server():
+    with pytest.raises(UserError, match=r"say wandb\.mode=online too"):
+        save_workspace({"mode": "offline", "project": "p", "entity": "e", "group": "g"}, ["scores"], [])
+
+
+def test_a_workspace_shows_the_tables_the_report_and_the_figures(monkeypatch):
+    workspaces = pytest.importorskip("wandb_workspaces.workspaces")
+    saved = []
+    monkeypatch.setattr(workspaces.Workspace, "save", lambda self: saved.append(self._to_model()))
+    monkeypatch.setattr(workspaces.Workspace, "url", property(lambda self: "address"))
+    place = {"mode": "online", "project": "p", "entity": "e", "group": "nightly"}
+    assert save_workspace(place, ["rank_sums", "scores"], ["figures/stability"]) == "address"
+    text = saved[0].model_dump_json()
+    for expected in ("rank_sums", "scores", "figures/stability", "report", "nightly", "jobType"):
+        assert expected in text
+
+
+def test_a_refusal_leaves_the_outputs(tmp_path, settings, monkeypatch):
+    make_sweep(tmp_path / "runs", QUALITIES, settings=logger())
+
+    def refuse(**options):
+        raise wandb.errors.CommError("permission denied")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    request = Request(runs=(str(tmp_path / "runs"),), output=tmp_path / "out", publish="wandb", bootstraps=100)
+    with pytest.raises(UserError, match="publish=wandb: permission denied; tables and report are complete in"):
+        execute(request)
+    assert (tmp_path / "out" / "report.html").exists()
