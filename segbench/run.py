@@ -23,7 +23,7 @@ from segbench.evaluation import measure_cost, summarise, write_previews
 from segbench.identity import run_id
 from segbench.invocation import Invocation
 from segbench.loggers.curves import Curves
-from segbench.metrics.cost import parameters, peak_memory
+from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.module import SegmentationModule
 from segbench.previews import write_curves
 from segbench.provenance import git_state, hardware, versions
@@ -69,16 +69,33 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
             directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
             _describe(module, data, trainer.precision)
-            _train(module, data, trainer, directory)
-            _evaluate(config, module, data, trainer, directory, checkpoints, loggers)
+            reset_peak_memory(trainer.strategy.root_device)
+            _train(module, data, trainer, directory, checkpoints)
+            _evaluate(config, module, data, trainer, directory, loggers)
 
 
-def _train(module: SegmentationModule, data: DataModule, trainer: L.Trainer, directory: RunDirectory) -> None:
+def _train(
+    module: SegmentationModule,
+    data: DataModule,
+    trainer: L.Trainer,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+) -> None:
     """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module."""
-    resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
-    if resume is not None:
-        log.info("continuing from %s", resume)
-    trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+    if "training" not in directory.record:  # early stopping may have ended it before its last step
+        resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
+        if resume is not None:
+            log.info("continuing from %s", resume)
+        trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+        directory.update(
+            training={
+                "steps": trainer.global_step,
+                "seconds": checkpoints.seconds,
+                "best_step": checkpoints.best_step,
+                "best_dice": checkpoints.best_score,
+            },
+            budget=directory.record["budget"] | {"steps_done": trainer.global_step},
+        )
     best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
     module.load_state_dict(best["state_dict"])
 
@@ -89,7 +106,6 @@ def _evaluate(
     data: DataModule,
     trainer: L.Trainer,
     directory: RunDirectory,
-    checkpoints: Checkpoints,
     loggers: Sequence[Any],
 ) -> None:
     """Scores the test cases and writes all results; `finished` comes last."""
@@ -106,11 +122,10 @@ def _evaluate(
     cost = {
         **measure_cost(module, (data.dataset.channels, *config.data.patch_size), config.metrics.receptive_field),
         "seconds_per_case": statistics.median(module.seconds),
-        "train_seconds": checkpoints.seconds,
+        "train_seconds": directory.record["training"]["seconds"],
         "peak_memory_bytes": peak_memory(module.device),
     }
-    best = {"step": checkpoints.best_step, "validation_score": checkpoints.best_score}
-    directory.update(cost=cost, best=best)
+    directory.update(cost=cost)
     numbers = {f"cost/{key}": value for key, value in cost.items() if isinstance(value, int | float)}
     for logger in loggers:
         logger.record_result(summarise(cases) | numbers)

@@ -162,6 +162,16 @@ def test_all_state_is_in_the_checkpoint(processes, tmp_path, extra):
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
+def test_a_run_that_stopped_early_stays_stopped(processes, tmp_path):
+    early = ("callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1")
+    overrides = ("trainer.max_steps=9", "trainer.validate_every=1", *early)
+    assert processes(tmp_path / "whole", overrides=overrides) == 0
+    assert processes(tmp_path / "killed", "test", 1, overrides) == -signal.SIGKILL
+    assert processes(tmp_path / "killed", overrides=overrides) == 0
+    whole, killed = (RunDirectory(tmp_path / name).record["training"]["steps"] for name in ("whole", "killed"))
+    assert whole == killed == 2
+
+
 def test_checkpoints_state_round_trips(tmp_path):
     first = Checkpoints(tmp_path / "a", tmp_path / "b", None, None)
     first.best_score, first.best_step = 0.5, 3
