@@ -33,6 +33,8 @@ def check(config: DictConfig) -> None:
                 )
     if any(size < 1 for size in config.data.patch_size):
         raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
+    if not 0 <= config.seed < 2**31:
+        raise UserError(f"seed={config.seed}: must be between 0 and {2**31 - 1}")
     if config.data.batch_size < 1:
         raise UserError(f"data.batch_size={config.data.batch_size}: must be at least 1")
 

@@ -13,9 +13,7 @@ GROUPS = (
     "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
     "trainer", "logger", "callbacks",
 )  # fmt: skip
-OPTIONS = [
-    f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_folder() / group).glob("*.yaml"))
-]
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_folder() / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
 UNFINISHED = {"data=base": "data.dataset", "model=external": "model.net._target_"}
 """Options that ask the user for something, and for what."""

@@ -96,9 +96,7 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["segbench.run", "tests.test_resume"])
 
-    def launch(
-        path: Path, kill: str | None = None, number: int = 0, overrides: tuple[str, ...] = STEPS
-    ) -> int:
+    def launch(path: Path, kill: str | None = None, number: int = 0, overrides: tuple[str, ...] = STEPS) -> int:
         process = context.Process(target=_run, args=(path, kill, number, overrides))
         process.start()
         process.join(240)

@@ -15,7 +15,7 @@ def test_heads_targets_and_objective_must_match():
         schema.check(config)
 
 
-@pytest.mark.parametrize("override", ["data.batch_size=0", "data.patch_size=[0,4]"])
+@pytest.mark.parametrize("override", ["data.batch_size=0", "data.patch_size=[0,4]", "seed=-1"])
 def test_impossible_sizes_are_named(override):
     with pytest.raises(UserError, match=override.partition("=")[0]):
         schema.check(configure(override))
@@ -24,9 +24,7 @@ def test_impossible_sizes_are_named(override):
 def test_an_unknown_key_of_a_file_is_named_with_the_nearest():
     reference = configure()
     config = configure("+trainer.max_stepps=3")
-    with pytest.raises(
-        UserError, match=r"experiment=x: trainer\.max_stepps.*did you mean trainer\.max_steps"
-    ):
+    with pytest.raises(UserError, match=r"experiment=x: trainer\.max_stepps.*did you mean trainer\.max_steps"):
         schema.check_keys(config, reference, set(), "experiment=x")
     schema.check_keys(config, reference, {"trainer.max_stepps"}, "experiment=x")
 

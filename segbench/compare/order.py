@@ -27,25 +27,47 @@ def place(values: Floats, larger: bool, ties: Ties = "min") -> Floats:
     Returns:
         (..., M) ranks, NaN where there is no value.
     """
-    keys = -values if larger else values
-    order = np.argsort(keys, axis=-1, kind="stable")
-    keys = np.take_along_axis(keys, order, axis=-1)
+    if ties == "dense":
+        keys, order, first = _sorted(-values if larger else values)
+        dense = np.cumsum(first, axis=-1, dtype=np.float64)
+        return _unsorted(dense, keys, order)
+    lowest, highest = spans(-values if larger else values)
+    return {"min": lowest, "max": highest, "average": (lowest + highest) / 2}[ties]
+
+
+def spans(values: Floats) -> tuple[Floats, Floats]:
+    """The first and the last of the ranks that equal values share, the smallest value having rank 1.
+
+    Args:
+        values: (..., M); NaN is not ranked.
+
+    Returns:
+        Two arrays (..., M), NaN where there is no value; without ties they are equal.
+    """
+    keys, order, first = _sorted(values)
+    position = np.arange(1, keys.shape[-1] + 1, dtype=np.float64)
+    lowest = np.where(first, position, 0.0)
+    highest = np.full_like(lowest, position[-1] if len(position) else 0.0)
+    highest[..., :-1] = np.where(first[..., 1:], position[:-1], np.inf)
+    lowest = np.maximum.accumulate(lowest, axis=-1)
+    highest = np.minimum.accumulate(highest[..., ::-1], axis=-1)[..., ::-1]
+    return _unsorted(lowest, keys, order), _unsorted(highest, keys, order)
+
+
+def _sorted(values: Floats) -> tuple[Floats, NDArray[np.intp], Bools]:
+    """The values in order, where each came from, and where a new value begins."""
+    order = np.argsort(values, axis=-1, kind="stable")
+    keys = np.take_along_axis(values, order, axis=-1)
     first = np.ones(keys.shape, dtype=bool)
     first[..., 1:] = keys[..., 1:] != keys[..., :-1]
-    if ties == "dense":
-        shared = np.cumsum(first, axis=-1, dtype=np.float64)
-    else:
-        last = np.ones_like(first)
-        last[..., :-1] = first[..., 1:]
-        position = np.arange(1, keys.shape[-1] + 1, dtype=np.float64)
-        lowest = np.maximum.accumulate(np.where(first, position, 0.0), axis=-1)
-        highest = np.minimum.accumulate(np.where(last, position, np.inf)[..., ::-1], axis=-1)[..., ::-1]
-        share = {"min": 0.0, "average": 0.5, "max": 1.0}[ties]
-        shared = (1 - share) * lowest + share * highest
-    shared[np.isnan(keys)] = np.nan
-    ranks = np.empty_like(shared)
-    np.put_along_axis(ranks, order, shared, axis=-1)
-    return ranks
+    return keys, order, first
+
+
+def _unsorted(ranks: Floats, keys: Floats, order: NDArray[np.intp]) -> Floats:
+    """The ranks where the values were, NaN where there was none."""
+    result = np.empty_like(ranks)
+    np.put_along_axis(result, order, np.where(np.isnan(keys), np.nan, ranks), axis=-1)
+    return result
 
 
 def settle(values: Floats, scale: Floats | None = None) -> Floats:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.compare.order import Floats, Ties, accumulate, place, settle
-from segbench.compare.significance import group_means, resampled_signed_rank
+from segbench.compare.significance import group_means, resampled_signed_rank, signed_rank
 
 CUTS = (0.0, 0.025, 0.05, 0.10, 0.15)
 
@@ -133,18 +133,26 @@ def significant_wins(scores: Floats, weights: Floats, options: Options) -> Float
     """(B, M) share of the other methods that each method beats significantly; see `by_significance`."""
     scores, first = group_means(scores, options.groups)
     weights = weights[:, first]
-    by_case = np.ascontiguousarray(weights.T, dtype=np.int32)
     methods = len(scores)
     wins = np.zeros((len(weights), methods))
-    for one in range(methods):
-        for other in range(one + 1, methods):
-            difference = settle(scores[one] - scores[other], scale=scores[[one, other]])
-            greater, less = resampled_signed_rank(difference, by_case)
-            better, worse = (greater, less) if options.larger else (less, greater)
-            wins[:, one] += better <= options.alpha
-            wins[:, other] += worse <= options.alpha
+    for one in range(methods - 1):
+        differences = settle(scores[one] - scores[one + 1 :], scale=scores)
+        greater, less = _one_sided_tests(differences, weights)
+        better, worse = (greater, less) if options.larger else (less, greater)
+        wins[:, one] += np.count_nonzero(better <= options.alpha, axis=1)
+        wins[:, one + 1 :] += worse <= options.alpha
     scored = weights @ (~np.isnan(scores)).T > 0
     return np.where(scored, wins / max(methods - 1, 1), np.nan)
+
+
+def _one_sided_tests(differences: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """(B, P) p of "greater" and of "less" for P samples of differences (P, N) in resamples (B, N)."""
+    if len(weights) == 1 and (weights == 1).all():
+        result = signed_rank(differences)
+        return result.greater[None], result.less[None]
+    by_case = np.ascontiguousarray(weights.T, dtype=np.int32)
+    tests = [resampled_signed_rank(sample, by_case) for sample in differences]
+    return np.stack([greater for greater, _ in tests], axis=1), np.stack([less for _, less in tests], axis=1)
 
 
 def by_tiers(scores: Floats, weights: Floats, options: Options) -> Floats:

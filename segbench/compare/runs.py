@@ -163,9 +163,10 @@ class _Encoder:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
-    def encode(self, texts: Iterable[str]) -> list[int]:
-        numbers = self.numbers
-        return [numbers.setdefault(text, len(numbers)) for text in texts]
+    def encode(self, texts: Sequence[str]) -> list[int]:
+        for text in dict.fromkeys(texts):
+            self.numbers.setdefault(text, len(self.numbers))
+        return list(map(self.numbers.__getitem__, texts))
 
     def categories(self, codes: Sequence[int]) -> pd.Categorical[str]:
         return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32).tolist(), categories=pd.Index(self.numbers))
@@ -230,7 +231,7 @@ def _read_table(path: Path) -> dict[str, Sequence[str]]:
 def _parse(path: Path, column: str, texts: Sequence[str]) -> np.ndarray:
     """Numbers, NaN where empty."""
     try:
-        numbers = np.array([float(text) if text else np.nan for text in texts])
+        numbers = np.array(list(map(float, (text or "nan" for text in texts) if "" in texts else texts)))
     except ValueError:
         line, text = next((k, t) for k, t in enumerate(texts, start=2) if t and not _is_number(t))
         raise UserError(f"{path}, line {line}: {column} is '{text}', not a number; evaluate the run again") from None

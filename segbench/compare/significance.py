@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.order import Bools, Floats, accumulate, place
+from segbench.compare.order import Bools, Floats, accumulate, spans
 
 EXACT_BELOW = 50
 
@@ -81,9 +81,7 @@ def signed_rank(differences: Floats) -> SignedRank:
         differences: (P, N), NaN = no pair; equal differences must be equal to the last digit (`settle`).
     """
     moved = np.where(differences == 0, np.nan, differences)
-    magnitudes = np.abs(moved)
-    lowest = place(magnitudes, larger=False, ties="min")
-    highest = place(magnitudes, larger=False, ties="max")
+    lowest, highest = spans(np.abs(moved))
     middle = (lowest + highest) / 2
     positive = np.where(moved > 0, middle, 0.0).sum(axis=1)
     n = np.count_nonzero(~np.isnan(moved), axis=1).astype(np.float64)

@@ -90,9 +90,7 @@ def read_mask(path: Path, colours: bool = False) -> np.ndarray:
         red, green, blue = np.broadcast_to(pixels, (3, *pixels.shape[1:])).astype(np.int32)
         return np.asarray(red << 16 | green << 8 | blue)
     if len(pixels) > 1 and not (pixels == pixels[:1]).all():
-        raise UserError(
-            f"{path} is a mask in colours: data.dataset.values must give each class one, such as '#ff0000'"
-        )
+        raise UserError(f"{path} is a mask in colours: data.dataset.values must give each class one, such as '#ff0000'")
     return np.asarray(pixels[0])
 
 
@@ -132,9 +130,7 @@ def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:
         extension = extension if extension.lower() in _TIFF else ".tif"
     content = io.BytesIO()
     if extension.lower() in _TIFF:
-        tifffile.imwrite(
-            content, label, photometric="minisblack", compression="zlib", **_geometry(like, label)
-        )
+        tifffile.imwrite(content, label, photometric="minisblack", compression="zlib", **_geometry(like, label))
     else:
         Image.fromarray(label).save(content, extension[1:].upper())
     path = path.with_name(path.name + extension)
@@ -211,9 +207,7 @@ def _decode_tiff(path: Path, expand_palette: bool) -> np.ndarray:
     with _strict_tifffile(), tifffile.TiffFile(path) as file:
         series = file.series
         if len({(one.axes, one.shape) for one in series}) > 1:
-            raise UserError(
-                f"{path} holds images of different sizes: one image or one stack per file is expected"
-            )
+            raise UserError(f"{path} holds images of different sizes: one image or one stack per file is expected")
         page = series[0].keyframe
         pixels, axes = series[0].asarray(), series[0].axes
         if len(series) > 1:

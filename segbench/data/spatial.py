@@ -30,8 +30,7 @@ class Spatial:
             spacing: a sphere stays a sphere where slices are thick.
         rotation_probability: of turning at all.
         scaling: range of the zoom, the same for all axes; 1.4 shows everything 1.4 times as large,
-            0.7 shows more of the image. (In nnU-Net it is the other way round: its factor is that of
-            what is shown; the range 0.7 to 1.4 is nearly the same either way.)
+            0.7 shows more of the image.
         scaling_probability: of zooming at all.
         translation: largest shift along each axis, as a share of the patch; shifts are whole pixels.
         translation_probability: of shifting at all.

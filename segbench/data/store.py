@@ -84,9 +84,7 @@ class CaseMeta:
     def from_json(cls, value: dict[str, Any]) -> CaseMeta:
         """Reads what `dataclasses.asdict` and JSON have made of one."""
         tuples = {key: tuple(value[key]) for key in ("spacing", "shape", "pixels")}
-        return cls(
-            **value | tuples | {"intensities": tuple(Intensities(**one) for one in value["intensities"])}
-        )
+        return cls(**value | tuples | {"intensities": tuple(Intensities(**one) for one in value["intensities"])})
 
 
 @dataclass(frozen=True)
@@ -132,9 +130,7 @@ class StoredCase:
         every = self._open("locations")
         counts = {index: min(self.meta.pixels[index], _LOCATIONS) for index in sorted(self.meta.present)}
         ends = np.cumsum([0, *counts.values()])
-        return {
-            index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)
-        }
+        return {index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)}
 
     def _open(self, name: str) -> np.ndarray:
         try:

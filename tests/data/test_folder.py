@@ -31,9 +31,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
         Image.fromarray(pixels).save(path)
 
 
-def write_pair(
-    root: Path, name: str, high: int = 255, channels: int = 3, mask_name: str | None = None
-) -> None:
+def write_pair(root: Path, name: str, high: int = 255, channels: int = 3, mask_name: str | None = None) -> None:
     rng = np.random.default_rng(len(name))
     image = rng.integers(0, 255, (*SIZE, channels)).astype(np.uint8)
     write(root / "images" / name, image.squeeze(-1) if channels == 1 else image)
@@ -230,9 +228,7 @@ def test_pixels_that_are_not_finite(tmp_path: Path) -> None:
     write_pair(tmp_path / "data", "a.png")
     write(tmp_path / "data" / "images" / "b.tif", np.full((*SIZE, 3), np.nan, np.float32))
     write(tmp_path / "data" / "masks" / "b.png", mask())
-    assert "images/b.tif has pixels that are NaN or infinite" in refusal(
-        tmp_path / "data", tmp_path / "cache"
-    )
+    assert "images/b.tif has pixels that are NaN or infinite" in refusal(tmp_path / "data", tmp_path / "cache")
 
 
 def test_two_cases_with_one_id(tmp_path: Path) -> None:

@@ -28,9 +28,7 @@ def random_pixels(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
 
 @pytest.mark.parametrize("extension", [".png", ".tif", ".TIFF", ".bmp", ".PNG"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lossless_formats_as_another_library_writes_them(
-    tmp_path: Path, extension: str, channels: int
-) -> None:
+def test_lossless_formats_as_another_library_writes_them(tmp_path: Path, extension: str, channels: int) -> None:
     pixels = random_pixels((*SIZE, channels))
     path = tmp_path / f"image{extension}"
     iio.imwrite(path, pixels.squeeze(-1) if channels == 1 else pixels, extension=extension.lower())
@@ -48,9 +46,7 @@ def test_jpeg_as_another_library_reads_it(tmp_path: Path) -> None:
 def test_alpha_is_dropped(tmp_path: Path, mode: str, extension: str) -> None:
     pixels = random_pixels((*SIZE, len(mode)))
     Image.fromarray(pixels, mode=mode).save(tmp_path / f"image{extension}")
-    np.testing.assert_array_equal(
-        read_image(tmp_path / f"image{extension}"), np.moveaxis(pixels[..., :-1], -1, 0)
-    )
+    np.testing.assert_array_equal(read_image(tmp_path / f"image{extension}"), np.moveaxis(pixels[..., :-1], -1, 0))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -151,9 +147,7 @@ def test_tiff_pages_that_were_appended_one_by_one(tmp_path: Path) -> None:
     assert count_pages(tmp_path / "image.tif") == 4
 
 
-def test_tiff_that_lost_pages_is_refused_in_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_tiff_that_lost_pages_is_refused_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with tifffile.TiffWriter(tmp_path / "image.tif") as file:
         for page in random_pixels((4, 40, 40)):
             file.write(page, contiguous=False, metadata=None)

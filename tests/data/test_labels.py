@@ -23,9 +23,7 @@ def test_mapping_is_the_plain_loop(values: list[int], seed: int) -> None:
     *classes, ignored = values
     mapping = LabelMapping.parse(classes, [ignored], len(classes), "values")
     mask = np.random.default_rng(seed).choice(values, (4, 5))
-    expected = [
-        [IGNORE if value == ignored else classes.index(value) for value in row] for row in mask.tolist()
-    ]
+    expected = [[IGNORE if value == ignored else classes.index(value) for value in row] for row in mask.tolist()]
     label = mapping.apply(mask, PATH)
     assert label.dtype == np.uint8
     assert label.tolist() == expected
@@ -50,9 +48,7 @@ def test_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [2, -1, 10**6])
 def test_value_that_is_not_in_the_mapping(value: int) -> None:
     mapping = LabelMapping.parse([0, 1], [], 2, "data.dataset.values")
-    with pytest.raises(
-        UserError, match=rf"mask\.png has the label value {value}, .* class in data\.dataset\.values"
-    ):
+    with pytest.raises(UserError, match=rf"mask\.png has the label value {value}, .* class in data\.dataset\.values"):
         mapping.apply(np.array([[0, value]]), PATH)
 
 

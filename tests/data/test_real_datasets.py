@@ -47,18 +47,14 @@ def test_isbi2012(real_data: RealData, tmp_path: Path) -> None:
 
 def write_stack(root: Path, sections: int = 10, label: int = 255) -> None:
     root.mkdir(exist_ok=True)
-    tifffile.imwrite(
-        root / "train-volume.tif", np.zeros((sections, 16, 16), np.uint8), photometric="minisblack"
-    )
+    tifffile.imwrite(root / "train-volume.tif", np.zeros((sections, 16, 16), np.uint8), photometric="minisblack")
     values = np.full((10, 16, 16), 255, np.uint8)
     values[3, 2, 2] = label
     tifffile.imwrite(root / "train-labels.tif", values, photometric="minisblack")
 
 
 @pytest.mark.parametrize(("test_sections", "block_size"), [(3, 4), (1, 2), (0, 4), (9, 1)])
-def test_isbi2012_blocks_are_consecutive_and_of_one_part(
-    tmp_path: Path, test_sections: int, block_size: int
-) -> None:
+def test_isbi2012_blocks_are_consecutive_and_of_one_part(tmp_path: Path, test_sections: int, block_size: int) -> None:
     write_stack(tmp_path)
     records = Isbi2012(str(tmp_path), test_sections, block_size).records()
     groups = [record.group for record in records]
@@ -71,9 +67,7 @@ def test_isbi2012_blocks_are_consecutive_and_of_one_part(
 
 
 def test_isbi2012_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"there is no .*train-volume\.tif; data.root must name a folder with"
-    ):
+    with pytest.raises(UserError, match=r"there is no .*train-volume\.tif; data.root must name a folder with"):
         Isbi2012(str(tmp_path), 6, 4).records()
     write_stack(tmp_path, sections=9)
     with pytest.raises(UserError, match=r"volume\.tif has 9 sections, but .*labels\.tif has 10"):
@@ -142,9 +136,7 @@ def test_dsb2018(real_data: RealData) -> None:
         check_case(case, record, dataset)
         masks = np.stack([skimage_io.imread(file) > 0 for file in record.files[1:]])
         np.testing.assert_array_equal(case.label, masks.any(axis=0))
-        np.testing.assert_array_equal(
-            case.image, np.moveaxis(skimage_io.imread(record.files[0])[..., :3], -1, 0)
-        )
+        np.testing.assert_array_equal(case.image, np.moveaxis(skimage_io.imread(record.files[0])[..., :3], -1, 0))
         assert case.instances is not None
         assert case.instances.max() == len(masks)
 

@@ -54,9 +54,7 @@ def test_cells_touch_and_one_class_is_rare(cases: list[Case]) -> None:
     pieces = sum(ndimage.label(case.label)[1] for case in cases)
     instances = sum(int(case.instances.max()) for case in cases if case.instances is not None)
     assert instances > 1.5 * pieces
-    shares = np.mean(
-        [np.bincount(case.label.ravel(), minlength=4) / case.label.size for case in cases], axis=0
-    )
+    shares = np.mean([np.bincount(case.label.ravel(), minlength=4) / case.label.size for case in cases], axis=0)
     assert (shares > 0.005).all()
     assert shares[3] < 0.05 < shares[2] < shares[1] < 0.5 < shares[0]
 
@@ -70,9 +68,7 @@ def test_a_threshold_does_badly(cases: list[Case]) -> None:
 
 
 def test_brightness_does_not_tell_the_classes_apart(cases: list[Case]) -> None:
-    image, label = (
-        np.stack([one(case) for case in cases]) for one in (lambda c: c.image[0], lambda c: c.label)
-    )
+    image, label = (np.stack([one(case) for case in cases]) for one in (lambda c: c.image[0], lambda c: c.label))
     pixels = [image[label == value] for value in (1, 2, 3)]
     assert np.ptp([one.mean() for one in pixels]) < min(one.std() for one in pixels)
 

@@ -75,7 +75,6 @@ def _nucleus(path: Path, size: tuple[int, ...]) -> np.ndarray:
     mask = read_mask(path)
     if mask.shape != size:
         raise UserError(
-            f"{path} is {shape_text(mask.shape)}, but its image is {shape_text(size)}: "
-            "both must have the same size"
+            f"{path} is {shape_text(mask.shape)}, but its image is {shape_text(size)}: both must have the same size"
         )
     return mask

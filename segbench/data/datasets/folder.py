@@ -209,17 +209,11 @@ def _pattern(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern is not None else None
     except re.error as error:
-        raise UserError(
-            f"data.dataset.group_pattern {pattern!r} is no regular expression: {error}"
-        ) from error
+        raise UserError(f"data.dataset.group_pattern {pattern!r} is no regular expression: {error}") from error
 
 
-def _mapping(
-    values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[Value], count: int
-) -> LabelMapping:
-    return LabelMapping.parse(
-        list(range(count)) if values is None else values, ignore, count, "data.dataset.values"
-    )
+def _mapping(values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[Value], count: int) -> LabelMapping:
+    return LabelMapping.parse(list(range(count)) if values is None else values, ignore, count, "data.dataset.values")
 
 
 def _instance_map(path: Path) -> np.ndarray:

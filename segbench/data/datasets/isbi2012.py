@@ -54,9 +54,7 @@ class Isbi2012(Dataset):
                 raise self.missing(file)
         sections, labelled = (count_pages(file) for file in files)
         if sections != labelled:
-            raise UserError(
-                f"{files[0]} has {sections} sections, but {files[1]} has {labelled}: one each is expected"
-            )
+            raise UserError(f"{files[0]} has {sections} sections, but {files[1]} has {labelled}: one each is expected")
         first_test = sections - self.test_sections
         if not 0 < first_test <= sections:
             raise UserError(

@@ -29,8 +29,7 @@ class Wbc(Dataset):
     source = Source(
         address="https://github.com/zxaoyou/segmentation_WBC",
         licence="GPL-3.0 (the repository's)",
-        citation="Zheng, Wang, Wang, Liu 2018, Micron 107:55-71; "
-        "acknowledge Jiangxi Tecom Science Corporation",
+        citation="Zheng, Wang, Wang, Liu 2018, Micron 107:55-71; acknowledge Jiangxi Tecom Science Corporation",
         layout="Dataset 1/NNN.bmp (images) and Dataset 1/NNN.png (masks)",
     )
     remarks = ("red blood cells are background", "images with the same content form one group")
