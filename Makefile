@@ -23,10 +23,10 @@ demo: install ## train a small U-Net on cells drawn by code and show the result 
 	$(BIN)/python -m segbench experiment=demo
 
 test: install ## the tests (under 10 minutes on two cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-all: install ## also the slow tests
-	$(BIN)/python -m pytest -m "not slurm and not gpu"
+	$(BIN)/python -m pytest -n auto -m "not slurm and not gpu"
 
 lint: install ## style, as the gate checks it
 	$(BIN)/ruff check .

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+# Before PyTorch is imported, here and in the commands that tests start: on small arrays threads only wait for
+# each other, and `pytest -n` runs a process per core as it is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 
 

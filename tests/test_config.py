@@ -52,9 +52,9 @@ def test_every_experiment_runs(name, tmp_path, monkeypatch):
     root = make(name, tmp_path / "data")
     overrides = [f"experiment={name}", "trainer.max_steps=2", "trainer.validate_every=1", "trainer.accelerator=cpu",
                  "trainer.precision=32-true", "data.batch_size=2", "data.patch_size=[32,32]", "data.workers=0",
-                 "model.channels=[4,8]", "logger=none", "metrics=overlap", "trainer.progress=false"]  # fmt: skip
-    if root is not None:
-        overrides.append(f"data.root={root}")
+                 "model.channels=[4,8]", "logger=none", "metrics=overlap", "trainer.progress=false",
+                 "inference=whole"]  # fmt: skip
+    overrides.append("data.dataset.cases=12" if root is None else f"data.root={root}")
     assert execute(tmp_path / "run", *overrides, tiny=False).finished
 
 

@@ -126,7 +126,7 @@ def _progress(console: Console, draws: int) -> Iterator[Callable[[str, int], Non
     """A bar for each ranking rule that is resampled, gone when all are."""
     from rich.progress import Progress, TaskID
 
-    with Progress(console=console, transient=True) as bars:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def advance(rule: str, done: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DOTS = 400
 """More cases than this are thinned out for drawing; boxes and means are of all."""
 PANELS = 4
+LEGIBLE = 16
+"""Of more methods than this, the pairs are shown without numbers."""
 
 
 def score_figure(comparison: Comparison, k: int, metric: str) -> Figure:
@@ -147,6 +149,10 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
     The number is the median paired difference, row minus column.
     """
     scores, row = comparison.overall, Row(metric, MEAN_OF_CLASSES)
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
     methods, order = len(comparison.methods), comparison.order
     size = max(3.2, 0.46 * methods)
     figure = new_figure(size + 2.6, size + 1.2)
@@ -154,26 +160,21 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
     p, noise = (comparison.matrix(scores, row, column) for column in ("p_holm", "within_seed_noise"))
     difference = _signed_differences(comparison, metric)
     sign = 1 if comparison.larger(metric) else -1
+    cells, colours = [], []
     for line, one in enumerate(order):
         for column, other in enumerate(order):
             if one == other or p is None or noise is None:
                 continue
             significant = p[one, other] < comparison.settings.level
             better = sign * difference[one, other] > 0
-            shade = (BETTER if better else WORSE) if significant else LEVEL
-            alpha = 0.25 if not significant else 0.45 if noise[one, other] == 1 else 0.85
-            axes.fill_between(
-                [column - 0.47, column + 0.47],
-                line - 0.47,
-                line + 0.47,
-                color=shade,
-                alpha=alpha,
-                linewidth=0,
-            )
-            if methods <= 16:
+            strength = 0.25 if not significant else 0.45 if noise[one, other] == 1 else 0.85
+            cells.append(Rectangle((column - 0.47, line - 0.47), 0.94, 0.94))
+            colours.append(to_rgba((BETTER if better else WORSE) if significant else LEVEL, strength))
+            if methods <= LEGIBLE:
                 text = f"{difference[one, other]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
-                ink = "white" if significant and alpha > 0.5 else INK
+                ink = "white" if strength > 0.5 else INK
                 axes.text(column, line, text, ha="center", va="center", fontsize=7, color=ink)
+    axes.add_collection(PatchCollection(cells, facecolors=colours, linewidths=0, rasterized=methods > LEGIBLE))
     names = [comparison.methods[m] for m in order]
     axes.set_xticks(range(methods), names, rotation=90 if methods > 4 else 20, ha="center" if methods > 4 else "right")
     axes.set_yticks(range(methods), names)

@@ -106,9 +106,11 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     frame, notes = check_fairness(frame, runs, strict=rules.strict, fill=rules.missing is not None)
     better = {metric: way for run in reversed(runs) for metric, way in run.record["metrics"].items()}
     sets = tabulate(frame, {**better, **rules.better}, missing=rules.missing, absent=rules.absent)
-    compared = set(sets[0].methods)
-    methods = [Method(name, tuple(r for r, n in zip(runs, names, strict=True) if n == name)) for name in order]
-    return Loaded(sets, [m for m in methods if m.name in compared], unfinished, [*listed, *notes])
+    of_method: dict[str, list[Run]] = {}
+    for run, name in zip(runs, names, strict=True):
+        of_method.setdefault(name, []).append(run)
+    methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
+    return Loaded(sets, methods, unfinished, [*listed, *notes])
 
 
 def load_table(path: Path, metric: str, rules: Rules) -> Loaded:

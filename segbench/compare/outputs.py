@@ -83,9 +83,11 @@ def replaced(folder: Path) -> Iterator[Path]:
     try:
         new.chmod(0o755)
         yield new
+        older = new.with_name(f"{new.name}-older")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(older)
         new.rename(folder)
+        shutil.rmtree(older, ignore_errors=True)
     except OSError as error:
         raise UserError(f"output={folder}: cannot be written ({error.strerror or error})") from error
     finally:

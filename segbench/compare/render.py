@@ -107,13 +107,14 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
         title=title, title_justify="left", header_style="bold", caption=table.caption, caption_justify="left"
     )
     lines = [(section, line) for section in table.sections for line in section.lines]
-    labels = max(len(line.label) for _, line in lines)
+    words = [word for section, line in lines for word in (*section.title.split(), *line.label.split())]
+    labels = max(map(len, words))
     widths = [
         max(*map(len, name.split()), *(len(line.cells[k].text) + line.cells[k].alike for _, line in lines))
         for k, name in enumerate(table.columns)
     ]
     if labels + 4 + sum(column + 3 for column in widths) <= width:
-        shown.add_column("")
+        shown.add_column("", min_width=labels)
         for name in table.columns:
             shown.add_column(Text(name), justify="right")
         for section in table.sections:

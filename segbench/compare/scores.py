@@ -115,7 +115,7 @@ def tabulate(
     """Puts a table of scores, one to a line, into arrays.
 
     Args:
-        frame: columns method, case, value; and where known dataset, trained_on, split, seed, fold,
+        frame: columns method (where categorical, in the order of its categories), case, value; and where known dataset, trained_on, split, seed, fold,
             group, class, metric, n_ref, n_pred (pixels or objects in reference and prediction).
         better: for each metric, "larger" or "smaller"; its order is that of the rows.
         missing: what a score counts that a method lacks: "worst" (0 where larger is better, if nothing
@@ -136,8 +136,11 @@ def tabulate(
             f"metric '{unknown[0]}': not known whether larger or smaller is better;"
             f" say better={{{unknown[0]}: larger}} or {{{unknown[0]}: smaller}}"
         )
-    methods = list(dict.fromkeys(frame["method"]))
-    frame = frame.assign(method=pd.Categorical(frame["method"], categories=methods))
+    named = frame["method"]
+    methods = list(
+        named.cat.remove_unused_categories().cat.categories if named.dtype == "category" else dict.fromkeys(named)
+    )
+    frame = frame.assign(method=pd.Categorical(named, categories=methods))
     keys = frame[["split", "trained_on", "dataset"]].drop_duplicates().itertuples(index=False)
     ordered = sorted(keys, key=lambda key: key.split != "test")
     by_key = frame.groupby(["split", "trained_on", "dataset"], observed=True, sort=False)

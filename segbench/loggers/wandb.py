@@ -73,6 +73,8 @@ class Wandb(WandbLogger):
         for name in ("cases.csv", "config.yaml", "split.json", "run.json"):
             artifact.add_file(str(path / name))
         run.log_artifact(artifact)
+        if run.url:
+            self.directory.update(wandb_url=run.url)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

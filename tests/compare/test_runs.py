@@ -71,6 +71,21 @@ def test_runs_that_are_not_finished_are_listed(tmp_path):
     assert len(loaded.methods) == 4
 
 
+def test_methods_and_scores_are_in_the_same_order(tmp_path):
+    for k, model in enumerate(("b", "c", "a")):
+        path = make_run(tmp_path, choices={"model": model}, quality=0.8, parameters=10 ** (k + 1))
+        record = json.loads((path / "run.json").read_text())
+        record["name"] = "zyx"[k]
+        (path / "run.json").write_text(json.dumps(record))
+    loaded = load(tmp_path)
+    assert loaded.sets[0].methods == ("a", "b", "c")
+    assert [(method.name, method.cost("parameters")) for method in loaded.methods] == [
+        ("a", 1000),
+        ("b", 10),
+        ("c", 100),
+    ]
+
+
 def test_nothing_is_finished(tmp_path):
     make_run(tmp_path, choices=CHOICES, quality=0.5, record={"status": "interrupted"})
     with pytest.raises(UserError, match=r"none of the 1 runs is finished; not compared: .* \(interrupted\)"):
