@@ -50,9 +50,8 @@ def read_and_rank(folder: Path) -> None:
     whole = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     count = sum(len(method.runs) for method in loaded.methods)
-    print(
-        f"{count:,} runs, {len(loaded.methods)} methods: read in {read:.1f} s, ranked in {whole:.1f} s, {memory:.0f} MiB"
-    )
+    print(f"{count:,} runs of {len(loaded.methods)} methods: read in {read:.1f} s, and ranked in {whole:.1f} s")
+    print(f"largest memory {memory:.0f} MiB")
 
 
 def main() -> None:

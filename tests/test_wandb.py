@@ -1,6 +1,7 @@
 """What W&B was really told, read back from its offline file."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,12 @@ OFFLINE = (*(one for one in TINY if one != "logger=csv"), "logger=wandb", "train
 def read_back(folder: Path) -> list[wandb_internal_pb2.Record]:
     """All records of the one offline run in a folder."""
     (path,) = folder.glob("*.wandb")
-    return read_records(path)
+    for _ in range(50):  # wandb's own process may still be writing
+        records = read_records(path)
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            break
+        time.sleep(0.2)
+    return records
 
 
 def history(records):

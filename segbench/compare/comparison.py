@@ -299,6 +299,6 @@ def _notes(sets: Sequence[Scores], overall: Scores, plain: bool) -> list[str]:
     if plain:
         what = f"{len(overall.cases)} classes" if len(overall.cases) > 1 else "one class"
         notes.append(f"one case only: tests compare {what}, and nothing can be resampled")
-    if overall.repeats.shape[2] == 1 or np.isnan(overall.repeats).all():
+    elif not (np.count_nonzero(~np.isnan(overall.repeats), axis=2) > 1).any():
         notes.append("one seed for each method: how much a seed changes is not known")
     return notes

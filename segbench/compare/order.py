@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Integers = NDArray[np.int32] | NDArray[np.int64]
 Ties = Literal["min", "max", "average", "dense"]
 
 DIGITS = 12
@@ -80,13 +81,13 @@ def settle(values: Floats, scale: Floats | None = None) -> Floats:
     return np.round(values, DIGITS if largest == 0 else DIGITS - int(np.ceil(np.log10(largest))))
 
 
-def accumulate(counts: NDArray[np.int32]) -> NDArray[np.int32]:
+def accumulate(counts: Integers) -> Integers:
     """Running sums down the first axis, in place.
 
     Row by row where rows are long: `numpy.cumsum` walks down the columns, at a tenth of the speed.
     """
     if counts.shape[1] < LONG:
-        return np.cumsum(counts, axis=0, dtype=np.int32, out=counts)
+        return np.cumsum(counts, axis=0, dtype=counts.dtype, out=counts)
     for row in range(1, len(counts)):
         np.add(counts[row - 1], counts[row], out=counts[row])
     return counts

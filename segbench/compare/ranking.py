@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.order import Floats, Ties, accumulate, place, settle
+from segbench.compare.order import Floats, Integers, Ties, accumulate, place, settle
 from segbench.compare.significance import group_means, resampled_signed_rank, signed_rank
 
 CUTS = (0.0, 0.025, 0.05, 0.10, 0.15)
@@ -150,7 +150,9 @@ def _one_sided_tests(differences: Floats, weights: Floats) -> tuple[Floats, Floa
     if len(weights) == 1 and (weights == 1).all():
         result = signed_rank(differences)
         return result.greater[None], result.less[None]
-    by_case = np.ascontiguousarray(weights.T, dtype=np.int32)
+    small = weights.sum(axis=1).max() ** 3 < np.iinfo(np.int32).max
+    columns = np.ascontiguousarray(weights.T)
+    by_case: Integers = columns.astype(np.int32) if small else columns.astype(np.int64)
     tests = [resampled_signed_rank(sample, by_case) for sample in differences]
     return np.stack([greater for greater, _ in tests], axis=1), np.stack([less for _, less in tests], axis=1)
 

@@ -134,12 +134,12 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
 
 
 def _heading(section: Section, line: Line) -> str:
-    return f"{section.title}: {line.label}" if line.kind in ("score", "mean", "sum") else line.label
+    return f"{section.title}: {line.label}" if section.title and line.kind in ("score", "mean", "sum") else line.label
 
 
 def _fitting(table: Table, lines: Sequence[tuple[Section, Line]], width: int) -> list[tuple[Section, Line]]:
     """The rows of the table that fit as columns, the most important ones first to be kept."""
-    importance = {kind: k for k, kind in enumerate(("total", "first", "sum", "mean", "score", "drop", "cost"))}
+    importance = {kind: k for k, kind in enumerate(("total", "first", "mean", "sum", "score", "drop", "cost"))}
     kept = []
     left = width - 4 - max(len("method"), min(40, max(map(len, table.columns))))
     for number in sorted(range(len(lines)), key=lambda n: (importance.get(lines[n][1].kind, len(importance)), n)):

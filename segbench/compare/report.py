@@ -28,8 +28,6 @@ from segbench.compare.report_tables import (
 from segbench.compare.tables import Table, metric_name
 from segbench.compare.verdict import Verdict
 
-TITLES = {"Method": "How it was computed"}
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -62,15 +60,11 @@ def page(contents: Contents) -> str:
         ("cases", "Worst cases", case_section(comparison, loaded.methods)),
         ("differences", "Configurations", difference_section(loaded.methods)),
         ("runs", "Runs", run_section(loaded)),
-        (
-            "method",
-            "Method",
-            tag("dl", [[tag("dt", name), tag("dd", text)] for name, text in explain(comparison.settings)]),
-        ),
+        ("method", "How computed", _explanations(comparison)),
     ]
     shown = [(key, title, body) for key, title, body in sections if body]
     links = [tag("a", title, href=f"#{key}") for key, title, _ in shown]
-    body = [tag("section", tag("h2", TITLES.get(title, title)), body, id=key) for key, title, body in shown]
+    body = [tag("section", tag("h2", title), body, id=key) for key, title, body in shown]
     title = "Comparison of " + _count(len(comparison.methods), "method")
     return "<!doctype html>\n" + tag(
         "html",
@@ -175,6 +169,10 @@ def _figure_section(figures: Sequence[Figure]) -> Markup:
         ],
         class_="figures",
     )
+
+
+def _explanations(comparison: Comparison) -> Markup:
+    return tag("dl", [[tag("dt", name), tag("dd", text)] for name, text in explain(comparison.settings)])
 
 
 def _count(number: int, noun: str) -> str:

@@ -115,8 +115,9 @@ def tabulate(
     """Puts a table of scores, one to a line, into arrays.
 
     Args:
-        frame: columns method (where categorical, in the order of its categories), case, value; and where known dataset, trained_on, split, seed, fold,
-            group, class, metric, n_ref, n_pred (pixels or objects in reference and prediction).
+        frame: columns method (where categorical, in the order of its categories), case, value; and where
+            known dataset, trained_on, split, seed, fold, group, class, metric, n_ref, n_pred (pixels or
+            objects in reference and prediction).
         better: for each metric, "larger" or "smaller"; its order is that of the rows.
         missing: what a score counts that a method lacks: "worst" (0 where larger is better, if nothing
             is below; else the worst of the class), "drop" (leave it out), a number, or None: refuse.

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.order import Bools, Floats, accumulate, spans
+from segbench.compare.order import Bools, Floats, Integers, accumulate, spans
 
 EXACT_BELOW = 50
 
@@ -94,14 +94,15 @@ def signed_rank(differences: Floats) -> SignedRank:
     return SignedRank(pairs, greater, less, np.minimum(1.0, 2 * np.minimum(greater, less)), effect)
 
 
-def resampled_signed_rank(differences: Floats, counts: NDArray[np.int32]) -> tuple[Floats, Floats]:
+def resampled_signed_rank(differences: Floats, counts: Integers) -> tuple[Floats, Floats]:
     """One-sided signed-rank tests of many resamples of one sample.
 
     Equal to `signed_rank` of the differences repeated by their counts, without repeating them.
 
     Args:
         differences: (N,), NaN = no pair; settled.
-        counts: (N, B), how often each pair counts in each resample.
+        counts: (N, B), how often each pair counts in each resample; integers that hold the third
+            power of their sum.
 
     Returns:
         (B,) p of "greater" and (B,) p of "less".
@@ -122,11 +123,11 @@ def resampled_signed_rank(differences: Floats, counts: NDArray[np.int32]) -> tup
         wins = wins[positive]
     else:
         wins = tied[positive]
-    ties = np.sum(tied.astype(np.float64) ** 3 - tied, axis=0)
+    ties = np.asarray(np.sum(tied * (tied * tied - 1), axis=0, dtype=np.float64))
     own = tied[positive]
     reached = accumulate(tied)
     n = reached[-1].astype(np.float64)
-    rank_sum = np.sum(wins * (2.0 * reached[positive] - own + 1), axis=0) / 2
+    rank_sum = np.asarray(np.sum(wins * (2 * reached[positive] - own + 1), axis=0, dtype=np.float64) / 2)
     return _signed_rank_p(rank_sum, n, ties, (n < EXACT_BELOW) & (ties == 0) & ~zeros)
 
 

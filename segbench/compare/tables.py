@@ -74,7 +74,7 @@ def comparison_table(comparison: Comparison, methods: Sequence[Method], metrics:
     sections = [_data_section(comparison, k, metrics, order) for k in range(len(comparison.sets))]
     facts = []
     if sum(s.split == "test" for s in comparison.sets) > 1:
-        facts.append(_sum_line(comparison, TOTAL, "total rank sum", order, kind="total"))
+        facts.append(_sum_line(comparison, TOTAL, "total rank sum", order, "total"))
     first = comparison.total.first
     if not np.isnan(first).all():
         facts.append(Line("first in", tuple(Cell(_percent(float(v)), float(v)) for v in first[order]), "first"))
@@ -102,7 +102,8 @@ def _data_section(comparison: Comparison, k: int, metrics: Sequence[str], order:
             cells = _score_cells(means, bool(scores.larger[rows[0]]), alike)
             lines.append(Line(f"mean{suffix}", tuple(cells[m] for m in order), "mean"))
     if set(comparison.settings.metrics) & set(scores.metrics):
-        lines.append(_sum_line(comparison, scores.name, "rank sum", order))
+        alone = scores.split == "test" and sum(s.split == "test" for s in comparison.sets) == 1
+        lines.append(_sum_line(comparison, scores.name, "rank sum", order, "total" if alone else "sum"))
     title = scores.name if len(shown) != 1 else f"{scores.name}, {metric_name(shown[0])}"
     return Section(title, tuple(lines))
 
@@ -145,7 +146,7 @@ def _line(label: str, values: Floats, text: Callable[[float], str], kind: str, l
     return Line(label, tuple(Cell(text(float(v)), float(v), mark) for v, mark in cells), kind)
 
 
-def _sum_line(comparison: Comparison, name: str, label: str, order: Sequence[int], kind: str = "sum") -> Line:
+def _sum_line(comparison: Comparison, name: str, label: str, order: Sequence[int], kind: str) -> Line:
     return _line(label, comparison.standings[name].rank_sums[order], number, kind, larger=False)
 
 

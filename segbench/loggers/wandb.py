@@ -70,7 +70,7 @@ class Wandb(WandbLogger):
         pictures = sorted(path.glob("previews/*.png")) + sorted(path.glob("curves.png"))
         run.log({f"pictures/{picture.stem}": wandb.Image(str(picture)) for picture in pictures})
         artifact = wandb.Artifact(f"cases-{run.id}", type="cases")
-        for name in ("cases.csv", "config.yaml", "split.json", "run.json"):
+        for name in ("cases.csv", "config.yaml", "metrics.csv", "split.json", "run.json"):
             artifact.add_file(str(path / name))
         run.log_artifact(artifact)
         if run.url:

@@ -164,6 +164,12 @@ def test_significance_counts_groups_not_cases():
     assert ranks(by_significance, scores, larger=False, groups=one_group).tolist() == [1, 1]
 
 
+def test_significance_of_many_equal_differences_does_not_overflow():
+    scores = np.repeat([[0.2], [0.3]], 1500, axis=1)
+    twice = significant_wins(scores, np.full((2, 1500), 2.0), Options())
+    assert twice.tolist() == [[0, 1], [0, 1]]
+
+
 def test_mean_of_metric_ranks():
     four = np.array([[1, 1, 2, 7], [4, 3, 4, 2], [2, 2, 3, 6], [3, 4, 5, 5]], dtype=float)
     assert four.mean(axis=1).tolist() == [2.75, 3.25, 3.25, 4.25]
