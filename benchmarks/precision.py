@@ -56,11 +56,11 @@ def speed() -> None:
     print(f"ratio {medians['float32'] / medians['auto']:.2f}")
 
 
-def dice() -> None:
+def dice(steps: int) -> None:
     scores = {}
     for name, settings in (("auto", ()), ("float32", ("trainer.precision=32-true", "trainer.channels_last=false"))):
         with tempfile.TemporaryDirectory() as folder:
-            directory = execute(Path(folder) / "run", *TRAINING, *settings, tiny=False)
+            directory = execute(Path(folder) / "run", *TRAINING, f"trainer.max_steps={steps}", *settings, tiny=False)
             cases = read_cases(directory.cases)
             scores[name] = cases[cases["metric"] == "dice"].groupby("class")["value"].mean()
             print(name, scores[name].round(4).to_dict(), f"trained {directory.record['cost']['train_seconds']:.0f} s")
@@ -70,4 +70,4 @@ def dice() -> None:
 if __name__ == "__main__":
     speed()
     if "dice" in sys.argv:
-        dice()
+        dice(int(sys.argv[2]))

@@ -179,6 +179,20 @@ def test_a_sweep_trains_every_combination_and_goes_on_after_a_failure(segbench, 
     assert "Invalid learning rate" in done.stdout + done.stderr
 
 
+def test_a_plain_sweep_finds_its_place_ends_with_the_comparison_and_is_not_repeated(segbench, here):
+    arguments = [*TINY, "seed=0,1", "loss=dice_ce,cross_entropy", "-m"]
+    done = segbench(*arguments)
+    assert done.returncode == 0, done.stderr
+    (report,) = here.glob("sweeps/*/comparison/report.html")
+    assert "dice_ce" in done.stdout
+    assert "cross_entropy" in report.read_text()
+    runs = sorted(report.parents[1].glob("*/run.json"))
+    assert len(runs) == 4
+    before = [path.stat().st_mtime_ns for path in runs]
+    assert segbench(*arguments).returncode == 0
+    assert [path.stat().st_mtime_ns for path in runs] == before
+
+
 def test_a_users_own_yaml_and_network(segbench, here):
     (here / "own" / "loss").mkdir(parents=True)
     (here / "own" / "loss" / "mine.yaml").write_text("_target_: torch.nn.CrossEntropyLoss\nignore_index: 255\n")

@@ -73,7 +73,7 @@ class Wandb(WandbLogger):
         for name in ("cases.csv", "config.yaml", "metrics.csv", "split.json", "run.json"):
             artifact.add_file(str(path / name))
         run.log_artifact(artifact)
-        if run.url:
+        if not run.offline:
             self.directory.update(wandb_url=run.url)
 
     @rank_zero_only
