@@ -15,3 +15,12 @@ def frame():
         for seed in range(2)
     ]
     return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """W&B keeps everything in the test's folder, and does not know who we are."""
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "SEGBENCH_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_SILENT", "true")

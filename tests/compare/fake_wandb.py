@@ -5,55 +5,43 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.compare.fake_wandb_server import ENTITY, Answer, FakeServer
+
 FILES = ("cases.csv", "config.yaml", "split.json", "run.json")
-ENTITY, PROJECT = "me", "segbench"
+PROJECT = "segbench"
 PROJECT_NODE = {"id": "p", "internalId": "1", "name": PROJECT, "entity": {"name": ENTITY}}
 PAGE = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
 
 
-class FakeWandb:
+class FakeWandb(FakeServer):
     """What the server knows.
 
     Attributes:
         runs: by W&B id: directory with what was logged, or None where no scores were, and state.
-        operations: the names of the queries it was asked.
+        filters: what the last question for runs was narrowed to.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.runs: dict[str, tuple[Path | None, str]] = {}
-        self.operations: list[str] = []
         self.filters: dict[str, Any] = {}
-        self.address = ""
 
-    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        match = re.search(r"query\s+(\w+)", query)
-        operation = match[1] if match else ""
-        self.operations.append(operation)
-        answers = {
-            "Viewer": self.viewer,
-            "GetDefaultEntity": self.viewer,
-            "ServerFeaturesQuery": self.features,
+    def answers(self) -> Mapping[str, Answer]:
+        return {
+            **super().answers(),
             "Runs": self.list_runs,
             "RunOutputArtifacts": self.artifacts,
             "FetchArtifactManifest": self.manifest_address,
             "GetArtifactMembershipFileUrls": self.file_addresses,
         }
-        return answers[operation](variables)
 
-    def viewer(self, variables: dict[str, Any]) -> dict[str, Any]:
-        viewer = {"id": "1", "entity": ENTITY, "username": ENTITY, "email": "a@b.c", "flags": "{}"}
-        return {"viewer": {**viewer, "teams": {"edges": []}}}
-
-    def features(self, variables: dict[str, Any]) -> dict[str, Any]:
-        return {"serverInfo": {"features": []}}
+    def get(self, path: str) -> bytes:
+        _, kind, name, *file = path.split("/")
+        return json.dumps(self.manifest(name)).encode() if kind == "manifest" else self.file(name, *file)
 
     def list_runs(self, variables: dict[str, Any]) -> dict[str, Any]:
         self.filters = json.loads(variables["filters"])
@@ -145,42 +133,3 @@ class FakeWandb:
         folder = self.runs[name][0]
         assert folder is not None
         return (folder / file).read_bytes()
-
-
-@contextmanager
-def serve(fake: FakeWandb) -> Iterator[str]:
-    """Answers on a free port of this machine; the value is the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-        def reply(self, data: bytes) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(data)))
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(data)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if self.path != "/graphql":
-                return self.reply(b"{}")
-            question = json.loads(body)
-            self.reply(json.dumps({"data": fake.answer(question["query"], question.get("variables") or {})}).encode())
-
-        def do_GET(self) -> None:
-            _, kind, name, *file = self.path.split("/")
-            self.reply(json.dumps(fake.manifest(name)).encode() if kind == "manifest" else fake.file(name, *file))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    fake.address = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield fake.address
-    finally:
-        server.shutdown()
-        server.server_close()

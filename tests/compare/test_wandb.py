@@ -13,19 +13,11 @@ from segbench.compare.runs import find_runs
 from segbench.compare.wandb_runs import fetch_runs, parse_address
 from segbench.errors import UserError
 from tests.compare.fake_runs import QUALITIES, make_sweep
-from tests.compare.fake_wandb import FakeWandb, serve
+from tests.compare.fake_wandb import FakeWandb
+from tests.compare.fake_wandb_server import serve
 from tests.wandb_files import read_records
 
 wandb = pytest.importorskip("wandb")
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    """W&B keeps everything in the test's folder, and does not know who we are."""
-    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "SEGBENCH_CACHE"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    monkeypatch.setenv("WANDB_SILENT", "true")
 
 
 def logger(**more):
