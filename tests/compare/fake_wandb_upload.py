@@ -107,13 +107,12 @@ class UploadServer(FakeServer):
             self.artifacts[owner].manifest = json.loads(data)
 
     def post(self, path: str, data: bytes) -> None:
-        """Takes lines of the history and summary, which come in parts, the last with the exit code."""
+        """Takes the lines of history and summary, which come in parts, the last with the exit code."""
         if not path.endswith("/file_stream"):
             return
         part = json.loads(data)
-        lines = {
-            name: [json.loads(line) for line in file["content"]] for name, file in (part.get("files") or {}).items()
-        }
+        files = part.get("files") or {}
+        lines = {name: [json.loads(line) for line in file["content"]] for name, file in files.items()}
         self.history += lines.get("wandb-history.jsonl", [])
         for summary in lines.get("wandb-summary.json", []):
             self.summary = summary
