@@ -5,6 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("segbench", deadline=None)
+settings.load_profile("segbench")
 
 # Before PyTorch is imported, here and in the commands that tests start: on small arrays threads only wait for
 # each other, and `pytest -n` runs a process per core as it is.
