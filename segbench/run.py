@@ -93,8 +93,7 @@ def _train(
                 "seconds": checkpoints.seconds,
                 "best_step": checkpoints.best_step,
                 "best_dice": checkpoints.best_score,
-            },
-            budget=directory.record["budget"] | {"steps_done": trainer.global_step},
+            }
         )
     best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
     module.load_state_dict(best["state_dict"])

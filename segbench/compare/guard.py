@@ -88,7 +88,6 @@ def _must_agree(run: Run) -> dict[str, Any]:
     for group, label in (("budget", "budget"), ("metric_settings", "metrics"), ("versions", "version of")):
         joint = " " if label == "version of" else "."
         facts |= {f"{label}{joint}{key}": value for key, value in _flat(record.get(group) or {}).items()}
-    facts.pop("budget.steps_done", None)  # fewer where a run stopped early by itself
     return facts
 
 

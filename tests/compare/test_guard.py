@@ -55,7 +55,10 @@ def test_other_conditions_are_refused_unless_told_otherwise(sweep, record, diffe
 
 
 def test_steps_of_a_run_that_stopped_early_do_not_count(sweep):
-    add(sweep, record={"budget": {"max_steps": 1000, "batch_size": 8, "patch_size": [128, 128], "steps_done": 600}})
+    add(
+        sweep,
+        record={"budget": {"max_steps": 1000, "batch_size": 8, "patch_size": [128, 128]}, "training": {"steps": 600}},
+    )
     assert load(sweep).notes == []
 
 
