@@ -244,7 +244,7 @@ def rule_figure(comparison: Comparison) -> Figure:
         )
     last = comparison.other_rules[rules[-1]].positions
     for place in np.unique(last[~np.isnan(last)]):
-        equals = ", ".join(comparison.methods[method] for method in order if last[method] == place)
+        equals = "\n".join(comparison.methods[method] for method in order if last[method] == place)
         axes.text(len(rules) - 0.85, place, equals, va="center", fontsize=8)
     axes.set_xticks(range(len(rules)), [rule.replace("_", "\n") for rule in rules])
     axes.set_yticks(range(1, len(order) + 1), [number(float(k)) for k in range(1, len(order) + 1)])

@@ -102,10 +102,12 @@ def save(figure: Figure, folder: Path, name: str) -> str:
     Returns:
         The SVG for a page: its text and lines take the page's colour, its ground is clear.
     """
-    figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
-    figure.set_layout_engine("none")  # laid out already
+    figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white", bbox_inches="tight")
+    figure.set_layout_engine("none")  # laid out already; "tight" makes room for long names
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
+    )
     svg = buffer.getvalue()
     ground = '<rect width="100%" height="100%" fill="white"/>'
     (folder / f"{name}.svg").write_text(re.sub(r"(<svg[^>]*>)", rf"\1{ground}", svg, count=1), encoding="utf-8")
