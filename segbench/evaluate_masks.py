@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from segbench.atomic import write_atomically
-from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import EXTENSIONS, read_mask
+from segbench.data.files import check_pairs
+from segbench.data.images import image_files, read_mask
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 from segbench.rundir import CASE_COLUMNS
@@ -29,8 +29,8 @@ def evaluate_masks(config: DictConfig) -> None:
     Raises:
         UserError: where files do not pair, sizes differ, or a value has no class.
     """
-    prediction = _masks(Path(require(config, "prediction")), "prediction")
-    reference = _masks(Path(require(config, "reference")), "reference")
+    prediction = image_files(Path(require(config, "prediction")), "prediction")
+    reference = image_files(Path(require(config, "reference")), "reference")
     check_pairs(prediction, reference, "reference mask")
     mapping, classes = _mapping(config, reference)
     metrics = config.get("metrics") or _standard_metrics()
@@ -64,15 +64,6 @@ def evaluate_masks(config: DictConfig) -> None:
     if config.output is not None:
         write_atomically(Path(config.output), table.to_csv(index=False))
         console.print(f"scores  {config.output}", soft_wrap=True, highlight=False)
-
-
-def _masks(folder: Path, key: str) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise UserError(f"{key}={folder}: there is no such folder")
-    files = files_by_key(folder, EXTENSIONS)
-    if not files:
-        raise UserError(f"{key}={folder}: holds no mask; known are {', '.join(EXTENSIONS)}")
-    return files
 
 
 def _mapping(config: DictConfig, reference: Mapping[str, Path]) -> tuple[LabelMapping, Sequence[str]]:

@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from segbench.data.files import files_by_key
-from segbench.data.images import EXTENSIONS, read_image, write_mask
+from segbench.data.images import image_files, read_image, write_mask
 from segbench.errors import UserError
 from segbench.schema import require
 
@@ -52,12 +51,7 @@ def _inputs(path: Path) -> Mapping[str, Path]:
     """The image files by the name that their masks get."""
     if path.is_file():
         return {path.stem: path}
-    if not path.is_dir():
-        raise UserError(f"input={path}: there is no such file or folder")
-    files = files_by_key(path, EXTENSIONS)
-    if not files:
-        raise UserError(f"input={path}: holds no image; known are {', '.join(EXTENSIONS)}")
-    return files
+    return image_files(path, "input")
 
 
 def _fitting(image: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:

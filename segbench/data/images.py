@@ -20,6 +20,7 @@ import tifffile
 from PIL import Image
 
 from segbench.atomic import write_atomically
+from segbench.data.files import files_by_key
 from segbench.errors import UserError
 
 EXTENSIONS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
@@ -34,6 +35,24 @@ _complaints = threading.local()  # files are read in several threads at once
 
 # Pillow refuses very large images to protect servers from hostile uploads; here they are whole slides.
 Image.MAX_IMAGE_PIXELS = None
+
+
+def image_files(folder: Path, key: str) -> dict[str, Path]:
+    """The image files at any depth of a folder, by their path in it without extension.
+
+    Args:
+        folder: where to look.
+        key: the configuration's key that names it, for messages.
+
+    Raises:
+        UserError: where there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{key}={folder}: there is no such file or folder")
+    files = files_by_key(folder, EXTENSIONS)
+    if not files:
+        raise UserError(f"{key}={folder}: holds no image; known are {', '.join(EXTENSIONS)}")
+    return files
 
 
 def read_image(path: Path) -> np.ndarray:
