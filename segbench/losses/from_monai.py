@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from segbench.data.case import IGNORE
+from segbench.losses.cross_entropy import weighted_mean
+
 
 class FromMonai(nn.Module):
     """Any of MONAI's segmentation losses: adds the channel axis that it expects of the target."""
@@ -30,3 +33,30 @@ class FromMonai(nn.Module):
         """
         loss: Tensor = self.loss(logits, target.unsqueeze(1))
         return loss
+
+
+class PixelwiseFromMonai(FromMonai):
+    """One of MONAI's losses that are a sum over pixels, so that pixels can have weights."""
+
+    def __init__(self, loss: Callable[..., nn.Module], ignore_index: int = IGNORE, **settings: Any) -> None:
+        """Builds the loss.
+
+        Args:
+            loss: MONAI's class; with `reduction="none"` it returns (B, K, *P).
+            ignore_index: value of the target's ignored pixels.
+            settings: its own arguments.
+        """
+        super().__init__(loss, ignore_index=ignore_index, reduction="none", **settings)
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The loss, a scalar: the weighted mean over pixels, divided by the sum of the weights.
+
+        Args:
+            logits: (B, K, *P).
+            target: (B, *P) int64 class indices.
+            weight: (B, *P) of each pixel, at least 0; None: all 1.
+        """
+        kept = target != self.ignore_index
+        values = self.loss(logits, target.unsqueeze(1)).sum(dim=1)
+        return weighted_mean(values, kept if weight is None else kept * weight)

@@ -75,19 +75,59 @@ class OverlapLoss(nn.Module, ABC):
 
 
 class LogDice(OverlapLoss):
-    """Mean over the classes of -ln(Dice), 0 for a class that the reference lacks.
+    """Mean over the classes of (-ln Dice)^exponent, 0 for a class that the reference lacks.
 
     For that one, -ln(Dice) would be large and would never level off, however little of it is predicted;
-    what is wrongly given to it counts as missed by its own class. The formula is not ln(1 - Dice), as is
-    also found, which has no lower bound. segmentation-models-pytorch has this loss without the settings
-    of the others, and without a gradient where nearly nothing overlaps.
+    what is wrongly given to it counts as missed by its own class. With the exponent 0.3 it is the
+    exponential logarithmic Dice loss of Wong et al. (MICCAI 2018). The formula is not ln(1 - Dice), as
+    is also found: that is `LogOneMinusDice`. segmentation-models-pytorch has this loss without the
+    settings of the others, and without a gradient where nearly nothing overlaps.
     """
 
+    def __init__(self, *, exponent: float = 1.0, **settings: Any) -> None:
+        """Keeps the settings.
+
+        Args:
+            exponent: above 0; below 1 the gradient shifts to the classes that overlap well already.
+            settings: as of `OverlapLoss`.
+        """
+        super().__init__(**settings)
+        self.exponent = exponent
+
     def loss(self, overlap: Overlap) -> Tensor:
-        """A difference of logarithms, because a small Dice is rounded to 0 in 1 - (1 - Dice)."""
+        """A difference of logarithms, because a small Dice is rounded to 0 in 1 - (1 - Dice).
+
+        The slope of a power below 1 is infinite at 0, hence the bound.
+        """
         tp, fp, fn = overlap
-        log_dice = (2 * tp + self.smooth).log() - (2 * tp + fp + fn + self.smooth).log()
-        return torch.where(tp + fn > 0, -log_dice, 0)
+        loss = (2 * tp + fp + fn + self.smooth).log() - (2 * tp + self.smooth).log()
+        if self.exponent != 1:
+            loss = loss.clamp_min(torch.finfo(loss.dtype).tiny) ** self.exponent
+        return torch.where(tp + fn > 0, loss, 0)
+
+
+class LogOneMinusDice(OverlapLoss):
+    """Mean over the classes of ln(1 - Dice + floor), 0 for a class that the reference lacks.
+
+    This is a formula as found in print, to be compared with and not to be recommended: it has no lower bound but
+    ln(floor), and the better a class is, the larger is its gradient, up to 1 / floor times that of Dice.
+    """
+
+    def __init__(self, *, floor: float = 1e-5, **settings: Any) -> None:
+        """Keeps the settings.
+
+        Args:
+            floor: above 0; keeps the logarithm finite where the overlap is perfect.
+            settings: as of `OverlapLoss`.
+        """
+        super().__init__(**settings)
+        self.floor = floor
+
+    def loss(self, overlap: Overlap) -> Tensor:
+        """1 - Dice from what is wrong, which is exact where little is."""
+        tp, fp, fn = overlap
+        wrong = (fp + fn) / (2 * tp + fp + fn + self.smooth)
+        return torch.where(tp + fn > 0, (wrong + self.floor).log(), 0)
 
 
 class FocalTversky(OverlapLoss):

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from segbench.errors import UserError
+from segbench.losses.weight import takes_weight
+
 
 class Term(TypedDict):
-    """One loss and what it is multiplied by."""
+    """One loss and what it is multiplied by, 1 if not said."""
 
     loss: nn.Module
-    weight: float
+    weight: NotRequired[float]
 
 
 class WeightedSum(nn.Module):
-    """sum_i w_i L_i."""
+    """sum_i w_i L_i. Empty masks and ignored pixels are what they are to each of the losses.
 
-    def __init__(self, terms: Mapping[str, Term]) -> None:
-        """Args: terms: name -> loss and weight."""
+    Attributes:
+        takes_weight: whether one of the losses takes the pixels' weights.
+    """
+
+    def __init__(self, terms: Mapping[str, Term] | None = None) -> None:
+        """Keeps the losses.
+
+        Args:
+            terms: name -> loss and weight.
+
+        Raises:
+            UserError: where there are none.
+        """
         super().__init__()
+        if not terms:
+            raise UserError("loss.terms: a weighted sum has no terms; add one as +loss@loss.terms.dice.loss=dice")
         self.losses = nn.ModuleDict({name: term["loss"] for name, term in terms.items()})
-        self.weights = {name: term["weight"] for name, term in terms.items()}
+        self.weights = {name: term.get("weight", 1.0) for name, term in terms.items()}
+        self._weighted = {name for name, loss in self.losses.items() if takes_weight(loss)}
+        self.takes_weight = bool(self._weighted)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss, a scalar.
 
         Args:
             logits: (B, K, *P).
             target: (B, *P), as the losses take it.
+            weight: (B, *P) of each pixel, for those of the losses that take it; None: all 1.
         """
-        parts = [self.weights[name] * loss(logits, target) for name, loss in self.losses.items()]
+        parts = []
+        for name, loss in self.losses.items():
+            extra = (weight,) if name in self._weighted else ()
+            parts.append(self.weights[name] * loss(logits, target, *extra))
         return torch.stack(parts).sum()

@@ -1,0 +1,18 @@
+"""Which losses take a weight for each pixel."""
+
+from __future__ import annotations
+
+import inspect
+
+
+def takes_weight(loss: object) -> bool:
+    """Whether a loss can be called as loss(logits, target, weight), with weight (B, *P).
+
+    It can where its `forward` has the parameter `weight`. One that depends on what it was made of, such as
+    a sum, says so by its attribute `takes_weight`.
+    """
+    said = getattr(loss, "takes_weight", None)
+    if said is not None:
+        return bool(said)
+    forward = getattr(loss, "forward", None)
+    return forward is not None and "weight" in inspect.signature(forward).parameters
