@@ -1,30 +1,57 @@
-"""What happens at random to a training sample: a spatial transform, then intensity transforms.
+"""What happens at random to a training sample: a spatial transform, then colours, then intensities.
 
-An intensity transform is any callable `(image, rng) -> image` on float32 (C, *P), z-scored, that leaves
-its argument as it is: MONAI's array transforms ask for a random state of their own, albumentations' clip
-to [0, 1], so the five usual ones are written here.
+A transform of colours or intensities is any callable `(image, rng) -> image` that leaves its argument as it
+is. Those of colours (`segbench.data.colour`) get the image as it was decoded, those of intensities float32
+(C, *P), z-scored. MONAI's array transforms ask for a random state of their own, albumentations' clip
+to [0, 1], so the usual ones are written here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from segbench.data.spatial import Range, Spatial
+from segbench.data.colour import HistogramMatching
+from segbench.data.elastic import Range
+from segbench.data.resample import along_axes, cubic_matrix
+from segbench.data.spatial import Spatial
 
 Intensity = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A spatial part and intensity transforms, applied in their order."""
+    """A spatial part, and transforms of colours and intensities by name, applied in their order.
+
+    Attributes:
+        spatial: turns, scales, shifts and bends image and label.
+        matching: gives the image another training case's histogram, before all others; None does not.
+        colour: of the image as decoded, before it is normalised.
+        intensity: of the normalised patch.
+
+    Raises:
+        ValueError: where something named is no transform.
+    """
 
     spatial: Spatial = field(default_factory=Spatial)
-    intensity: Sequence[Intensity] = ()
+    matching: HistogramMatching | None = None
+    colour: Mapping[str, Intensity] = field(default_factory=dict)
+    intensity: Mapping[str, Intensity] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for part in ("colour", "intensity"):
+            named = getattr(self, part)
+            if not isinstance(named, Mapping):
+                raise ValueError(f"{part}: must be transforms by name, such as {part}: {{noise: {{_target_: ..}}}}")
+            for name, transform in named.items():
+                if not callable(transform):
+                    raise ValueError(
+                        f"{part}.{name}={transform}: must have a _target_; ~augmentation.{part}.{name} leaves it out"
+                    )
 
 
 @dataclass(frozen=True)
@@ -47,31 +74,82 @@ class Noise:
 
 @dataclass(frozen=True)
 class Blur:
-    """Gaussian blur with a width in pixels drawn from a range."""
+    """Gaussian blur with a width in pixels drawn from a range for each channel.
+
+    Attributes:
+        probability: of blurring at all.
+        sigma: range of the width.
+        channels: share of the channels that are blurred (nnU-Net: 0.5).
+    """
 
     probability: float
     sigma: Range
+    channels: float = 1.0
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Returns the blurred image, or the image as it is."""
         if rng.random() >= self.probability:
             return image
-        sigma = rng.uniform(*self.sigma)
-        return np.asarray(gaussian_filter(image, sigma, axes=tuple(range(1, image.ndim))))
+        blurred = image.copy()
+        for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
+            gaussian_filter(image[channel], rng.uniform(*self.sigma), output=blurred[channel])
+        return blurred
+
+
+@dataclass(frozen=True)
+class LowResolution:
+    """As if taken at a lower resolution: shrunk to nearest pixels, enlarged by cubic convolution.
+
+    nnU-Net shrinks to 0.5 .. 1 of the size.
+
+    Attributes:
+        probability: of doing so at all.
+        zoom: range of the shrunk size, as a share of the size; drawn for each channel.
+        channels: share of the channels that are shrunk (nnU-Net: 0.5).
+        axes: of the patch; None: all. In volumes with thick slices name those within the slices: [1, 2].
+    """
+
+    probability: float
+    zoom: Range
+    channels: float = 1.0
+    axes: Sequence[int] | None = None
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Returns the image at lower resolution, or as it is."""
+        if rng.random() >= self.probability:
+            return image
+        coarse = image.copy()
+        for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
+            zoom, shape = rng.uniform(*self.zoom), image.shape[1:]
+            axes = range(len(shape)) if self.axes is None else self.axes
+            small = [max(1, round(size * zoom)) if axis in axes else size for axis, size in enumerate(shape)]
+            kept = [((np.arange(few) + 0.5) * size / few).astype(int) for few, size in zip(small, shape, strict=True)]
+            enlarge = [cubic_matrix(few, size, span=False) for few, size in zip(small, shape, strict=True)]
+            coarse[channel] = along_axes(image[channel][np.ix_(*kept)], enlarge)
+        return coarse
 
 
 @dataclass(frozen=True)
 class Brightness:
-    """Adds a value drawn from a range to each channel, in units of the image's standard deviation."""
+    """Multiplies each channel by a factor and adds a value, each drawn from a range.
+
+    Attributes:
+        probability: of doing so at all.
+        shift: range of what is added, in units of the image's standard deviation.
+        factor: range of the factor (nnU-Net: 0.75 to 1.25).
+    """
 
     probability: float
-    shift: Range
+    shift: Range = (0.0, 0.0)
+    factor: Range = (1.0, 1.0)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Returns the brighter or darker image, or the image as it is."""
         if rng.random() >= self.probability:
             return image
-        return np.asarray(image + _per_channel(image, rng, self.shift))
+        result: np.ndarray = image * _per_channel(image, rng, self.factor)
+        result += _per_channel(image, rng, self.shift)
+        return result
 
 
 @dataclass(frozen=True)
@@ -94,10 +172,17 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Gamma:
-    """Raises the image, rescaled to [0, 1], to a power; mean and standard deviation stay."""
+    """Raises the image, rescaled to [0, 1], to a power; mean and standard deviation stay.
+
+    Attributes:
+        probability: of doing so at all.
+        exponent: range of the power.
+        invert: bends the negative instead: bright becomes dark, is bent, and becomes bright again.
+    """
 
     probability: float
     exponent: Range
+    invert: bool = False
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Returns the image after the power law, or as it is."""
@@ -105,13 +190,15 @@ class Gamma:
             return image
         exponent = np.float32(rng.uniform(*self.exponent))
         low, high = image.min(), image.max()
+        if self.invert:
+            low, high = high, low
         # Too small a range cannot be rescaled in float32, and holds nothing that could be seen.
-        if high - low < 1e-6:
+        if abs(high - low) < 1e-6:
             return image
         bent: np.ndarray = (image - low) / (high - low)
         bent **= exponent
         bent -= bent.mean()
-        bent *= image.std() / bent.std()
+        bent *= math.copysign(image.std() / bent.std(), high - low)
         bent += image.mean()
         return bent
 

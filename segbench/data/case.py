@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -88,9 +89,13 @@ class Dataset(ABC):
         classes: names, index = class value in `Case.label`.
         background: the class left out of scores and means, or None where every class counts.
         spatial_dims: 2 or 3.
-        has_instances: whether `Case.instances` is given.
+        has_instances: whether cases have objects: those that `load` gives or, where it gives None, the
+            connected regions of `objects`.
+        objects: the classes whose connected regions are objects; None: all but the background.
         source: where it comes from, its licence, how it is cited, its files.
         remarks: how the files were read, one sentence each, where a reader could think otherwise.
+        published: how many cases of each part ("train", "test", or "" for all) the data set is published
+            with, where that is known.
     """
 
     name: str
@@ -98,13 +103,22 @@ class Dataset(ABC):
     background: int | None = 0
     spatial_dims: int = 2
     has_instances: bool = False
+    objects: Sequence[int] | None = None
     source: ClassVar[Source]
     remarks: Sequence[str] = ()
+    published: Mapping[str, int] = MappingProxyType({})
 
     @property
     @abstractmethod
     def channels(self) -> int:
         """Channels of every image. A class attribute does, where the number is known."""
+
+    @property
+    def object_classes(self) -> list[int]:
+        """The classes whose connected regions are objects."""
+        if self.objects is not None:
+            return list(self.objects)
+        return [index for index in range(len(self.classes)) if index != self.background]
 
     @abstractmethod
     def records(self) -> list[Record]:

@@ -102,6 +102,7 @@ class DataModule(L.LightningDataModule):
         sampler: makes training sample number k.
         batch_size: samples of one optimizer step over all processes.
         workers: processes that make training samples; 0 makes them in the training process.
+        gap_cases: how many training cases are predicted whole at each validation.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class DataModule(L.LightningDataModule):
         sampler: PatchSampler,
         batch_size: int,
         workers: int,
+        gap_cases: int = 0,
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -120,6 +122,7 @@ class DataModule(L.LightningDataModule):
         self.sampler = sampler
         self.batch_size = batch_size
         self.workers = workers
+        self.gap_cases = gap_cases
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Batches of patches, endlessly, from the trainer's step on."""
@@ -137,9 +140,14 @@ class DataModule(L.LightningDataModule):
             prefetch_factor=4 if self.workers else None,
         )
 
-    def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The validation cases."""
-        return self._whole(self.split.validation)
+    def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+        """The validation cases, and some training cases, the same every time, to see the gap between them."""
+        loaders = [self._whole(self.split.validation)]
+        if self.gap_cases:
+            seen = self.split.train
+            picked = [seen[index * len(seen) // self.gap_cases] for index in range(self.gap_cases)]
+            loaders.append(self._whole(list(dict.fromkeys(picked))))
+        return loaders
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The test cases."""

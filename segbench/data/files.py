@@ -43,20 +43,24 @@ def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> d
     return dict(sorted(found.items()))
 
 
-def check_pairs(images: Mapping[str, Path], others: Mapping[str, Path], other: str) -> None:
+def check_pairs(
+    images: Mapping[str, Path], others: Mapping[str, Path], other: str, named: tuple[str, str] = ("{}.*", "{}.*")
+) -> None:
     """Checks that every image has its mask and every mask its image.
 
     Args:
         images: files by key.
         others: files by key.
         other: what `others` are, for the message: "mask".
+        named: how the files of an image and of another are called, {} being their key.
 
     Raises:
         UserError: naming the first file that has no partner.
     """
-    for alone, partner in ((images.keys() - others.keys(), other), (others.keys() - images.keys(), "image")):
+    unpaired = (images.keys() - others.keys(), other, named[1]), (others.keys() - images.keys(), "image", named[0])
+    for alone, partner, pattern in unpaired:
         if alone:
             first = min(alone)
             path = (images if partner == other else others)[first]
             more = f" (nor have {len(alone) - 1} more files)" if len(alone) > 1 else ""
-            raise UserError(f"{path} has no {partner}{more}: a file named {first}.* is expected")
+            raise UserError(f"{path} has no {partner}{more}: a file named {pattern.format(first)} is expected")

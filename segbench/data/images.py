@@ -119,8 +119,29 @@ def count_pages(path: Path) -> int:
     Raises:
         UserError: where the file cannot be read.
     """
-    with _reading(path), _strict_tifffile(), tifffile.TiffFile(path) as file:
+    with reading(path), _strict_tifffile(), tifffile.TiffFile(path) as file:
         return len(file.pages)
+
+
+def read_pages(path: Path, start: int, stop: int) -> np.ndarray:
+    """Reads some pages of a stack of grey pages, without decoding the others.
+
+    Args:
+        path: a TIFF file.
+        start: the first page, from 0.
+        stop: the page after the last one.
+
+    Returns:
+        (stop - start, H, W) in the file's own type.
+
+    Raises:
+        UserError: where the file cannot be read, or its pages have several channels or sizes.
+    """
+    with reading(path), _strict_tifffile(), tifffile.TiffFile(path) as file:
+        pages = np.stack([file.pages[index].asarray() for index in range(start, stop)])
+        if pages.ndim != 3:
+            raise UserError(f"{path} has pages of shape {pages.shape[1:]}: grey ones are expected")
+        return pages.astype(pages.dtype.newbyteorder("="), copy=False)
 
 
 def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:
@@ -162,7 +183,7 @@ def _geometry(like: Path | None, label: np.ndarray) -> dict[str, Any]:
     metadata: dict[str, Any] = {"axes": "ZYX"[-label.ndim :]}
     if like is None or like.suffix.lower() not in _TIFF:
         return {"metadata": metadata}
-    with _reading(like), tifffile.TiffFile(like) as file:
+    with reading(like), tifffile.TiffFile(like) as file:
         page = file.series[0].keyframe
         imagej = file.imagej_metadata or {}
         metadata |= {key: imagej[key] for key in ("spacing", "unit") if key in imagej}
@@ -173,15 +194,19 @@ def _geometry(like: Path | None, label: np.ndarray) -> dict[str, Any]:
 
 def _decode(path: Path, expand_palette: bool) -> np.ndarray:
     """Any file as (C, *S) in its own type and this machine's byte order, without alpha."""
-    with _reading(path):
+    with reading(path):
         decode = _decode_tiff if path.suffix.lower() in _TIFF else _decode_flat
         pixels = decode(path, expand_palette)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns whatever a decoder raises at a file into one line."""
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a decoder raises at a file into one line.
+
+    Raises:
+        UserError: where the file is not there or cannot be read.
+    """
     try:
         yield
     except UserError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,13 @@ from torch.nn.functional import grid_sample
 from segbench.data.augmentation import Augmentation
 from segbench.data.case import IGNORE
 from segbench.data.normalize import Normalize
+from segbench.data.places import Placement, TrainingCases
 from segbench.data.spatial import SpatialDraw, offsets
-from segbench.data.store import CaseStore, StoredCase
+from segbench.data.store import Intensities, StoredCase
 from segbench.data.targets import Target
+
+WEIGHT = "weight"
+"""The key of the pixels' weights in samples and batches."""
 
 
 @dataclass(frozen=True)
@@ -24,68 +27,50 @@ class PatchSampler:
     """Draws training samples.
 
     Attributes:
-        store: the decoded cases.
-        cases: ids of the training cases; each is drawn once before any is drawn again.
+        cases: the training cases.
         patch_size: (P_1, .., P_D) in pixels.
-        foreground: probability that the patch is centred on a pixel of a foreground class, the class
-            being drawn evenly from those present; otherwise the place is uniform.
+        placement: where each sample is cut.
         augmentation: the random transforms.
         targets: for each head the function that makes its target.
         normalize: brings raw intensities to float32 of mean 0 and deviation 1.
-        background: the class that does not count as foreground, or None.
-        seed: of the whole run.
+        weight: the function that makes the weight of each pixel in the loss, or None.
     """
 
-    store: CaseStore
-    cases: Sequence[str]
+    cases: TrainingCases
     patch_size: Sequence[int]
-    foreground: float
+    placement: Placement
     augmentation: Augmentation
     targets: Mapping[str, Target]
     normalize: Normalize
-    background: int | None
-    seed: int
+    weight: Target | None = None
 
     def __getitem__(self, k: int) -> dict[str, Any]:
-        """Sample number k: image (C, *P) float32, one target per head, and the case's id."""
-        rng = np.random.default_rng([self.seed, k])
-        round_, turn = divmod(k, len(self.cases))
-        case = self.store[self.cases[case_order(self.seed, len(self.cases), round_)[turn]]]
-        start = self.place(case, rng)
+        """Sample number k: image (C, *P) float32, one target per head, the weight if any, and the case's id."""
+        rng = np.random.default_rng([self.cases.seed, k])
+        case, start = self.placement(self.cases, k, self.patch_size, rng)
         draw = self.augmentation.spatial.draw(self.patch_size, case.spacing, rng)
-        image, label, instances = read_patch(case, start, draw, self.patch_size, self.normalize)
-        for transform in self.augmentation.intensity:
+        if getattr(self.placement, "pins_centre", False):
+            draw = draw.pinned(self.patch_size)
+
+        def prepare(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+            if self.augmentation.matching is not None:
+                other = self.cases.ids[int(rng.integers(len(self.cases.ids)))]
+                raw = self.augmentation.matching(raw, channels, self.cases.store.meta(other).intensities, rng)
+            for recolour in self.augmentation.colour.values():
+                raw = recolour(raw, rng)
+            return self.normalize(raw, channels)
+
+        image, label, instances = read_patch(case, start, draw, self.patch_size, prepare)
+        for transform in self.augmentation.intensity.values():
             image = transform(image, rng)
+        learnt = self.targets if self.weight is None else {**self.targets, WEIGHT: self.weight}
         sample: dict[str, Any] = {
-            head: torch.from_numpy(np.ascontiguousarray(target(label, instances, case.spacing)))
-            for head, target in self.targets.items()
+            key: torch.from_numpy(np.ascontiguousarray(target(label, instances, case.spacing)))
+            for key, target in learnt.items()
         }
         sample["image"] = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
         sample["case_id"] = case.id
         return sample
-
-    def place(self, case: StoredCase, rng: np.random.Generator) -> np.ndarray:
-        """The patch's first pixel in the source, (D,): inside the image as far as the patch fits.
-
-        Along an axis where the image is smaller it is in the middle of the patch. A case without
-        foreground is read at a uniform place.
-        """
-        shape, size = case.image.shape[1:], np.asarray(self.patch_size)
-        room = np.asarray(shape) - size
-        start = rng.integers(0, np.maximum(room, 0) + 1)
-        if rng.random() < self.foreground:
-            present = [value for value in case.locations if value != self.background]
-            if present:
-                pixels = case.locations[present[rng.integers(len(present))]]
-                start = np.asarray(np.unravel_index(pixels[rng.integers(len(pixels))], shape)) - size // 2
-        placed: np.ndarray = np.where(room < 0, room // 2, np.clip(start, 0, np.maximum(room, 0)))
-        return placed
-
-
-@lru_cache(maxsize=4)
-def case_order(seed: int, count: int, round_: int) -> np.ndarray:
-    """The order in which the cases are drawn in their n-th round: a permutation."""
-    return np.random.default_rng([seed, round_, count, 1]).permutation(count)
 
 
 def read_patch(
@@ -103,15 +88,17 @@ def read_patch(
         patch_size: (P_1, .., P_D) in pixels.
         normalize: brings raw intensities to float32.
     """
+    size = draw.turn.before(patch_size)
+    start = start + np.subtract(patch_size, size) // 2
     position: np.ndarray | None = None
     if draw.on_grid:
         low = start + draw.shift.astype(int)
-        high = low + patch_size
+        high = low + size
     else:
-        position = offsets(draw, patch_size)
-        centre = start + (np.asarray(patch_size) - 1) / 2
+        position = offsets(draw, size)
+        centre = start + (np.asarray(size) - 1) / 2
         low, high = _bounds(position, centre)
-        position += (centre - low).astype(np.float32).reshape(-1, *(1,) * len(patch_size))
+        position += (centre - low).astype(np.float32).reshape(-1, *(1,) * len(size))
     image = normalize(_cut(case.image, low, high), case.meta.intensities)
     label = _cut(case.label, low, high, beyond=IGNORE)
     instances = None if case.instances is None else _cut(case.instances, low, high, beyond=0)
@@ -120,12 +107,7 @@ def read_patch(
         nearest = _flat_index(position, label.shape)
         label = label.ravel()[nearest]
         instances = None if instances is None else instances.ravel()[nearest]
-    turned = tuple(axis - len(patch_size) for axis, flip in enumerate(draw.flips) if flip)
-    return (
-        np.flip(image, turned),
-        np.flip(label, turned),
-        None if instances is None else np.flip(instances, turned),
-    )
+    return draw.turned(image), draw.turned(label), None if instances is None else draw.turned(instances)
 
 
 def mirror(position: np.ndarray, length: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,20 +21,27 @@ from rich.console import Console
 from rich.progress import track
 
 from segbench.data.case import IGNORE, Dataset, Part, Record, check_case
+from segbench.data.regions import connected_regions
 from segbench.errors import UserError
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of what is written here: another one does not read the files of this one."""
 
 _LOCATIONS = 10_000
 """Pixels per class and case that are remembered for foreground-aware sampling."""
+
+_OPEN_CASES = 64
+"""Cases whose files stay open: opening them takes as long as drawing a small patch. Up to 4 files each."""
+
+_OPEN_VALUES = 2**20
+"""Larger images do not stay open: reading them takes longer than opening, and what is mapped counts as memory."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Intensities:
-    """Statistics of one channel of one image."""
+    """Statistics of one channel of one image; the quantiles are 0, 1/32, 2/32, .. 1."""
 
     mean: float
     std: float
@@ -41,6 +49,12 @@ class Intensities:
     percentile_00_5: float
     percentile_99_5: float
     maximum: float
+    quantiles: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Intensities:
+        """Reads what `dataclasses.asdict` and JSON have made of one."""
+        return cls(**value | {"quantiles": tuple(value["quantiles"])})
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,7 @@ class CaseMeta:
     def from_json(cls, value: dict[str, Any]) -> CaseMeta:
         """Reads what `dataclasses.asdict` and JSON have made of one."""
         tuples = {key: tuple(value[key]) for key in ("spacing", "shape", "pixels")}
-        return cls(**value | tuples | {"intensities": tuple(Intensities(**one) for one in value["intensities"])})
+        return cls(**value | tuples | {"intensities": tuple(map(Intensities.from_json, value["intensities"]))})
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,7 @@ class CaseStore:
         self.fingerprint: str = content["fingerprint"]
         """Hash of the decoded cases: the same wherever and whenever they are decoded."""
         self._meta = {value["id"]: CaseMeta.from_json(value) for value in content["cases"]}
+        self._open: dict[str, StoredCase] = {}  # the last ones used, the longest unused first
 
     @property
     def ids(self) -> list[str]:
@@ -179,8 +194,23 @@ class CaseStore:
         return self._meta[case_id]
 
     def __getitem__(self, case_id: str) -> StoredCase:
-        """The case. It holds open files: keep it only as long as it is needed."""
-        return StoredCase(self._meta[case_id], self.folder / case_id)
+        """The case. It holds open files: keep it only as long as it is needed.
+
+        The store itself keeps some small cases open, each process its own or, with forked workers, also
+        those that were open before: they are only read.
+        """
+        case = self._open.pop(case_id, None)
+        if case is None:
+            case = StoredCase(self._meta[case_id], self.folder / case_id)
+            if math.prod(case.meta.shape) > _OPEN_VALUES:
+                return case
+        self._open[case_id] = case
+        while len(self._open) > _OPEN_CASES:
+            self._open.pop(next(iter(self._open)), None)
+        return case
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}
 
     def __len__(self) -> int:
         return len(self._meta)
@@ -209,7 +239,10 @@ def _key(dataset: Dataset, records: Sequence[Record]) -> str:
         + [[os.path.abspath(path), files[path].st_size, files[path].st_mtime_ns] for path in record.files]
         for record in records
     ]
-    return _hash([_FORMAT, kind, list(dataset.classes), dataset.settings(), cases])
+    deciding: list[object] = [_FORMAT, kind, list(dataset.classes), dataset.settings(), cases]
+    if dataset.objects is not None:
+        deciding.append([dataset.has_instances, list(dataset.objects)])
+    return _hash(deciding)
 
 
 def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> None:
@@ -262,8 +295,11 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
     np.save(folder / "image.npy", case.image)
     np.save(folder / "label.npy", case.label)
     np.save(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
-    if case.instances is not None:
-        np.save(folder / "instances.npy", case.instances)
+    instances = case.instances
+    if instances is None and dataset.has_instances:
+        instances = connected_regions(case.label, dataset.object_classes)
+    if instances is not None:
+        np.save(folder / "instances.npy", instances)
     return CaseMeta(
         id=record.id,
         group=record.group,
@@ -274,8 +310,9 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         intensities=measure_intensities(case.image),
         pixels=pixels,
         ignored=int(counts[IGNORE]),
-        objects=None if case.instances is None else int(np.count_nonzero(np.unique(case.instances))),
+        objects=None if instances is None else int(np.count_nonzero(np.unique(instances))),
         image_digest=_digest(case.image),
+        # Of what was given: connected regions follow from the label.
         digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing)),
     )
 
@@ -293,7 +330,7 @@ def measure_intensities(image: np.ndarray) -> tuple[Intensities, ...]:
 
 
 def _channel_intensities(channel: np.ndarray) -> Intensities:
-    low, high = np.percentile(channel, (0.5, 99.5))
+    low, high, *quantiles = np.percentile(channel, (0.5, 99.5, *np.linspace(0, 100, 33)))
     return Intensities(
         mean=float(channel.mean(dtype=np.float64)),
         std=float(channel.std(dtype=np.float64)),
@@ -301,6 +338,7 @@ def _channel_intensities(channel: np.ndarray) -> Intensities:
         percentile_00_5=float(low),
         percentile_99_5=float(high),
         maximum=float(channel.max()),
+        quantiles=tuple(map(float, quantiles)),
     )
 
 

@@ -50,9 +50,11 @@ def resolve_empty_distance(empty_distance: EmptyDistance, shape: Sequence[int], 
     """
     if len(spacing) != len(shape) or min(spacing) <= 0:
         raise ValueError(f"spacing must be {len(shape)} positive numbers, not {tuple(spacing)}")
-    if empty_distance == "diagonal":
-        return math.hypot(*(size * step for size, step in zip(shape, spacing, strict=True)))
-    return float(empty_distance)
+    return _diagonal(shape, spacing) if empty_distance == "diagonal" else float(empty_distance)
+
+
+def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
+    return math.hypot(*(size * step for size, step in zip(shape, spacing, strict=True)))
 
 
 class MaskPair:
@@ -75,6 +77,7 @@ class MaskPair:
         scored: number of pixels that are not ignored.
         spacing: as given.
         empty_distance: as a number, in the unit of the spacing.
+        diagonal: of the whole image, in the unit of the spacing.
 
     Raises:
         ValueError: if shapes differ, or the spacing does not fit them.
@@ -92,6 +95,7 @@ class MaskPair:
             raise ValueError(f"shapes differ: prediction {prediction.shape}, reference {reference.shape}")
         self.spacing = tuple(float(step) for step in spacing)
         self.empty_distance = resolve_empty_distance(empty_distance, prediction.shape, self.spacing)
+        self.diagonal = _diagonal(prediction.shape, self.spacing)
         self.scored = prediction.size
         if ignored is not None:
             self.scored -= int(np.count_nonzero(ignored))

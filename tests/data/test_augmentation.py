@@ -4,18 +4,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from skimage import exposure, filters
+from torch.nn.functional import interpolate
 
 from segbench.data import normalize
-from segbench.data.augmentation import Augmentation, Blur, Brightness, Contrast, Gamma, Intensity, Noise
+from segbench.data.augmentation import (
+    Augmentation,
+    Blur,
+    Brightness,
+    Contrast,
+    Gamma,
+    Intensity,
+    LowResolution,
+    Noise,
+)
 from segbench.data.case import IGNORE
 from segbench.data.patches import PatchSampler
+from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.store import CaseMeta
 from segbench.data.targets import mask
-from tests.data.arrays import random_case
+from tests.data.arrays import ArrayCase, random_case
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 EVERY: list[Intensity] = [
@@ -24,6 +38,8 @@ EVERY: list[Intensity] = [
     Brightness(1.0, (-0.3, 0.3)),
     Contrast(1.0, (0.75, 1.25)),
     Gamma(1.0, (0.7, 1.5)),
+    Gamma(1.0, (0.7, 1.5), invert=True),
+    LowResolution(1.0, (0.4, 0.7)),
 ]
 NOTHING: list[Intensity] = [
     Noise(1.0, (0.0, 0.0)),
@@ -31,6 +47,10 @@ NOTHING: list[Intensity] = [
     Brightness(1.0, (0.0, 0.0)),
     Contrast(1.0, (1.0, 1.0)),
     Gamma(1.0, (1.0, 1.0)),
+    Gamma(1.0, (1.0, 1.0), invert=True),
+    LowResolution(1.0, (1.0, 1.0)),
+    LowResolution(1.0, (0.5, 0.5), channels=0.0),
+    Blur(1.0, (2.0, 2.0), channels=0.0),
 ]
 NEVER: list[Intensity] = [
     Noise(0.0, (9, 9)),
@@ -38,6 +58,7 @@ NEVER: list[Intensity] = [
     Brightness(0.0, (9, 9)),
     Contrast(0.0, (9, 9)),
     Gamma(0.0, (9, 9)),
+    LowResolution(0.0, (0.1, 0.1)),
 ]
 shapes = st.sampled_from([(1, 40, 30), (3, 33, 17), (2, 8, 12, 10)])
 seeds = st.integers(0, 2**32)
@@ -73,7 +94,8 @@ def test_contract(transform: Intensity, shape: tuple[int, ...], seed: int) -> No
     assert not np.array_equal(result, image)
     np.testing.assert_array_equal(image, before)
     np.testing.assert_array_equal(transform(image, np.random.default_rng(seed)), result)
-    assert not np.array_equal(transform(image, np.random.default_rng(seed + 1)), result)
+    others = [transform(image, np.random.default_rng(seed + other)) for other in range(1, 6)]
+    assert not all(np.array_equal(other, result) for other in others)
 
 
 @pytest.mark.parametrize("transform", EVERY, ids=name)
@@ -157,16 +179,102 @@ def test_blur_is_scikit_images(shape: tuple[int, ...], seed: int, sigma: float) 
     np.testing.assert_allclose(result, expected, atol=1e-4)
 
 
+@settings(deadline=None)
+@given(shapes, seeds, st.floats(0.7, 1.5))
+def test_inverted_gamma_is_gamma_of_the_negative(shape: tuple[int, ...], seed: int, exponent: float) -> None:
+    image, range_ = picture(shape, seed), (exponent, exponent)
+    result = Gamma(1.0, range_, invert=True)(image, np.random.default_rng(0))
+    expected = -Gamma(1.0, range_)(-image, np.random.default_rng(0))
+    np.testing.assert_allclose(result, expected, atol=1e-3)
+    assert np.corrcoef(result.ravel(), image.ravel())[0, 1] > 0.8
+
+
+@given(shapes, seeds, st.floats(0.5, 2))
+def test_brightness_multiplies(shape: tuple[int, ...], seed: int, factor: float) -> None:
+    image = picture(shape, seed)
+    result = Brightness(1.0, factor=(factor, factor))(image, np.random.default_rng(0))
+    np.testing.assert_allclose(result, image * factor, rtol=1e-5)
+
+
+@given(seeds, st.floats(0.3, 1))
+def test_low_resolution_is_pytorchs(seed: int, zoom: float) -> None:
+    """Nearest pixels down, bicubic up (nnU-Net), by `torch.nn.functional.interpolate`."""
+    image = picture((2, 33, 20), seed)
+    result = LowResolution(1.0, (zoom, zoom))(image, np.random.default_rng(0))
+    small = (max(1, round(33 * zoom)), max(1, round(20 * zoom)))
+    down = interpolate(torch.from_numpy(image)[None], small, mode="nearest-exact")
+    np.testing.assert_allclose(result, interpolate(down, (33, 20), mode="bicubic")[0], atol=1e-4)
+
+
+def test_low_resolution_of_the_axes_asked_for() -> None:
+    """Slices stay apart: each is what it is alone."""
+    image = picture((1, 6, 20, 22), 0)
+    result = LowResolution(1.0, (0.5, 0.5), axes=[1, 2])(image, np.random.default_rng(0))
+    for depth in range(6):
+        alone = LowResolution(1.0, (0.5, 0.5))(image[:, depth], np.random.default_rng(0))
+        np.testing.assert_allclose(result[:, depth], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("transform", [Blur(1.0, (1, 1), 0.5), LowResolution(1.0, (0.5, 0.5), 0.5)], ids=name)
+def test_share_of_the_channels(transform: Intensity) -> None:
+    image = picture((100, 8, 8), 0)
+    changed = (transform(image, np.random.default_rng(0)) != image).any(axis=(1, 2))
+    assert changed.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_something_that_is_no_transform() -> None:
+    with pytest.raises(ValueError, match=r"intensity\.blur=None: must have a _target_; ~augmentation\.intensity\.blur"):
+        Augmentation(intensity={"blur": None})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="intensity: must be transforms by name"):
+        Augmentation(intensity=[Noise(1.0, (0, 1))])  # type: ignore[arg-type]
+
+
+def composed(*overrides: str) -> Augmentation:
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        node = compose("train", overrides=["augmentation=standard", *overrides]).augmentation
+    augmentation = instantiate(node, _convert_="all")
+    assert isinstance(augmentation, Augmentation)
+    return augmentation
+
+
+def test_one_value_is_changed_and_one_transform_left_out() -> None:
+    """On the command line, the others in their order."""
+    assert list(composed().intensity) == ["noise", "blur", "brightness", "contrast", "gamma"]
+    changed = composed("augmentation.intensity.noise.probability=0.5", "~augmentation.intensity.blur")
+    assert list(changed.intensity) == ["noise", "brightness", "contrast", "gamma"]
+    noise = changed.intensity["noise"]
+    assert isinstance(noise, Noise)
+    assert (noise.probability, list(noise.variance)) == (0.5, [0.0, 0.1])
+    assert composed("augmentation.spatial.elastic=null").spatial.elastic is None
+
+
+class Cases(dict[str, ArrayCase]):
+    """Stands in for a store."""
+
+    def meta(self, case: str) -> CaseMeta:
+        return self[case].meta
+
+
+def three_channels(shape: tuple[int, ...]) -> ArrayCase:
+    case = random_case(np.random.default_rng(0), shape)
+    image = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+    return ArrayCase(image, case.label, case.instances, case.spacing)
+
+
 @pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
 @pytest.mark.parametrize("shape", [(40, 50), (16, 20, 18)])
 def test_configured_augmentations_make_samples(file: Path, shape: tuple[int, ...]) -> None:
+    """In images and in volumes, each sample from its number alone."""
     augmentation = instantiate(OmegaConf.load(file), _convert_="all")
     assert isinstance(augmentation, Augmentation)
-    case = random_case(np.random.default_rng(0), shape)
+    store = Cases(case=three_channels(shape))
+    training = TrainingCases(store, ["case"], 0, 0)  # type: ignore[arg-type]
     sampler = PatchSampler(
-        {"case": case}, ["case"], (16,) * len(shape), 0.5, augmentation, {"mask": mask}, normalize.zscore, 0, 0
+        training, (16,) * len(shape), InsideImage(0.5), augmentation, {"mask": mask}, normalize.zscore
     )
     for k in range(40):
         sample = sampler[k]
         assert sample["image"].isfinite().all()
         assert set(np.unique(sample["mask"])) <= {0, 1, 2, 3, IGNORE}
+    again = sampler[17]
+    assert all(torch.equal(sampler[17][key], again[key]) for key in ("image", "mask"))

@@ -14,6 +14,7 @@ from segbench.data.case import IGNORE
 from segbench.data.datamodule import DataModule, StepBatches, WholeCases
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.patches import PatchSampler
+from segbench.data.places import InsideImage, TrainingCases
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
@@ -30,7 +31,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CaseStore:
 def module(store: CaseStore, rank: int = 0, processes: int = 1, step: int = 0, accumulate: int = 1) -> DataModule:
     """Under a trainer that stands at a step, as one of several processes."""
     split = Split(tuple(store.ids[:3]), tuple(store.ids[3:5]), tuple(store.ids[5:]))
-    sampler = PatchSampler(store, split.train, (16, 16), 0.5, Augmentation(), {"mask": mask}, normalize.zscore, 0, 0)
+    sampler = PatchSampler(
+        TrainingCases(store, split.train, 0, 0),
+        (16, 16),
+        InsideImage(0.5),
+        Augmentation(),
+        {"mask": mask},
+        normalize.zscore,
+    )
     data = DataModule(DATASET, store, split, sampler, batch_size=4, workers=0)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_step=step, global_rank=rank, world_size=processes, accumulate_grad_batches=accumulate
@@ -83,7 +91,7 @@ def test_training_batches(store: CaseStore, accumulate: int) -> None:
 
 def test_whole_cases(store: CaseStore) -> None:
     data = module(store)
-    for loader, ids in ((data.val_dataloader(), data.split.validation), (data.test_dataloader(), data.split.test)):
+    for loader, ids in ((data.val_dataloader()[0], data.split.validation), (data.test_dataloader(), data.split.test)):
         cases: list[dict[str, Any]] = list(loader)
         assert tuple(case["case_id"] for case in cases) == ids
         for case in cases:

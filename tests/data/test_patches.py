@@ -22,13 +22,15 @@ from segbench.data.augmentation import Augmentation, Gamma, Noise
 from segbench.data.case import IGNORE
 from segbench.data.datamodule import StepBatches
 from segbench.data.datasets.synthetic_cells import SyntheticCells
+from segbench.data.elastic import ControlPoints
 from segbench.data.patches import PatchSampler, mirror, read_patch
+from segbench.data.places import CentreByClass, InsideImage, TrainingCases
 from segbench.data.spatial import Spatial, SpatialDraw, offsets
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
 from tests.data.arrays import ArrayCase, coordinate_case, random_case
 
-EVERYTHING = Spatial(0.5, 180, 0.5, (0.6, 1.6), 0.5, 0.4, 0.5, elastic=3, elastic_probability=0.5)
+EVERYTHING = Spatial(0.5, 180, 0.5, (0.6, 1.6), 0.5, 0.4, 0.5, elastic=ControlPoints(3), elastic_probability=0.5)
 STANDARD = "conf/augmentation/standard.yaml"
 seeds = st.integers(0, 2**32)
 
@@ -49,18 +51,25 @@ def plain(dims: int, **changes: Any) -> SpatialDraw:
 
 
 def sampler(cases: list[ArrayCase], patch: tuple[int, ...], **changes: Any) -> PatchSampler:
+    ids = [case.id for case in cases]
+    background, seed = changes.pop("background", 0), changes.pop("seed", 0)
     values: dict[str, Any] = {
-        "store": {case.id: case for case in cases},
-        "cases": [case.id for case in cases],
+        "cases": TrainingCases(Cases({case.id: case for case in cases}), ids, background, seed),
         "patch_size": patch,
-        "foreground": 0.33,
+        "placement": InsideImage(changes.pop("foreground", 0.33)),
         "augmentation": Augmentation(),
         "targets": {"mask": mask},
         "normalize": normalize.none,
-        "background": 0,
-        "seed": 0,
     }
     return PatchSampler(**(values | changes))
+
+
+class Cases(dict[str, ArrayCase]):
+    """Stands in for a store."""
+
+    def meta(self, case: str) -> Any:
+        """What is known of the case."""
+        return self[case].meta
 
 
 # Reading one patch
@@ -291,6 +300,23 @@ def test_wanted_pixel_is_in_the_patch(patch: tuple[int, int]) -> None:
         assert found == [[row - expected[0], column - expected[1]]]
 
 
+def test_centres_are_drawn_evenly_by_class() -> None:
+    """Whatever the classes' sizes, and in how few cases they are; the pixel drawn is the target's."""
+    common, rare = np.zeros((20, 30), np.uint8), np.zeros((20, 30), np.uint8)
+    common[3:5] = 1
+    rare[0, 0] = 2  # at the corner: most of its patch lies outside
+    cases = [ArrayCase(np.zeros((1, 20, 30)), label, None, (1.0, 1.0), str(k)) for k, label in enumerate([common] * 4)]
+    cases.append(ArrayCase(np.zeros((1, 20, 30)), rare, None, (1.0, 1.0), "rare"))
+    for patch in [(8, 8), (7, 9), (40, 50)]:
+        source = sampler(cases, patch, placement=CentreByClass())
+        samples = [source[k]["mask"] for k in range(600)]
+        middle = tuple((size - 1) // 2 for size in patch)
+        drawn = Counter(int(target[middle]) for target in samples)
+        assert set(drawn) == {0, 1, 2}
+        assert all(150 < count < 250 for count in drawn.values())
+        assert all(target[0, 0] == IGNORE for target in samples if target[middle] == 2)
+
+
 def test_case_without_foreground_is_read_anywhere() -> None:
     case = coordinate_case(np.random.default_rng(0), (20, 20))
     case = replace(case, label=np.zeros((20, 20), np.uint8))
@@ -303,7 +329,7 @@ def test_every_case_is_drawn_once_in_a_round(count: int) -> None:
     cases = [random_case(np.random.default_rng(n), (5, 5), f"case{n}") for n in range(count)]
     source = sampler(cases, (4, 4))
     rounds = [[source[round_ * count + turn]["case_id"] for turn in range(count)] for round_ in range(20)]
-    assert all(sorted(names) == sorted(source.cases) for names in rounds)
+    assert all(sorted(names) == sorted(source.cases.ids) for names in rounds)
     assert count < 7 or len({tuple(names) for names in rounds}) > 15
 
 
@@ -317,7 +343,8 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PatchSample
     augmentation = instantiate(OmegaConf.load(Path(__file__).parents[2] / STANDARD), _convert_="all")
 
     def make(**changes: Any) -> PatchSampler:
-        values = {"normalize": normalize.zscore, "augmentation": augmentation, "store": store, "cases": store.ids}
+        cases = TrainingCases(store, store.ids, 0, changes.pop("seed", 0))
+        values = {"normalize": normalize.zscore, "augmentation": augmentation, "cases": cases}
         return replace(sampler([], (48, 40)), **(values | changes))
 
     return make
@@ -374,7 +401,7 @@ def test_samples_follow_seed_and_number_alone(cells: Callable[..., PatchSampler]
 
 
 def test_intensity_transforms_leave_the_mask(cells: Callable[..., PatchSampler]) -> None:
-    changed = Augmentation(EVERYTHING, [Noise(1.0, (0.1, 0.1)), Gamma(1.0, (2.0, 2.0))])
+    changed = Augmentation(EVERYTHING, intensity={"noise": Noise(1.0, (0.1, 0.1)), "gamma": Gamma(1.0, (2.0, 2.0))})
     for k in range(5):
         before, after = cells(augmentation=Augmentation(EVERYTHING))[k], cells(augmentation=changed)[k]
         assert torch.equal(before["mask"], after["mask"])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.interpolate import NdBSpline
 
-from segbench.data.spatial import Spatial, SpatialDraw, bend, offsets
+from segbench.data.elastic import ControlPoints
+from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw, offsets
 
 SIZES = {2: (12, 9), 3: (7, 4, 6)}
 dimensions = st.sampled_from((2, 3))
@@ -25,12 +25,13 @@ def draw(spatial: Spatial, dims: int = 2, spacing: tuple[float, ...] | None = No
 def test_nothing_asked_is_nothing_done(dims: int, seed: int, spacing: list[float]) -> None:
     for spatial in (
         Spatial(),
-        Spatial(rotation=0, scaling=(1, 1), translation=0, elastic=0),
-        Spatial(0.0, 90, 0.0, (0.5, 2), 0.0, 0.5, 0.0, elastic=9, elastic_probability=0.0),
+        Spatial(rotation=0, scaling=(1, 1), translation=0, elastic=None, distortion=(0, 0)),
+        Spatial(0.0, 90, 0.0, (0.5, 2), 0.0, 0.5, 0.0, ControlPoints(9), 0.0, 0.0, (-0.2, 0.2), 0.0),
     ):
         drawn = draw(spatial, dims, tuple(spacing[:dims]), seed)
         assert drawn.on_grid
         assert not any(drawn.flips)
+        assert not drawn.turn.times
         np.testing.assert_array_equal(drawn.matrix, np.eye(dims))
 
 
@@ -77,62 +78,85 @@ def test_shifts_are_whole_pixels_within_their_range() -> None:
 
 
 def test_probabilities() -> None:
-    spatial = Spatial(0.2, 90, 0.5, (0.5, 2), 0.5, 0.5, 0.5, 5, 3, 0.5)
+    spatial = Spatial(0.2, 90, 0.5, (0.5, 2), 0.5, 0.5, 0.5, ControlPoints(5), 0.5, 0.4, (-0.2, 0.2), 0.5)
     drawn = [draw(spatial, seed=seed) for seed in range(1000)]
     turned = [not np.allclose(one.matrix, one.matrix[0, 0] * np.eye(2)) for one in drawn]
     zoomed = [not math.isclose(np.linalg.det(one.matrix), 1) for one in drawn]
     shifted = [one.shift.any() for one in drawn]
-    bent = [one.control is not None for one in drawn]
+    bent = [one.bend is not None for one in drawn]
     flipped = [one.flips[0] for one in drawn]
-    for happened, expected in ((turned, 0.5), (zoomed, 0.5), (shifted, 0.5), (bent, 0.5), (flipped, 0.2)):
-        assert np.mean(happened) == pytest.approx(expected, abs=0.06)
+    distorted = [one.distortion != 0 for one in drawn]
+    for happened in (turned, zoomed, shifted, bent, distorted):
+        assert np.mean(happened) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(flipped) == pytest.approx(0.2, abs=0.06)
+    for times in (1, 2, 3):
+        assert np.mean([one.turn.times == times for one in drawn]) == pytest.approx(0.1, abs=0.04)
 
 
 @settings(deadline=None)
 @given(dimensions, seeds)
 def test_offsets_are_the_formula(dims: int, seed: int) -> None:
-    spatial = Spatial(rotation=90, scaling=(0.5, 2), translation=0.5, elastic=3, elastic_points=4)
+    distortion = (-0.3, 0.3) if seed % 2 else (0.0, 0.0)
+    spatial = Spatial(0, 90, 1, (0.5, 2), translation=0.5, elastic=ControlPoints(3, 4), distortion=distortion)
     drawn = draw(spatial, dims, seed=seed)
     computed = offsets(drawn, SIZES[dims])
     assert computed.dtype == np.float32
-    assert drawn.control is not None
-    field = bend(drawn.control, SIZES[dims])
+    assert drawn.bend is not None
+    middle = (np.array(SIZES[dims]) - 1) / 2
     for pixel in itertools.product(*map(range, SIZES[dims])):
-        from_middle = np.array(pixel) - (np.array(SIZES[dims]) - 1) / 2
-        expected = drawn.matrix @ from_middle + drawn.shift + field[:, *pixel]
+        from_middle = np.array(pixel) - middle
+        factor = 1 + drawn.distortion * (np.linalg.norm(from_middle) / np.linalg.norm(middle)) ** 2
+        expected = drawn.matrix @ from_middle * factor + drawn.shift + drawn.bend[:, *pixel]
         np.testing.assert_allclose(computed[:, *pixel], expected, atol=1e-4)
 
 
-@settings(deadline=None)
-@given(dimensions, st.integers(2, 6), seeds)
-def test_bend_is_a_spline_of_its_control_points(dims: int, points: int, seed: int) -> None:
-    control = np.random.default_rng(seed).normal(0, 10, (dims, *(points,) * dims))
-    field = bend(control, SIZES[dims])
-    assert field.shape == (dims, *SIZES[dims])
-    degree = min(3, points - 1)
-    knots = np.concatenate([np.zeros(degree), np.linspace(0, 1, points - degree + 1), np.ones(degree)])
-    spline = NdBSpline((knots,) * dims, np.moveaxis(control, 0, -1), degree)
-    where = np.meshgrid(*((np.arange(size) + 0.5) / size for size in SIZES[dims]), indexing="ij")
-    np.testing.assert_allclose(np.moveaxis(field, 0, -1), spline(np.stack(where, axis=-1)), atol=1e-4)
+def test_barrel_and_pincushion() -> None:
+    """Corners are read as much farther out or farther in as asked; the middle stays."""
+    for k in (-0.2, 0.2):
+        read = offsets(draw(Spatial(distortion=(k, k))), (11, 21))
+        np.testing.assert_allclose(read[:, 0, 0], np.array([-5, -10]) * (1 + k), rtol=1e-5)
+        np.testing.assert_allclose(read[:, 5, 10], 0, atol=1e-6)
+        # Nothing is folded over, and straight lines through the middle stay straight.
+        assert (np.diff(read[0], axis=0) > 0).all()
+        np.testing.assert_allclose(read[0, 5], 0, atol=1e-6)
 
 
-@settings(deadline=None)
-@given(dimensions, st.integers(2, 6), st.floats(-20, 20))
-def test_even_bend_is_a_shift(dims: int, points: int, by: float) -> None:
-    control = np.full((dims, *(points,) * dims), by)
-    np.testing.assert_allclose(bend(control, SIZES[dims]), by, atol=1e-4)
+def test_one_pixel_has_no_corners() -> None:
+    np.testing.assert_array_equal(offsets(draw(Spatial(distortion=(0.2, 0.2))), (1, 1)), 0)
 
 
-@settings(deadline=None)
 @given(seeds)
-def test_bend_is_smooth(seed: int) -> None:
-    """No pixel is displaced by much more or less than its neighbours: nothing folds."""
-    drawn = Spatial(elastic=8, elastic_points=4).draw((256, 256), (1.0, 1.0), np.random.default_rng(seed))
-    assert drawn.control is not None
-    field = bend(drawn.control, (256, 256))
-    assert max(np.abs(np.diff(field, axis=axis)).max() for axis in (1, 2)) < 1
-    assert max(np.abs(np.diff(field, 2, axis=axis)).max() for axis in (1, 2)) < 0.05
-    assert np.abs(field).max() <= np.abs(drawn.control).max() + 1e-4
+def test_thick_slices_stay_slices(seed: int) -> None:
+    """Every pixel of a slice is read from one slice; within it everything goes on as in an image."""
+    spatial = Spatial(rotation=180, elastic=ControlPoints(5), thick_slices=3.0)
+    read = offsets(draw(spatial, 3, (5.0, 1.0, 1.5), seed), SIZES[3])
+    for plane, where in zip(read[0], np.arange(7) - 3, strict=True):
+        np.testing.assert_allclose(plane, where, atol=1e-5)
+    flat = offsets(draw(Spatial(), 3), SIZES[3])
+    assert np.abs(read[1:] - flat[1:]).max() > 0.1
+    fine = offsets(draw(spatial, 3, (2.9, 1.0, 1.5), seed), SIZES[3])
+    assert np.abs(fine[0] - flat[0]).max() > 0.1
+
+
+@pytest.mark.parametrize("size", [(6, 6), (5, 8), (3, 4, 6)])
+def test_quarter_turns_are_numpys(size: tuple[int, ...]) -> None:
+    array = np.arange(2 * math.prod(size)).reshape(2, *size)
+    for axes in itertools.permutations(range(len(size)), 2):
+        for times in range(4):
+            turn = QuarterTurns(axes, times)
+            turned = turn(array, len(size))
+            assert turn.before(turned.shape[1:]) == size
+            for one, other in zip(turned, array, strict=True):
+                np.testing.assert_array_equal(one, np.rot90(other, times, axes))
+
+
+def test_quarter_turns_are_in_planes_of_equal_spacing() -> None:
+    spatial = Spatial(quarter_turns=1.0)
+    drawn = [draw(spatial, 3, (5.0, 1.0, 1.0), seed).turn for seed in range(200)]
+    assert {turn.axes for turn in drawn if turn.times} == {(1, 2)}
+    assert not any(draw(spatial, 3, (5.0, 1.0, 2.0), seed).turn.times for seed in range(20))
+    even = [draw(spatial, 3, seed=seed).turn for seed in range(200)]
+    assert {turn.axes for turn in even if turn.times} == {(0, 1), (0, 2), (1, 2)}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +164,8 @@ def test_bend_is_smooth(seed: int) -> None:
     [
         ({"scaling": (0, 1)}, "scaling"),
         ({"scaling": (1.4, 0.7)}, "scaling"),
-        ({"elastic_points": 1}, "elastic_points=1: must be at least 2"),
+        ({"distortion": (-0.5, 0)}, r"distortion=\[-0.5, 0\]: .* above -1/3"),
+        ({"elastic": 8}, "elastic=8: must be null, or have a _target_"),
     ],
 )
 def test_impossible_transforms(wrong: dict, message: str) -> None:

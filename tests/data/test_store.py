@@ -1,11 +1,13 @@
 """The cache of decoded cases: exact, shared, made once, and never half-made."""
 
+import multiprocessing
 import pickle
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +81,7 @@ def test_meta_is_what_numpy_says(tmp_path: Path) -> None:
             values.min(),
             *np.percentile(values, [0.5, 99.5]),
             values.max(),
+            *np.quantile(values, np.linspace(0, 1, 33)),
         ]
         measured = [
             channel.mean,
@@ -87,6 +90,7 @@ def test_meta_is_what_numpy_says(tmp_path: Path) -> None:
             channel.percentile_00_5,
             channel.percentile_99_5,
             channel.maximum,
+            *channel.quantiles,
         ]
         np.testing.assert_allclose(measured, expected, rtol=1e-6)
 
@@ -181,6 +185,58 @@ def test_processes_that_start_together_share_one_decoding(tmp_path: Path) -> Non
     outputs = [process.communicate()[0].split() for process in processes]
     assert sorted(len(output) for output in outputs) == [1, 1, 9]
     assert len({output[-1] for output in outputs}) == 1
+
+
+def open_files(folder: Path) -> int:
+    """Files below the folder that this process has mapped."""
+    return len({line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line})
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="lists no open files")
+def test_last_small_cases_stay_open(tmp_path: Path) -> None:
+    """The last 64, and no more files than those have, also where the operating system allows few."""
+    store = CaseStore(SyntheticCells(100, [32, 32], 0), tmp_path)
+    for case_id in store.ids:
+        case = store[case_id]
+        assert case.instances is not None
+        assert case.image.shape[1:] == case.label.shape == case.instances.shape
+    del case
+    assert open_files(tmp_path) == 3 * 64
+    kept = store.ids[-64:]
+    assert all(store[case_id] is store[case_id] for case_id in kept)
+    assert all("image" in vars(store[case_id]) for case_id in kept)
+    _ = store[kept[0]]  # used again: the next to go is the second
+    _ = store[store.ids[0]]
+    assert "image" in vars(store[kept[0]])
+    assert "image" not in vars(store[kept[1]])
+
+
+@pytest.mark.parametrize(("values", "open_"), [(1023, False), (1024, True)])
+def test_large_cases_are_closed_after_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: int, open_: bool
+) -> None:
+    store = CaseStore(SyntheticCells(2, [32, 32], 0), tmp_path)
+    monkeypatch.setattr("segbench.data.store._OPEN_VALUES", values)
+    assert store[store.ids[0]].image.shape[1:] == (32, 32)
+    assert (open_files(tmp_path) == 1) == open_
+
+
+def read_first(store: CaseStore, queue: Any) -> None:
+    queue.put({case_id: int(store[case_id].image.sum()) for case_id in store.ids})
+
+
+def test_forked_workers_read_what_was_open_before(tmp_path: Path) -> None:
+    store = CaseStore(SyntheticCells(5, [32, 32], 0), tmp_path)
+    expected = {case_id: int(store[case_id].image.sum()) for case_id in store.ids}
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    workers = [context.Process(target=read_first, args=(store, queue)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    assert [queue.get(timeout=30) for _ in workers] == [expected] * 3
+    for worker in workers:
+        worker.join()
+    assert {case_id: int(store[case_id].image.sum()) for case_id in store.ids} == expected
 
 
 def test_opening_is_fast(tmp_path: Path) -> None:

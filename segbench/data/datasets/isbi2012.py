@@ -27,6 +27,8 @@ class Isbi2012(Dataset):
     name = "isbi2012"
     classes = ("cell", "membrane")
     channels = 1
+    has_instances = True
+    objects = (0,)
     source = Source(
         address="the ISBI 2012 challenge 'Segmentation of neuronal structures in EM stacks', "
         "https://imagej.net/events/isbi-2012-segmentation-challenge",
@@ -35,7 +37,10 @@ class Isbi2012(Dataset):
         "Cardona et al. 2010, PLoS Biology 8(10):e1000502",
         layout="train-volume.tif and train-labels.tif",
     )
-    remarks = ("in train-labels.tif, 0 is membrane and 255 is cell",)
+    remarks = (
+        "in train-labels.tif, 0 is membrane and 255 is cell",
+        "the objects are the connected regions of the class cell; membranes form none",
+    )
 
     _MAPPING = LabelMapping(classes=((255,), (0,)))
 

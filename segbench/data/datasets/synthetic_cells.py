@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage import measure
 
 from segbench.data.case import Case, Dataset, Record, Source
+from segbench.data.noise import smooth_noise
 from segbench.errors import UserError
 
 _ROUND, _SPINDLE, _RING = 1, 2, 3
@@ -131,9 +132,9 @@ def _light(rng: np.random.Generator, kinds: np.ndarray, owner: np.ndarray, depth
     dome = 1 - 0.35 * depth**2
     ring = 0.4 + 0.6 * np.clip((depth - 0.25) / 0.35, 0, 1)
     surface = np.where(kinds[owner] == _RING, ring, dome)
-    grain = 1 + 0.22 * _smooth_noise(rng, size, 1.5)
+    grain = 1 + 0.22 * smooth_noise(rng, size, 1.5)
     cells = np.where(owner > 0, brightness * surface * grain, 0)
-    haze = np.clip(_smooth_noise(rng, size, 14), 0, None)
+    haze = np.clip(smooth_noise(rng, size, 14), 0, None)
     return np.asarray(cells + 0.25 * haze + _debris(rng, size))
 
 
@@ -152,20 +153,9 @@ def _debris(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
 
 def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     """What a camera makes of the light: uneven illumination, blur, photon and read-out noise, 8 bits."""
-    illumination = np.exp(0.3 * _smooth_noise(rng, light.shape, 60))
-    background = 0.4 + 0.2 * _smooth_noise(rng, light.shape, 50)
+    illumination = np.exp(0.3 * smooth_noise(rng, light.shape, 60))
+    background = 0.4 + 0.2 * smooth_noise(rng, light.shape, 50)
     seen = ndimage.gaussian_filter(illumination * (light + background), rng.uniform(0.8, 1.4))
     photons = rng.uniform(40, 90)
     noisy = rng.poisson(photons * np.clip(seen, 0, None)) / photons + rng.normal(0, 0.03, light.shape)
     return np.clip(noisy * 115, 0, 255).astype(np.uint8)
-
-
-def _smooth_noise(rng: np.random.Generator, size: tuple[int, ...], sigma: float) -> np.ndarray:
-    """Gaussian noise, smoothed, of mean about 0 and standard deviation about 1."""
-    # White noise on a coarse grid, enlarged: as smooth as a wide filter, in a fraction of the time.
-    step = max(1, int(sigma / 2))
-    coarse = rng.normal(size=[length // step + 6 for length in size])
-    smooth = ndimage.gaussian_filter(coarse, sigma / step)
-    smooth /= max(float(smooth.std()), 1e-6)
-    enlarged = ndimage.zoom(smooth, step, order=1) if step > 1 else smooth
-    return enlarged[tuple(slice(length) for length in size)]
