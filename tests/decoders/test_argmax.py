@@ -21,7 +21,7 @@ def label_map(shape: tuple[int, ...], seed: int) -> np.ndarray:
 @given(shapes, seeds, st.sampled_from([torch.float32, torch.bfloat16]))
 def test_label_is_the_largest_logit(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> None:
     logits = torch.randn(5, *shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
-    label = Argmax().label({"other": -logits, "mask": logits})
+    label = Argmax().label({"other": -logits, "mask": logits}, torch.zeros(1, *shape))
     assert label.dtype == np.uint8
     assert label.shape == shape
     chosen = np.take_along_axis(logits.float().numpy(), label[None].astype(int), 0)[0]
