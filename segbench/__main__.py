@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.errors import Stopped, UserError
 from segbench.explain import explain
-from segbench.identity import register_resolvers, run_name
+from segbench.identity import register_resolvers
 
 USER_ERROR = 2
 """Exit code for what the user can mend."""
@@ -67,6 +67,13 @@ def compare(config: DictConfig) -> None:
     compare(config)
 
 
+def status(config: DictConfig) -> None:
+    """Says what the runs of a sweep are doing."""
+    from segbench.status import status
+
+    status(config)
+
+
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 """What Hydra meets when it makes the run directory where none can be."""
 
@@ -76,6 +83,7 @@ COMMANDS: dict[str, Callable[[DictConfig], None]] = {
     "evaluate": evaluate,
     "prepare": prepare,
     "compare": compare,
+    "status": status,
 }
 
 
@@ -118,8 +126,6 @@ def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
-    if {"-m", "--multirun"} & set(arguments):
-        arguments = _with_sweep_folder(arguments)
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
@@ -144,16 +150,6 @@ def _run(command: str, arguments: list[str]) -> int:
     if failures:
         raise failures[-1]
     return 0
-
-
-def _with_sweep_folder(arguments: list[str]) -> list[str]:
-    """Gives a sweep the folder of its name: in the configuration it would differ from run to run."""
-    overrides = [argument for argument in arguments if _is_override(argument)]
-    if any(override.startswith("hydra.sweep.dir=") for override in overrides):
-        return arguments
-    named = [override.removeprefix("name=") for override in overrides if override.startswith("name=")]
-    name = named[-1] if named else run_name(overrides, "sweep")
-    return [*arguments, f"hydra.sweep.dir=sweeps/{name}"]
 
 
 def _is_override(argument: str) -> bool:

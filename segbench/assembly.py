@@ -6,14 +6,18 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 
 from segbench.data.case import Dataset
+from segbench.data.class_balance import shares_where_present
 from segbench.data.datamodule import DataModule
 from segbench.data.normalize import NORMALIZATIONS, Normalize
+from segbench.data.objects_needed import check_objects
 from segbench.data.patches import PatchSampler
+from segbench.data.places import TrainingCases
 from segbench.data.splits import Split, make_split, read_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -28,16 +32,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labels:
-    """What a module has to know of its data set: its name, its classes, and which of them is background."""
+    """What a module has to know of its data set.
+
+    Attributes:
+        dataset: its name.
+        classes: names, by class index.
+        background: the class left out of scores, or None.
+        objects: the classes whose connected regions are objects; None: all but the background.
+    """
 
     dataset: str
     classes: tuple[str, ...]
     background: int | None
+    objects: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Labels:
         """Those of a data set."""
-        return cls(dataset.name, tuple(dataset.classes), dataset.background)
+        objects = None if dataset.objects is None else tuple(dataset.objects)
+        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects)
 
 
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
@@ -53,6 +66,7 @@ def build_data(config: DictConfig) -> DataModule:
         UserError: where the data does not allow what the configuration asks for.
     """
     dataset, store = build_dataset(config)
+    check_objects(config.task, dataset)
     split = build_split(config, dataset, store)
     _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
@@ -60,18 +74,21 @@ def build_data(config: DictConfig) -> DataModule:
     config.measured.in_channels = dataset.channels
     config.measured.classes = len(dataset.classes)
     config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
+    per_case = [store.meta(case).pixels for case in split.train]
+    config.measured.class_frequencies_where_present = shares_where_present(per_case)
     sampler = PatchSampler(
-        store=store,
-        cases=split.train,
+        cases=TrainingCases(store, split.train, dataset.background, config.seed),
         patch_size=tuple(config.data.patch_size),
-        foreground=config.data.foreground,
+        placement=build(config.task.sampling, "task.sampling"),
         augmentation=build(config.augmentation, "augmentation"),
         targets=build(config.task.targets, "task.targets"),
         normalize=normalization(config),
-        background=dataset.background,
-        seed=config.seed,
+        weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
     )
-    return DataModule(dataset, store, split, sampler, config.data.batch_size, _workers(config))
+    _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
+    return DataModule(
+        dataset, store, split, sampler, config.data.batch_size, _workers(config), config.trainer.gap_cases
+    )
 
 
 def build_split(config: DictConfig, dataset: Dataset, store: CaseStore) -> Split:
@@ -105,19 +122,27 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
     )
 
 
+def build_decoder(config: DictConfig, labels: Labels) -> Any:
+    """What makes label maps and objects of a network's outputs."""
+    return build(config.decoder, "decoder", background=labels.background, objects=labels.objects)
+
+
 def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
     """The network with its objective, optimizer, inference, decoder and metrics.
 
     `config.measured` must be filled in. The weights are drawn from `seed`.
     """
     L.seed_everything(config.seed, verbose=False)
+    model = build(config.model, "model")
+    if hasattr(model, "check_patch"):  # a network that takes certain sizes only
+        model.check_patch(config.data.patch_size)
     return SegmentationModule(
-        model=build(config.model, "model"),
-        objective=Objective(build(config.task.objective, "task.objective")),
+        model=model,
+        objective=Objective(build(config.task.objective, "task.objective"), config.task.weight is not None),
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
         inference=build(config.inference, "inference"),
-        decoder=build(config.decoder, "decoder", background=labels.background),
+        decoder=build_decoder(config, labels),
         scorer=build_scorer(config, labels, "test"),
         validation_scorer=CaseScorer(labels.classes, labels.background, {"dice": dice}),
         channels_last=config.trainer.channels_last,

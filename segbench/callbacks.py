@@ -97,6 +97,7 @@ class Checkpoints(Checkpoint):
         self.stopper = stopper
         self.best_score = -math.inf
         self.best_step = 0
+        self.train_score: float | None = None
         self._seconds_before = 0.0
         self._since = time.monotonic()
 
@@ -115,12 +116,18 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued run has to know."""
-        return {"best_score": self.best_score, "best_step": self.best_step, "seconds": self.seconds}
+        return {
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "train_score": self.train_score,
+            "seconds": self.seconds,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over from the run before."""
         self.best_score = state_dict["best_score"]
         self.best_step = state_dict["best_step"]
+        self.train_score = state_dict["train_score"]
         self._seconds_before = state_dict["seconds"]
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
@@ -142,12 +149,18 @@ class Checkpoints(Checkpoint):
         """Writes the state, which is also the best one if the score has risen."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        self.keep(trainer)
+        self.stopper.check()
+
+    def keep(self, trainer: L.Trainer) -> None:
+        """Writes the state that has just been validated, as the best one too if the score has risen."""
         score = float(trainer.callback_metrics["validation/dice"])
         risen = score > self.best_score
         if risen:
             self.best_score, self.best_step = score, trainer.global_step
+            seen = trainer.callback_metrics.get("train/dice")
+            self.train_score = None if seen is None else float(seen)
         self._write(trainer, also_best=risen)
-        self.stopper.check()
 
     def _write(self, trainer: L.Trainer, also_best: bool = False) -> None:
         for logger in trainer.loggers:
@@ -218,6 +231,8 @@ class ProgressBar(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Shows the score."""
+        if trainer.state.fn != "fit":
+            return
         self._score = float(trainer.callback_metrics.get("validation/dice", math.nan))
         if self._bar is None and trainer.is_global_zero:
             done = trainer.global_step - self._first_step

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segbench.metrics import cost
+from segbench.models.estimator import Estimator
 from segbench.previews import preview
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def write_previews(
     for place, position in places.items():
         case = data.store[str(means.index[position])]
         image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
-        label = module.decoder.label(predict(module, trainer, image))
+        label = module.decoder.label(predict(module, trainer, image), torch.from_numpy(image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
         picture.save(folder / f"{place}.png")
@@ -68,6 +69,8 @@ def measure_cost(module: SegmentationModule, patch_shape: tuple[int, ...], field
     model = module.model
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     result: dict[str, Any] = {"parameters": cost.parameters(model)}
+    if isinstance(model, Estimator):  # works outside PyTorch, where operations are not counted nor differentiated
+        return result | {"flops": None, "flops_input": list(patch_shape), "receptive_field": None}
     result["flops"] = cost.flops(model, torch.zeros(1, *patch_shape, device=device))
     result["flops_input"] = list(patch_shape)
     if field:

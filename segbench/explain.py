@@ -16,6 +16,7 @@ _NO_OPTION = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': "
     r"(?P<known>.*?)(?: Config search path| Did you mean|$)"
 )
+_RESOLVING = re.compile(r"UserError raised while resolving interpolation: (?P<told>.*?)(?: full_key: .*)?$")
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 
 
@@ -27,6 +28,8 @@ def explain(error: BaseException, command: str) -> str:
         command: its name, which is also its configuration's.
     """
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if match := _RESOLVING.search(text):
+        return match["told"]
     if match := _NO_OPTION.search(text):
         known = match["known"].split()
         return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"

@@ -41,7 +41,7 @@ class FinishedRun:
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Classes (*S) uint8 of one raw image (C, *S)."""
         normal = assembly.normalization(self.config)(image, measure_intensities(image))
-        return self.module.decoder.label(predict(self.module, self.trainer, normal))
+        return self.module.decoder.label(predict(self.module, self.trainer, normal), torch.from_numpy(normal))
 
 
 def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> FinishedRun:
@@ -67,7 +67,10 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
     if "weights" in config.model:
         config.model.weights = None  # they are in the checkpoint
     facts = directory.record["dataset"]
-    labels = assembly.Labels(facts["name"], tuple(facts["classes"]), facts["background"])
+    objects = facts.get("objects")  # runs of earlier versions have none
+    labels = assembly.Labels(
+        facts["name"], tuple(facts["classes"]), facts["background"], None if objects is None else tuple(objects)
+    )
     module = assembly.build_module(config, labels)
     module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"

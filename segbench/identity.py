@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from segbench.study import budget_value
+
 NOT_SCIENCE = (
     "name",
     "logger",
@@ -28,6 +30,8 @@ NOT_SCIENCE = (
     "trainer.log_every",
     "trainer.progress",
     "predictions",
+    "budget",
+    "study",
 )
 """Keys that change where and how a run is executed but not its result."""
 
@@ -69,10 +73,11 @@ def default_name(choices: Mapping[str, str]) -> str:
 
 
 def register_resolvers() -> None:
-    """Makes `${run_id:}`, `${run_name:}` and `${folder_name:path}` known to OmegaConf."""
+    """Makes `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
     OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+    OmegaConf.register_new_resolver("budget", budget_value, replace=True)
 
 
 def _run_id(*, _root_: DictConfig) -> str:
@@ -105,6 +110,8 @@ def _science(config: DictConfig) -> dict[str, Any]:
         if key not in NOT_SCIENCE:
             value = config[key]
             plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if plain.get("initial_weights") is not None:  # however the path is written
+        plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())
     for path in NOT_SCIENCE:
         *parents, leaf = path.split(".")
         node: Any = plain

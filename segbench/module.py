@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 import numpy as np
@@ -30,11 +30,19 @@ class Inference(Protocol):
 class Decoder(Protocol):
     """Head outputs of a whole case -> label map: see `segbench.decoders`."""
 
-    def label(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
-        """The class map (*S) uint8."""
+    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
+        """The class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""
 
     def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
         """The objects (*S) int32, 0 = background."""
+
+
+@runtime_checkable
+class WatchesGap(Protocol):
+    """An optimizer that decides by the generalisation gap."""
+
+    def after_validation(self, gap: float) -> None:
+        """Hears of the training less the validation Dice after every validation."""
 
 
 class Scorer(Protocol):
@@ -89,7 +97,7 @@ class SegmentationModule(L.LightningModule):
         self.rows: list[Row] = []
         self.seconds: list[float] = []
         self.on_predicted: Callable[[str, np.ndarray], None] | None = None
-        self._validation_rows: list[Row] = []
+        self._validation_rows: tuple[list[Row], list[Row]] = ([], [])
         self._scheduler: LRScheduler | None = None
         self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
 
@@ -120,7 +128,7 @@ class SegmentationModule(L.LightningModule):
         # Dropout is a function of (seed, step), so that a resumed run draws the same.
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
-        loss, parts = self.objective(self(batch["image"]), {head: batch[head] for head in self.objective.parts})
+        loss, parts = self.objective(self(batch["image"]), batch)
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])
         self.log("train/loss", loss.detach(), batch_size=size)
@@ -153,25 +161,32 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forgets the cases of the validation before."""
         self._check_finite()
-        self._validation_rows = []
+        self._validation_rows = ([], [])
 
-    def validation_step(self, case: dict[str, Any], index: int) -> None:
-        """Scores one whole case."""
+    def validation_step(self, case: dict[str, Any], index: int, dataloader_idx: int = 0) -> None:
+        """Scores one whole case: of the validation part (loader 0), or of the training part (loader 1)."""
         outputs = self.predict_case(case["image"])
-        self._validation_rows += self.validation_scorer(self.decoder.label(outputs), None, case)
+        self._validation_rows[dataloader_idx].extend(
+            self.validation_scorer(self.decoder.label(outputs, case["image"][0]), None, case)
+        )
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the mean of each class and the mean over classes; a plateau scheduler sees it here."""
-        per_class: dict[str, list[float]] = defaultdict(list)
-        for row in _gather(self._validation_rows):
-            if not np.isnan(row["value"]):
-                per_class[row["class"]].append(row["value"])
-        means = {name: float(np.mean(values)) for name, values in per_class.items()}
-        score = float(np.mean(list(means.values()))) if means else 0.0
+        """Logs the mean of each class, the mean over classes, and what it is below that of training cases.
+
+        A plateau scheduler sees the score here, and an optimizer that wants to the generalisation gap.
+        """
+        unseen, seen = (_mean_per_class(_gather(rows)) for rows in self._validation_rows)
+        score = _mean(unseen)
         self.log("validation/dice", score, batch_size=1)
-        self.log_dict({f"validation/dice/{name}": mean for name, mean in means.items()}, batch_size=1)
-        if isinstance(self._scheduler, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+        self.log_dict({f"validation/dice/{name}": mean for name, mean in unseen.items()}, batch_size=1)
+        if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(score)
+        if seen:
+            gap = _mean(seen) - score
+            self.log_dict({"train/dice": _mean(seen), "validation/gap": gap}, batch_size=1)
+            optimizer = self.trainer.optimizers[0] if self.trainer.optimizers else None
+            if isinstance(optimizer, WatchesGap):
+                optimizer.after_validation(gap)
 
     # Test
 
@@ -184,7 +199,7 @@ class SegmentationModule(L.LightningModule):
         _synchronise(self.device)
         start = time.perf_counter()
         outputs = self.predict_case(case["image"])
-        label = self.decoder.label(outputs)
+        label = self.decoder.label(outputs, case["image"][0])
         _synchronise(self.device)
         self.seconds.append(time.perf_counter() - start)
         instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
@@ -225,6 +240,20 @@ class SegmentationModule(L.LightningModule):
 def memory_format(ndim: int) -> torch.memory_format:
     """Channels innermost for image batches of 2D (4 axes) and 3D (5 axes)."""
     return {4: torch.channels_last, 5: torch.channels_last_3d}.get(ndim, torch.contiguous_format)
+
+
+def _mean_per_class(rows: Iterable[Row]) -> dict[str, float]:
+    """The mean value of each class over the cases where it is not absent."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if not np.isnan(row["value"]):
+            values[row["class"]].append(row["value"])
+    return {name: float(np.mean(of_class)) for name, of_class in values.items()}
+
+
+def _mean(per_class: Mapping[str, float]) -> float:
+    """The mean over classes, 0 without any."""
+    return float(np.mean(list(per_class.values()))) if per_class else 0.0
 
 
 def _gather(rows: list[Row]) -> list[Row]:

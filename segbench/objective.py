@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from segbench.errors import UserError
+from segbench.losses.weight import takes_weight
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 
 class Part(nn.Module):
@@ -27,19 +28,31 @@ class Objective(nn.Module):
 
     Args:
         parts: for each head its loss and weight. A loss takes raw logits (B, K, *P) in float32 and the
-            head's target, and returns a scalar.
+            head's target, some also the pixels' weights (B, *P), and returns a scalar.
+        weighted: whether batches have weights of the pixels.
+
+    Raises:
+        UserError: where they have, and none of the losses takes them.
     """
 
-    def __init__(self, parts: Mapping[str, Part]) -> None:
+    def __init__(self, parts: Mapping[str, Part], weighted: bool = False) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(parts)
+        self.takers = {head for head, part in parts.items() if weighted and takes_weight(part.loss)}
+        if weighted and not self.takers:
+            names = ", ".join(type(part.loss).__name__ for part in parts.values())
+            raise UserError(
+                f"task.weight: {names} takes no weights of pixels; choose loss=cross_entropy or a sum that has it,"
+                " such as loss=dice_ce, or another task"
+            )
 
     def forward(
         self, outputs: Mapping[str, Tensor | list[Tensor]], batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and the unweighted loss of each head.
 
-        A head with deep supervision is a list, finest first: its i-th output counts 1 / 2^i, the
+        Logits of fewer pixels than the target are those of its centre (valid convolutions, classifiers of
+        a patch's centre). A head with deep supervision is a list, finest first: its i-th output counts 1 / 2^i, the
         coarsest not at all, and the weights sum to one (nnU-Net v2); targets follow by nearest pixel.
 
         Raises:
@@ -52,16 +65,19 @@ class Objective(nn.Module):
             assert isinstance(part, Part)
             if head not in outputs:
                 raise UserError(f"task.objective.{head}: the model returns no head {head!r}, only {', '.join(outputs)}")
-            value, target = outputs[head], batch[head]
+            value = outputs[head]
+            levels = value if isinstance(value, list) else [value]
+            size = levels[0].shape[2:]
+            known = [centre(batch[key], size) for key in ([head, "weight"] if head in self.takers else [head])]
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):
-                if isinstance(value, list):
-                    scales = zip(supervision_weights(len(value)), value, strict=True)
-                    named[head] = torch.stack(
-                        [w * part.loss(logits.float(), resize(target, logits)) for w, logits in scales if w]
-                    ).sum()
-                else:
-                    named[head] = part.loss(value.float(), target)
+                scales = zip(supervision_weights(len(levels)), levels, strict=True)
+                losses = [
+                    w * part.loss(logits.float(), *(resize(array, logits) for array in known))
+                    for w, logits in scales
+                    if w
+                ]
+                named[head] = torch.stack(losses).sum()
             weighted = part.weight * named[head]
             total = weighted if total is None else total + weighted
         assert total is not None, "an objective has at least one head"
@@ -74,6 +90,15 @@ def supervision_weights(count: int) -> list[float]:
     if count > 1:
         raw[-1] = 0.0
     return [weight / sum(raw) for weight in raw]
+
+
+def centre(target: Tensor, size: Sequence[int]) -> Tensor:
+    """The middle of a target (B, *P) or (B, C, *P): from pixel (P - Q) // 2 on, Q pixels along each axis."""
+    extents = target.shape[-len(size) :]
+    starts = [(extent - length) // 2 for extent, length in zip(extents, size, strict=True)]
+    for axis, (start, length) in enumerate(zip(starts, size, strict=True), start=-len(size)):
+        target = target.narrow(axis, start, length)
+    return target
 
 
 def resize(target: Tensor, logits: Tensor) -> Tensor:

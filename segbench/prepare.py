@@ -13,18 +13,22 @@ from rich.table import Table
 from segbench import schema
 from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.store import CaseMeta, CaseStore
+from segbench.pretrained import fetch_weights
 
 
 def prepare(config: DictConfig) -> None:
     """Describes a data set, decodes all of it into the cache, and prints a summary and what looks wrong.
 
     Args:
-        config: a configuration with `data`, of which `root`, `cache` and `dataset` count.
+        config: a configuration with `data`, of which `root`, `cache` and `dataset` count; with a `model`, its
+            trained weights are downloaded first.
 
     Raises:
         UserError: where the data set is not there, or one of its files is bad.
     """
     console = Console()
+    if "model" in config:
+        fetch_weights(config, console)
     dataset: Dataset = schema.build(config.data.dataset, "data.dataset")
     # Before anything is read: whoever lacks the files needs this most.
     console.print(_facts(dataset.name, _source(dataset.source, config.data.root)))
@@ -34,13 +38,26 @@ def prepare(config: DictConfig) -> None:
         _facts("Found", _summary(dataset, cases) | {"cache": str(store.folder), "fingerprint": store.fingerprint})
     )
     console.print(_class_table(dataset, cases))
-    for remark in dataset.remarks:
+    for remark in [*dataset.remarks, *_counts(dataset, cases)]:
         console.print(f"note: {remark}", highlight=False)
     found = problems(dataset, cases)
     for problem in found:
         console.print(f"[yellow]warning:[/yellow] {problem}", highlight=False)
     if not found:
         console.print("[green]ready[/green]: every file was read, and nothing looks wrong")
+
+
+def _counts(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
+    """Whether as many cases are there as were published, a sentence for each part."""
+    sentences = []
+    for part, published in dataset.published.items():
+        found = sum(case.part == part for case in cases) if part else len(cases)
+        what = f"{part} cases" if part else "cases"
+        if found == published:
+            sentences.append(f"all {published} {what} that were published are there")
+        else:
+            sentences.append(f"{found} {what} are there, {published} were published")
+    return sentences
 
 
 def problems(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PACKAGES = (
 )
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of segbench, Python and the packages that decide a result."""
     found = {"segbench": segbench.__version__, "python": platform.python_version()}
@@ -34,6 +36,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache  # the code that was loaded is the same in all runs of a sweep, whatever is committed meanwhile
 def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that segbench runs from and whether it has changes; None outside of one."""
     root = Path(segbench.__file__).parents[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import statistics
@@ -14,16 +15,18 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from segbench import assembly, schema
+from segbench import assembly, initial_weights, schema
 from segbench.callbacks import Checkpoints, ProgressBar, Stopper
 from segbench.data.datamodule import DataModule
 from segbench.data.images import write_mask
 from segbench.errors import UserError
 from segbench.evaluation import measure_cost, summarise, write_previews
+from segbench.fitting import fit
 from segbench.identity import run_id
 from segbench.invocation import Invocation
 from segbench.loggers.curves import Curves
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
+from segbench.models.estimator import Estimator
 from segbench.module import SegmentationModule
 from segbench.previews import write_curves
 from segbench.provenance import git_state, hardware, versions
@@ -47,16 +50,21 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
             log.info("finished already: %s", directory.path)
             return directory
         _execute(config, invocation, identity, directory)
+    gc.collect()  # trainer and module refer to each other: in a sweep they would keep images of every run open
     return directory
 
 
 def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
     schema.check_targets(config)
+    source = initial_weights.source(config.initial_weights, directory)
     stopper = Stopper()
     with stopper.listening():
         data = assembly.build_data(config)
         _check_same_data(directory, data)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset))
+        if source is not None:
+            initial_weights.check_unseen(source, data.dataset.name, data.split.test)
+            initial_weights.take_over(module.model, source)
         directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:
@@ -83,16 +91,22 @@ def _train(
 ) -> None:
     """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module."""
     if "training" not in directory.record:  # early stopping may have ended it before its last step
-        resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
-        if resume is not None:
-            log.info("continuing from %s", resume)
-        trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+        if isinstance(module.model, Estimator):
+            fit(module, data, trainer, checkpoints)
+        else:
+            resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
+            if resume is not None:
+                log.info("continuing from %s", resume)
+            trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+        seen, best = checkpoints.train_score, checkpoints.best_score
         directory.update(
             training={
                 "steps": trainer.global_step,
                 "seconds": checkpoints.seconds,
                 "best_step": checkpoints.best_step,
-                "best_dice": checkpoints.best_score,
+                "best_dice": best,
+                "train_dice": seen,
+                "gap": None if seen is None else seen - best,  # generalisation gap at the best step
             }
         )
     best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
@@ -159,6 +173,7 @@ def _facts(
             "name": dataset.name,
             "classes": list(dataset.classes),
             "background": dataset.background,
+            "objects": None if dataset.objects is None else list(dataset.objects),
             "cases": {part: len(ids) for part, ids in split.as_dict().items()},
             "fingerprint": data.store.fingerprint,
         },
@@ -216,4 +231,6 @@ def _describe(module: SegmentationModule, data: DataModule, precision: str) -> N
     )  # fmt: skip
     model = module.model
     stages = ", ".join(f"{name} {parameters(child) / 1e6:.2f} M" for name, child in model.named_children())
-    log.info("%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages, precision)
+    log.info(
+        "%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages or "fitted", precision
+    )

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -84,9 +85,7 @@ class RunDirectory:
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise UserError(f"hydra.run.dir: cannot write to {self.path}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(self._lock):
             holder = os.pread(self._lock, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(self._lock)
             self._lock = None
@@ -152,6 +151,11 @@ class RunDirectory:
         """Records the run as finished: the last thing written."""
         self.update(**facts, status="finished", finished=now())
 
+    def record_failure(self, error: Exception) -> None:
+        """Records why a run never began, so that its sweep can say so; nothing for a run that did."""
+        if not (self.path / "run.json").exists():
+            self.update(status="failed", error=_one_line(error))
+
     def discard_if_empty(self) -> None:
         """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
         if (self.path / "run.json").exists():
@@ -161,6 +165,18 @@ class RunDirectory:
         for child in (".lock", "run.log"):
             _remove(self.path / child, Path.unlink)
         _remove(self.path, Path.rmdir)
+
+
+def _locked(handle: int) -> bool:
+    """Takes an exclusive lock; waits a moment for those who only look whether somebody has it."""
+    for _ in range(10):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def is_main_process() -> bool:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.errors import UserError
+from segbench.study import check_study
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
 
@@ -31,6 +32,7 @@ def check(config: DictConfig) -> None:
                 raise UserError(
                     f"task.{name}.{odd}: there is no task.{other}.{odd}; heads, targets and objective must match"
                 )
+    check_study(config)
     if any(size < 1 for size in config.data.patch_size):
         raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
     if not 0 <= config.seed < 2**31:

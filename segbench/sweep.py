@@ -1,4 +1,4 @@
-"""What Hydra calls around a sweep."""
+"""What Hydra calls around a sweep: it is given a folder, and ends with its comparison."""
 
 from __future__ import annotations
 
@@ -6,14 +6,45 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, flag_override
+
+from segbench.identity import run_name
 
 
 class CompareAtEnd(Callback):
     """Ends a sweep with the comparison of its runs, in `comparison/` of the sweep's directory."""
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Gives the sweep the folder of its name, where none was chosen."""
+        if config.hydra.sweep.dir:
+            return
+        folder = f"sweeps/{sweep_name(config)}"
+        with flag_override(config, ["readonly", "struct"], False):
+            config.hydra.sweep.dir = folder
+            # Each run is composed anew from these, and in its own configuration the name would be another.
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compares whatever runs the sweep's directory holds."""
         from segbench.compare.command import compare_sweep
+        from segbench.study import comparison_settings
 
-        compare_sweep(Path(config.hydra.sweep.dir))
+        compare_sweep(Path(config.hydra.sweep.dir), comparison_settings(config))
+
+
+def sweep_name(config: DictConfig) -> str:
+    """A sweep's name: what is set, swept values joined by `+`; for a study first its name, data and budget.
+
+    Args:
+        config: the configuration that the sweep starts from, with `hydra`.
+    """
+    if config.get("name"):
+        return str(config.name)
+    overrides = list(config.hydra.overrides.task)
+    if config.get("budget") is None:
+        return run_name(overrides, "sweep")
+    choices = config.hydra.runtime.choices
+    typed = dict(override.split("=", 1) for override in overrides if "=" in override)
+    data = typed.get("data", choices.data).replace(",", "+")  # swept data sets are not among the choices
+    others = [one for one in overrides if one.partition("=")[0] not in ("experiment", "data", "budget")]
+    return "-".join(filter(None, [choices.experiment, data, config.budget, run_name(others, "")]))

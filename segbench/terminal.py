@@ -18,9 +18,10 @@ def show_run(directory: RunDirectory, console: Console | None = None) -> None:
     console = console or Console()
     show_cases(read_cases(directory.cases), f"{directory.record['name']}: mean over the test cases", console)
     cost = directory.record["cost"]
+    operations = "" if cost["flops"] is None else f"{cost['flops'] / 1e9:.1f} GFLOPs per patch, "
     console.print(
-        f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['flops'] / 1e9:.1f} GFLOPs per patch,"
-        f" {cost['seconds_per_case']:.3g} s per case, trained {cost['train_seconds']:.0f} s"
+        f"{cost['parameters'] / 1e6:.2f} M parameters, {operations}"
+        f"{cost['seconds_per_case']:.3g} s per case, trained {cost['train_seconds']:.0f} s"
         f" in {directory.record['precision']['used']}",
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from segbench import schema
@@ -32,8 +33,11 @@ def train(config: DictConfig) -> None:
             from segbench.run import run
 
             directory = run(config, invocation)
-    except UserError:
-        directory.discard_if_empty()
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            directory.record_failure(error)
+        elif isinstance(error, UserError):
+            directory.discard_if_empty()
         raise
     if is_main_process():
         show_run(directory)

@@ -138,3 +138,32 @@ def test_losses_with_state_move_with_the_objective() -> None:
     loss = nn.CrossEntropyLoss(weight=torch.ones(3))
     objective = Objective({"mask": Part(loss)})
     assert "parts.mask.loss.weight" in objective.state_dict()
+
+
+@pytest.mark.parametrize("inner", [(4, 6), (1, 1), (3, 5)])
+def test_logits_of_the_centre_meet_the_centre_of_the_target(inner: tuple[int, int]) -> None:
+    """As valid convolutions and classifiers of a patch's centre have them: the same margin on both sides."""
+    small, target = logits(2, 3, *inner), labels(2, 10, 12)
+    loss, _ = Objective({"mask": Part(cross_entropy)})({"mask": small}, {"mask": target})
+    top, left = ((whole - part) // 2 for whole, part in zip((10, 12), inner, strict=True))
+    middle = target[:, top : top + inner[0], left : left + inner[1]]
+    assert loss == cross_entropy(small, middle)
+
+
+def test_weights_of_pixels_reach_the_losses_that_take_them() -> None:
+    class Weighted(nn.Module):
+        def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+            return (weight * nn.functional.cross_entropy(logits, target, reduction="none")).mean()
+
+    weighted = Weighted()
+    mask, target, weight = logits(2, 3, 6, 6), labels(2, 10, 10), torch.rand(2, 10, 10)
+    objective = Objective({"mask": Part(weighted), "other": Part(cross_entropy)}, weighted=True)
+    _, parts = objective({"mask": mask, "other": mask}, {"mask": target, "other": target, "weight": weight})
+    middle = target[:, 2:8, 2:8]
+    assert parts["mask"] == weighted(mask, middle, weight[:, 2:8, 2:8])
+    assert parts["other"] == cross_entropy(mask, middle)
+
+
+def test_weights_that_no_loss_takes() -> None:
+    with pytest.raises(UserError, match=r"task\.weight: function takes no weights of pixels; choose loss=cross_entropy"):
+        Objective({"mask": Part(cross_entropy)}, weighted=True)

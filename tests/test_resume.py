@@ -34,10 +34,10 @@ def _kill_in_training(step: int) -> None:
 def _kill_in_validation(step: int) -> None:
     original = SegmentationModule.validation_step
 
-    def validation_step(self, case, index):
+    def validation_step(self, case, index, dataloader_idx=0):
         if self.global_step == step and index == 1:
             _die()
-        return original(self, case, index)
+        return original(self, case, index, dataloader_idx)
 
     SegmentationModule.validation_step = validation_step
 
@@ -149,9 +149,13 @@ def test_workers_do_not_change_the_result(processes, uninterrupted, tmp_path):
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-@pytest.mark.parametrize("extra", ["scheduler=plateau", "callbacks=ema", "optimizer=sgd_momentum"])
+@pytest.mark.parametrize(
+    "extra",
+    ["scheduler=plateau", "callbacks=ema", "optimizer=sgd_momentum",
+     "optimizer=adam_then_sgd optimizer.gap=-1 optimizer.patience=1 trainer.gap_cases=2"],
+)  # fmt: skip
 def test_all_state_is_in_the_checkpoint(processes, tmp_path, extra):
-    overrides = (*STEPS, extra)
+    overrides = (*STEPS, *extra.split())
     assert processes(tmp_path / "whole", overrides=overrides) == 0
     assert processes(tmp_path / "killed", "training", 5, overrides) == -signal.SIGKILL
     assert processes(tmp_path / "killed", overrides=overrides) == 0

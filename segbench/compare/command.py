@@ -32,18 +32,23 @@ def compare(config: DictConfig) -> None:
     execute(Request.parse(config))
 
 
-def compare_sweep(folder: Path) -> None:
+def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
     """Compares the runs of a sweep into `comparison/` of its folder; says in one line why not, where it cannot.
 
     The comparison is published to W&B where the runs were.
+
+    Args:
+        folder: the sweep's.
+        settings: keys of conf/compare.yaml, those of the runs, scores and output aside.
     """
     from segbench.compare.runs import find_runs, read_runs
 
     try:
         runs, _ = read_runs(find_runs(str(folder)))
         logged = any(run.wandb for run in runs)
-        request = Request(runs=(str(folder),), output=folder / "comparison", publish="wandb" if logged else None)
-        execute(request)
+        request = Request() if settings is None else Request.of_settings(settings)
+        output, publish = folder / "comparison", "wandb" if logged else request.publish
+        execute(replace(request, runs=(str(folder),), output=output, publish=publish))
     except UserError as error:
         from rich.console import Console
 

@@ -36,7 +36,7 @@ def adjusted(scores: Floats, costs: Floats, larger: bool) -> Floats:
     if not len(known):
         return np.full_like(scores, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        decades = np.log10(costs / known.min())
+        decades = np.maximum(np.log10(costs / known.min()), 0)  # nothing can be cheaper: no cost at all counts as that
     return np.asarray(scores * (1 - PRICE * decades if larger else 1 + PRICE * decades))
 
 

@@ -132,13 +132,14 @@ def drop_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def cost_frame(methods: Sequence[Method]) -> pd.DataFrame:
-    """A line for each method: how many runs and seeds, and the median of each cost."""
+    """A line for each method: how many runs and seeds, the median of each cost, and the generalisation gap."""
     return pd.DataFrame(
         {
             "method": [method.name for method in methods],
             "runs": [len(method.runs) for method in methods],
             "seeds": [len(method.seeds) for method in methods],
             **{key: [method.cost(key) for method in methods] for key in COSTS},
+            "generalisation_gap": [method.gap for method in methods],
         }
     )
 

@@ -17,7 +17,7 @@ REMEDY = "strict=false compares what they have in common"
 
 
 def check_fairness(
-    frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fill: bool
+    frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fill: bool, may_differ: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[str]]:
     """Refuses to compare what cannot be compared, or reduces it to what the runs have in common.
 
@@ -26,6 +26,7 @@ def check_fairness(
         runs: the runs by number; none for scores from elsewhere.
         strict: whether to refuse; else what differs is left out.
         fill: whether a policy for missing scores is named, so that cases may differ.
+        may_differ: names of facts that are allowed to differ, such as budget.batch_size.
 
     Returns:
         The scores that are compared, and a note on each difference and each thing left out.
@@ -34,10 +35,10 @@ def check_fairness(
         UserError: if the runs differ and `strict`, or have nothing in common.
     """
     notes = []
-    for difference in _differences(frame, runs):
-        if strict:
+    for difference, allowed in _differences(frame, runs, may_differ):
+        if strict and not allowed:
             raise UserError(f"{difference}; {REMEDY}")
-        notes.append(f"{difference}; compared nevertheless")
+        notes.append(f"{difference}; {'allowed by may_differ' if allowed else 'compared nevertheless'}")
     for keep in (_common_data_sets, _common_rows, *(() if fill else (_common_cases,))):
         for difference, reduced in keep(frame):
             if strict:
@@ -49,8 +50,8 @@ def check_fairness(
     return frame, notes
 
 
-def _differences(frame: pd.DataFrame, runs: Sequence[Run]) -> Iterator[str]:
-    """What differs between two runs on one data set that ought to be the same."""
+def _differences(frame: pd.DataFrame, runs: Sequence[Run], may_differ: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """What differs between two runs on one data set that ought to be the same, and whether it may."""
     methods: dict[int, str] = dict(frame[["run", "method"]].drop_duplicates().itertuples(index=False)) if runs else {}
     firsts: dict[str, int] = {}
     repetitions: dict[tuple[Any, ...], int] = {}
@@ -66,13 +67,20 @@ def _differences(frame: pd.DataFrame, runs: Sequence[Run]) -> Iterator[str]:
         first = runs[firsts.setdefault(run.dataset, number)]
         ours, theirs = _must_agree(first), _must_agree(run)
         keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-        kinds = [key for key in keys if (run.dataset, key) not in told]
+        new = [key for key in keys if (run.dataset, key) not in told]
         told |= {(run.dataset, key) for key in keys}
-        if kinds:
-            key = kinds[0]
-            more = f" (and {', '.join(kinds[1:])})" if kinds[1:] else ""
-            values = f"{_brief(ours.get(key))} and {_brief(theirs.get(key))}{_spelling(ours.get(key), theirs.get(key))}"
-            yield f"runs {first.path} and {run.path} on '{run.dataset}' differ in {key}: {values}{more}"
+        for allowed in (False, True):
+            kinds = [key for key in new if (key in may_differ) == allowed]
+            if kinds:
+                difference = _told(kinds, ours, theirs)
+                yield f"runs {first.path} and {run.path} on '{run.dataset}' differ in {difference}", allowed
+
+
+def _told(kinds: Sequence[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """The first of the facts in which two runs differ, with its values, and the names of the others."""
+    one, other = ours.get(kinds[0]), theirs.get(kinds[0])
+    more = f" (and {', '.join(kinds[1:])})" if kinds[1:] else ""
+    return f"{kinds[0]}: {_brief(one)} and {_brief(other)}{_spelling(one, other)}{more}"
 
 
 def _must_agree(run: Run) -> dict[str, Any]:

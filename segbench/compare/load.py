@@ -15,6 +15,7 @@ from segbench.compare.guard import check_fairness
 from segbench.compare.naming import name_methods, renamed
 from segbench.compare.runs import Run, Unfinished, read_runs, read_scores
 from segbench.compare.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.compare.selection import best_by_validation
 from segbench.errors import UserError
 
 COSTS = ("parameters", "flops", "seconds_per_case", "train_seconds", "peak_memory_bytes")
@@ -34,7 +35,15 @@ class Method:
 
     def cost(self, key: str) -> float:
         """Median over the runs of an entry of run.json's `cost`, NaN where no run has it."""
-        values = [run.record.get("cost", {}).get(key) for run in self.runs]
+        return self._median("cost", key)
+
+    @property
+    def gap(self) -> float:
+        """Generalisation gap: training less validation Dice at the best step, median over the runs; NaN if unknown."""
+        return self._median("training", "gap")
+
+    def _median(self, part: str, key: str) -> float:
+        values = [(run.record.get(part) or {}).get(key) for run in self.runs]
         known = [float(value) for value in values if isinstance(value, int | float)]
         return float(np.median(known)) if known else float("nan")
 
@@ -76,6 +85,8 @@ class Rules:
         absent: what a case counts that both reference and prediction lack the class of, see `tabulate`.
         better: for metrics that no run describes, "larger" or "smaller".
         rename: new names of methods.
+        select: settings whose best value is taken for each method, see `best_by_validation`.
+        may_differ: facts that need not be the same in all runs, as `check_fairness` names them.
     """
 
     strict: bool = True
@@ -83,6 +94,8 @@ class Rules:
     absent: Absent = "ignore"
     better: Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] = ()
+    may_differ: tuple[str, ...] = ()
 
 
 def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
@@ -96,21 +109,24 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     if not runs:
         raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
-    names = name_methods(runs, rules.rename)
+    runs, selected = best_by_validation(runs, rules.select)
+    names = name_methods(runs, rules.rename, rules.select)
     order = sorted(set(names))
     if len(order) < 2:
         reason = f" ({len(unfinished)} more runs are not finished)" if unfinished else ""
         raise UserError(f"only one method ('{order[0]}', {len(runs)} runs){reason}: a comparison needs at least two")
     frame = read_scores(runs)
     frame["method"] = pd.Categorical(names, categories=order).take(frame["run"].to_numpy())
-    frame, notes = check_fairness(frame, runs, strict=rules.strict, fill=rules.missing is not None)
+    frame, notes = check_fairness(
+        frame, runs, strict=rules.strict, fill=rules.missing is not None, may_differ=rules.may_differ
+    )
     better = {metric: way for run in reversed(runs) for metric, way in run.record["metrics"].items()}
     sets = tabulate(frame, {**better, **rules.better}, missing=rules.missing, absent=rules.absent)
     of_method: dict[str, list[Run]] = {}
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
     methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
-    return Loaded(sets, methods, unfinished, [*listed, *notes])
+    return Loaded(sets, methods, unfinished, [*listed, *selected, *notes])
 
 
 def load_table(path: Path, metric: str, rules: Rules) -> Loaded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from segbench.compare.runs import Run
@@ -19,30 +19,35 @@ FIRST = ("model", "loss", "optimizer")
 SEPARATOR = " / "
 
 
-def name_methods(runs: Sequence[Run], rename: Mapping[str, str] | None = None) -> list[str]:
+def name_methods(
+    runs: Sequence[Run], rename: Mapping[str, str] | None = None, ignored: Iterable[str] = ()
+) -> list[str]:
     """The method of each run.
 
-    A choice (model, loss, ...) is in the name where it differs between runs on the same data set; among
-    runs of equal choices, the settings that were typed and differ, then as few others as tell them
-    apart. Seeds, folds, paths, loggers and devices never are. Runs that differ in nothing else are
-    one method; so are runs whose remaining differences follow from seed and fold.
+    A choice (model, loss, ...) is in the name where it differs between runs on the same data set, unless
+    it was not typed and follows from those that are, such as the loss that a model brings; among runs of
+    equal choices, the settings that were typed and differ, then as few others as tell them apart. Seeds,
+    folds, paths, loggers and devices never are. Runs that differ in nothing else are one method; so are
+    runs whose remaining differences follow from seed and fold.
 
     Args:
         runs: of any number of data sets.
         rename: new names by those given here.
+        ignored: choices and settings that name no method here, such as a rate that each method has its own of.
 
     Raises:
         UserError: if `rename` names a method that is not there, or gives two the same name.
     """
-    choices = [_choices(run) for run in runs]
+    ignored = frozenset(ignored)
+    choices = [_without(_choices(run), ignored) for run in runs]
     groups = _varying(runs, choices)
-    groups = [g for g in FIRST if g in groups] + [g for g in groups if g not in FIRST]
+    groups = _telling(runs, choices, [g for g in FIRST if g in groups] + [g for g in groups if g not in FIRST])
     labels = [[_choice_label(group, one.get(group)) for group in groups] for one in choices]
     by_choice: dict[tuple[str, ...], list[int]] = {}
     for number, label in enumerate(labels):
         by_choice.setdefault(tuple(label), []).append(number)
     for alike in by_choice.values():
-        for number, extra in zip(alike, _setting_labels([runs[k] for k in alike]), strict=True):
+        for number, extra in zip(alike, _setting_labels([runs[k] for k in alike], ignored), strict=True):
             labels[number] = labels[number] + extra
     names = [
         SEPARATOR.join(label) or SEPARATOR.join(_fallback(one)) for label, one in zip(labels, choices, strict=True)
@@ -75,9 +80,14 @@ def suggestion(name: str, known: Sequence[str]) -> str:
 
 def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Every choice and setting in which runs differ, seeds and folds aside: its value in each run."""
-    tables = [{**_choices(run), **_settings(run)} for run in runs]
+    tables = [choices_and_settings(run) for run in runs]
     keys = dict.fromkeys(key for table in tables for key in table)
     return {key: [t.get(key) for t in tables] for key in keys if len({_text(t.get(key)) for t in tables}) > 1}
+
+
+def choices_and_settings(run: Run) -> dict[str, Any]:
+    """What makes a run's method: the option of each group, and the value of each dotted key."""
+    return {**_choices(run), **_settings(run)}
 
 
 def _choices(run: Run) -> dict[str, Any]:
@@ -102,6 +112,10 @@ def _settings(run: Run) -> dict[str, Any]:
     return flat
 
 
+def _without(table: Mapping[str, Any], keys: Set[str]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}
+
+
 def _varying(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys whose value differs between runs on the same data set, in order of appearance."""
     values: dict[str, dict[str, set[str]]] = {}
@@ -113,11 +127,11 @@ def _varying(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> list[s
     return [key for key in keys if any(len(of_data[key]) > 1 for of_data in values.values())]
 
 
-def _setting_labels(runs: Sequence[Run]) -> list[list[str]]:
+def _setting_labels(runs: Sequence[Run], ignored: Set[str]) -> list[list[str]]:
     """For runs of equal choices: labels of the settings that tell them apart."""
-    settings = [_settings(run) for run in runs]
+    settings = [_without(_settings(run), ignored) for run in runs]
     varying = _varying(runs, settings)
-    typed = {_typed_key(override) for run in runs for override in run.record.get("overrides", ())}
+    typed = _typed(runs)
     kept = [key for key in varying if key in typed]
     others = [key for key in varying if key not in typed and not _follows_seed_and_fold(runs, settings, key)]
     for key in sorted(others, key=lambda key: (key.count("."), len(key))):
@@ -125,6 +139,20 @@ def _setting_labels(runs: Sequence[Run]) -> list[list[str]]:
             kept.append(key)
     short = _short_keys(kept)
     return [[f"{short[key]} {_shown(table.get(key))}" for key in kept] for table in settings]
+
+
+def _telling(runs: Sequence[Run], choices: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[str]:
+    """Of the groups that differ those that were typed, and as many others as it takes to tell the runs apart."""
+    typed = _typed(runs)
+    kept = [group for group in groups if group in typed]
+    for group in groups:
+        if group not in typed and _parts(runs, choices, [*kept, group]) > _parts(runs, choices, kept):
+            kept.append(group)
+    return [group for group in groups if group in kept]
+
+
+def _typed(runs: Sequence[Run]) -> set[str]:
+    return {_typed_key(override) for run in runs for override in run.record.get("overrides", ())}
 
 
 def _parts(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
         UserError: if the folder cannot be written, or holds something else.
     """
     metrics = comparison.settings.metrics
-    table = comparison_table(comparison, loaded.methods, metrics)
+    failed = tuple(f"not finished: {one.path.name} ({one.reason})" for one in loaded.unfinished)
+    table = replace(comparison_table(comparison, loaded.methods, metrics), notes=failed)
     relative = relative_table(comparison, baseline, metrics[0]) if baseline is not None else None
     with replaced(folder) as new:
         for name, one in (("table", table), ("relative", relative)):
@@ -109,6 +110,7 @@ def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:
                 "seeds": method.seeds,
                 "folds": method.folds,
                 "cost": {key: method.cost(key) for key in COSTS},
+                "generalisation_gap": method.gap,
             }
             for method in loaded.methods
         ],

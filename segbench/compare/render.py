@@ -35,7 +35,8 @@ def markdown(table: Table) -> str:
         for k, line in enumerate(section.lines):
             title = [_md(section.title) if k == 0 else ""] if titled else []
             lines.append([*title, _md(line.label), *map(_md_cell, line.cells)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table.caption}\n"
+    notes = "".join(f"\n{_md(note)}\n" for note in table.notes)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table.caption}\n{notes}"
 
 
 def _md(text: str) -> str:
@@ -69,7 +70,8 @@ def latex(table: Table) -> str:
         for line in section.lines:
             cells = [*([""] * titled), _tex(line.label), *map(_tex_cell, line.cells)]
             lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {table.caption}", ""])
+    remarks = [f"% {text}" for text in (table.caption, *table.notes)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *remarks, ""])
 
 
 def _tex(text: str) -> str:
@@ -134,7 +136,7 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
 
 
 def _heading(section: Section, line: Line) -> str:
-    return f"{section.title}: {line.label}" if section.title and line.kind in ("score", "mean", "sum") else line.label
+    return f"{section.title}: {line.label}" if section.title and line.kind in ("score", "mean") else line.label
 
 
 def _fitting(table: Table, lines: Sequence[tuple[Section, Line]], width: int) -> list[tuple[Section, Line]]:

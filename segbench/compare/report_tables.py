@@ -149,7 +149,10 @@ def _cost_columns(comparison: Comparison, frames: Mapping[str, pd.DataFrame]) ->
     fronts = [tag("small", " Pareto") if line["pareto"] else None for line in priced]
     shown = zip(millions, fronts, strict=True)
     yield "parameters (M)", [cell([_decimals(amount, ".2f"), front], amount) for amount, front in shown]
-    yield "time per case (s)", [cell(seconds(time), time) for time in frames["costs"]["seconds_per_case"].tolist()]
+    yield "run time (s)", [cell(seconds(time), time) for time in frames["costs"]["seconds_per_case"].tolist()]
+    gaps = frames["costs"]["generalisation_gap"]
+    if not gaps.isna().all():
+        yield "generalisation gap", [cell(signed(gap), gap) for gap in gaps.tolist()]
     yield f"adjusted {metric_name(metric)}", [cell(score(line["adjusted"]), line["adjusted"]) for line in priced]
 
 

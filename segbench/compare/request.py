@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,24 @@ class Request:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if (plain["runs"] is None) == (plain["scores"] is None):
             raise UserError("say what to compare: either runs=DIR or scores=FILE")
-        if plain["publish"] not in (None, "wandb"):
-            raise UserError(f"publish={plain['publish']}: only wandb is known")
-        return cls(
+        return replace(
+            cls.of_settings(config),
             runs=_texts(plain["runs"]),
             scores=Path(plain["scores"]) if plain["scores"] is not None else None,
             output=Path(str(plain["output"])),
+        )
+
+    @classmethod
+    def of_settings(cls, config: DictConfig) -> Request:
+        """The same, of a configuration that does not say what is compared and where the result goes.
+
+        Raises:
+            UserError: naming the key that is wrong.
+        """
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if plain["publish"] not in (None, "wandb"):
+            raise UserError(f"publish={plain['publish']}: only wandb is known")
+        return cls(
             metric=_texts(plain["metric"]),
             ranking=str(plain["ranking"]),
             ties=str(plain["ties"]),
@@ -87,7 +99,15 @@ def _rules(plain: Mapping[str, Any]) -> Rules:
         if way not in ("larger", "smaller"):
             raise UserError(f"better={{{metric}: {way}}}: must be larger or smaller")
     rename = {str(old): str(new) for old, new in (plain["methods"]["rename"] or {}).items()}
-    return Rules(plain["strict"], missing, plain["absent"], better, rename)
+    return Rules(
+        strict=plain["strict"],
+        missing=missing,
+        absent=plain["absent"],
+        better=better,
+        rename=rename,
+        select=_texts(plain["select"]),
+        may_differ=_texts(plain["may_differ"]),
+    )
 
 
 def _texts(value: Any) -> tuple[str, ...]:

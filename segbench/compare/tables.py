@@ -55,15 +55,23 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """Sections over the same columns."""
+    """Sections over the same columns.
+
+    Attributes:
+        columns: the methods.
+        sections: of rows.
+        caption: how to read it.
+        notes: what stands below it, such as runs that failed.
+    """
 
     columns: tuple[str, ...]
     sections: tuple[Section, ...]
     caption: str
+    notes: tuple[str, ...] = ()
 
 
 def comparison_table(comparison: Comparison, methods: Sequence[Method], metrics: Sequence[str]) -> Table:
-    """Scores with their ranks, rank sums and costs.
+    """Scores with their ranks, then rank sums and costs, as published comparisons print them.
 
     Args:
         comparison: the result.
@@ -72,9 +80,7 @@ def comparison_table(comparison: Comparison, methods: Sequence[Method], metrics:
     """
     order = comparison.order
     sections = [_data_section(comparison, k, metrics, order) for k in range(len(comparison.sets))]
-    facts = []
-    if sum(s.split == "test" for s in comparison.sets) > 1:
-        facts.append(_sum_line(comparison, TOTAL, "total rank sum", order, "total"))
+    facts = _sum_lines(comparison, order)
     first = comparison.total.first
     if not np.isnan(first).all():
         facts.append(Line("first in", tuple(Cell(_percent(float(v)), float(v)) for v in first[order]), "first"))
@@ -101,9 +107,6 @@ def _data_section(comparison: Comparison, k: int, metrics: Sequence[str], order:
             alike = _alike(comparison, comparison.means[k], Row(metric, MEAN_OF_CLASSES), means)
             cells = _score_cells(means, bool(scores.larger[rows[0]]), alike)
             lines.append(Line(f"mean{suffix}", tuple(cells[m] for m in order), "mean"))
-    if set(comparison.settings.metrics) & set(scores.metrics):
-        alone = scores.split == "test" and sum(s.split == "test" for s in comparison.sets) == 1
-        lines.append(_sum_line(comparison, scores.name, "rank sum", order, "total" if alone else "sum"))
     title = scores.name if len(shown) != 1 else f"{scores.name}, {metric_name(shown[0])}"
     return Section(title, tuple(lines))
 
@@ -150,6 +153,18 @@ def _sum_line(comparison: Comparison, name: str, label: str, order: Sequence[int
     return _line(label, comparison.standings[name].rank_sums[order], number, kind, larger=False)
 
 
+def _sum_lines(comparison: Comparison, order: Sequence[int]) -> list[Line]:
+    """The rank sums of each data set, then their total over those seen in training."""
+    ranked = [s for s in comparison.sets if set(comparison.settings.metrics) & set(s.metrics)]
+    seen = [s for s in ranked if s.split == "test"]
+    if len(seen) == 1:  # its sum is the total
+        lines = [_sum_line(comparison, seen[0].name, "rank sum", order, "total")]
+        ranked.remove(seen[0])
+        return lines + [_sum_line(comparison, s.name, f"rank sum {s.name}", order, "sum") for s in ranked]
+    lines = [_sum_line(comparison, s.name, f"rank sum {s.name}", order, "sum") for s in ranked]
+    return [*lines, _sum_line(comparison, TOTAL, "total rank sum", order, "total")]
+
+
 def _drop_lines(comparison: Comparison, metrics: Sequence[str], order: Sequence[int]) -> list[Line]:
     by_pair: dict[tuple[str, str, str], list[float]] = {}
     for line in records(drop_frame(comparison)):
@@ -171,12 +186,15 @@ def _cost_lines(methods: Sequence[Method]) -> list[Line]:
     lines = []
     for label, key, scale, text in (
         ("parameters (M)", "parameters", 1e-6, _two_digits),
-        ("time per case (s)", "seconds_per_case", 1.0, seconds),
+        ("run time (s)", "seconds_per_case", 1.0, seconds),
         ("training time (s)", "train_seconds", 1.0, seconds),
     ):
         values = np.array([method.cost(key) * scale for method in methods])
         if not np.isnan(values).all():
             lines.append(_line(label, values, text, "cost", larger=False))
+    gaps = np.array([method.gap for method in methods])
+    if not np.isnan(gaps).all():
+        lines.append(_line("generalisation gap", gaps, signed, "cost", larger=False))
     return lines
 
 

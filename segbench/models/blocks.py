@@ -29,12 +29,8 @@ DOWN: dict[str, dict[int, Callable[[int], nn.Module]] | None] = {
 """What halves the size in front of a stage; None where the stage's first convolution does."""
 
 LINEAR = {2: "bilinear", 3: "trilinear"}
-UP: dict[str, dict[int, str] | None] = {
-    "transposed": None,
-    "nearest": {2: "nearest", 3: "nearest"},
-    "linear": LINEAR,
-}
-"""What doubles the size: torch's word for an interpolation, None for a transposed convolution."""
+INTERPOLATIONS: dict[str, dict[int, str]] = {"nearest": {2: "nearest", 3: "nearest"}, "linear": LINEAR}
+"""Name -> torch's word for it."""
 
 BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 INSTANCE_NORM: dict[int, type[nn.InstanceNorm2d] | type[nn.InstanceNorm3d]] = {
@@ -124,6 +120,7 @@ class ConvBlock(nn.Sequential):
         slope: float = 0.01,
         groups: int = 8,
         stride: int = 1,
+        padding: int = 1,
     ) -> None:
         """Builds the three layers.
 
@@ -135,7 +132,9 @@ class ConvBlock(nn.Sequential):
             act: a key of `ACTIVATIONS`.
             slope: of a leaky ReLU below zero.
             groups: of a group norm; where they do not divide the channels, their greatest common divisor.
-            stride: of the 3x3(x3) convolution, which is padded by one pixel of zeros.
+            stride: of the 3x3(x3) convolution.
+            padding: pixels of zeros around its input; 0 for a valid convolution, whose output is two
+                pixels smaller.
 
         Raises:
             UserError: where `norm` or `act` is unknown.
@@ -146,35 +145,73 @@ class ConvBlock(nn.Sequential):
         # A norm has its own shift, which makes the convolution's superfluous.
         bias = norm == "none"
         super().__init__(
-            CONV[spatial_dims](in_channels, width, kernel_size=3, stride=stride, padding=1, bias=bias),
+            CONV[spatial_dims](in_channels, width, kernel_size=3, stride=stride, padding=padding, bias=bias),
             normalisation(spatial_dims, width, groups),
             activation.build(out_channels, slope),
         )
 
 
-def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int | None) -> nn.Module:
+class PixelShuffle(nn.Module):
+    """Channels to pixels (Shi et al. 2016, equation 4), in 2D and 3D: (B, C * 2^D, *P) -> (B, C, *2P).
+
+    Channel c * 2^D + k goes to the place k of each block of 2^D pixels in channel c, as in torch's 2D layer.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Doubles the size of `x`."""
+        dims = x.ndim - 2
+        blocks = torch.unflatten(x, 1, (-1, *(2,) * dims))  # (B, C, 2, .., 2, *P)
+        woven = [axis for pair in zip(range(2 + dims, 2 + 2 * dims), range(2, 2 + dims), strict=True) for axis in pair]
+        return blocks.permute(0, 1, *woven).reshape(len(x), -1, *(2 * n for n in x.shape[2:]))
+
+
+def _transposed(kernel: int, dims: int, first: int, last: int, padding: int) -> nn.Module:
+    around = (kernel - 1) // 2
+    return TRANSPOSED_CONV[dims](first, last, kernel, stride=2, padding=around, output_padding=2 * around + 2 - kernel)
+
+
+def _interpolated(name: str, dims: int, first: int, last: int, padding: int) -> nn.Module:
+    upsample = nn.Upsample(scale_factor=2, mode=INTERPOLATIONS[name][dims])
+    return nn.Sequential(upsample, CONV[dims](first, last, kernel_size=3, padding=padding))
+
+
+def _shuffled(dims: int, first: int, last: int, padding: int) -> nn.Module:
+    return nn.Sequential(CONV[dims](first, last * 2**dims, kernel_size=3, padding=padding), PixelShuffle())
+
+
+UP: dict[str, Callable[[int, int, int, int], nn.Module]] = {
+    "transposed": partial(_transposed, 2),
+    "transposed_3": partial(_transposed, 3),
+    "nearest": partial(_interpolated, "nearest"),
+    "linear": partial(_interpolated, "linear"),
+    "pixel_shuffle": _shuffled,
+}
+"""What doubles the size: name -> (spatial dims, channels in, channels out, padding of its convolution) -> layer."""
+
+
+def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int | None, padding: int = 1) -> nn.Module:
     """What doubles the size: (B, in_channels, *P) -> (B, out_channels, *2P).
 
     Args:
-        name: "transposed" for a 2x2(x2) transposed convolution of stride 2; "nearest" or "linear" for an
-            interpolation and a 3x3(x3) convolution (Odena et al. 2016: no checkerboard).
+        name: "transposed" for a 2x2(x2) transposed convolution of stride 2; "transposed_3" for a 3x3(x3)
+            one, whose kernels overlap unevenly since 3 is no multiple of the stride (Odena et al. 2016:
+            checkerboard); "nearest" or "linear" for an interpolation and a 3x3(x3) convolution; and
+            "pixel_shuffle" for a 3x3(x3) convolution whose channels become pixels (Shi et al. 2016).
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: channels of the output; None interpolates without a convolution and keeps them.
+        padding: pixels of zeros around the input of a 3x3(x3) convolution; with 0 the output is smaller,
+            by two pixels after an interpolation and by four after a pixel shuffle.
 
     Raises:
-        UserError: where `name` is unknown, or a transposed convolution is asked for without convolution.
+        UserError: where `name` is unknown, or is no interpolation and no convolution is asked for.
     """
-    modes = choose(UP, name, "model.up")
-    if modes is not None:
-        upsample = nn.Upsample(scale_factor=2, mode=modes[spatial_dims])
-        if out_channels is None:
-            return upsample
-        conv = CONV[spatial_dims](in_channels, out_channels, kernel_size=3, padding=1)
-        return nn.Sequential(upsample, conv)
-    if out_channels is None:
+    build = choose(UP, name, "model.up")
+    if out_channels is not None:
+        return build(spatial_dims, in_channels, out_channels, padding)
+    if name not in INTERPOLATIONS:
         raise UserError("model.up_conv=false needs an interpolation: model.up=nearest or model.up=linear")
-    return TRANSPOSED_CONV[spatial_dims](in_channels, out_channels, kernel_size=2, stride=2)
+    return nn.Upsample(scale_factor=2, mode=INTERPOLATIONS[name][spatial_dims])
 
 
 def initialise(net: nn.Module, how: str) -> None:
@@ -209,7 +246,7 @@ def padded_size(size: Sequence[int], stride: int) -> tuple[int, ...]:
     return tuple(padded)
 
 
-def match_size(x: Tensor, size: Sequence[int], mode: Literal["crop", "pad", "interpolate"]) -> Tensor:
+def match_size(x: Tensor, size: Sequence[int], mode: Literal["crop", "centre", "pad", "interpolate"]) -> Tensor:
     """Gives `x` (B, C, *P) the spatial size `size`; `x` itself where it has that size already.
 
     Args:
@@ -217,12 +254,17 @@ def match_size(x: Tensor, size: Sequence[int], mode: Literal["crop", "pad", "int
         size: the spatial size wanted, for example that of a skip connection.
         mode: "crop" cuts pixels off at the end of each axis, "pad" repeats the last one, so that the
             pixel (0, 0) stays where it is and the strides of a network stay aligned with it;
-            "interpolate" scales linearly. Unlike mirroring, repeating works from one pixel on.
+            "centre" cuts off as much at the start as at the end; "interpolate" scales linearly. Unlike
+            mirroring, repeating works from one pixel on.
     """
     if x.shape[2:] == torch.Size(size):
         return x
     if mode == "crop":
         return x[(slice(None), slice(None), *(slice(n) for n in size))]
+    if mode == "centre":
+        starts = [(n - wanted) // 2 for wanted, n in zip(size, x.shape[2:], strict=True)]
+        box = [slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True)]
+        return x[(slice(None), slice(None), *box)]
     if mode == "pad":
         missing = [wanted - n for wanted, n in zip(size, x.shape[2:], strict=True)]
         # F.pad counts axes from the last one: (before, after) for each.

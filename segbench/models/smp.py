@@ -8,6 +8,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,6 +58,8 @@ class SmpModel(nn.Module):
         net: Callable[..., Any],
         encoder: str,
         weights: str | None = None,
+        stride: int | None = None,
+        least: int = 64,
     ) -> None:
         """Builds the network.
 
@@ -67,6 +70,9 @@ class SmpModel(nn.Module):
             net: a model class of the library, with whatever further arguments are bound to it.
             encoder: name of the encoder; `tu-<name>` is timm's.
             weights: name of the encoder's pretrained weights, usually "imagenet"; None draws them.
+            stride: images are padded to multiples of this many pixels; None: of the encoder's stride.
+            least: and to at least so many pixels along each axis: encoders leave two of 64. (From two columns
+                to one, oneDNN's bfloat16 convolutions of stride 2 can return NaN; seen with PyTorch 2.15.)
 
         Raises:
             UserError: where the data is 3D, the encoder or its weights are unknown, they do not fit
@@ -95,12 +101,33 @@ class SmpModel(nn.Module):
             raise UserError(f"model.encoder={encoder} model.weights={weights}: {error.args[0]}") from error
         PooledBatchNorm2d.convert(self.net)
         self.heads = dict(heads)
+        self.stride = self.net.encoder.output_stride if stride is None else stride
+        self.least = least
+        freeze_unused(self, in_channels)
 
     def forward(self, image: Tensor) -> Outputs:
         """Logits (B, K, H, W) of every head, for `image` (B, C, H, W) of any size."""
         size = image.shape[2:]
-        padded = match_size(image, padded_size(size, self.net.encoder.output_stride), "pad")
+        padded = match_size(image, padded_size([max(n, self.least) for n in size], self.stride), "pad")
         return {**split_heads(match_size(self.net(padded), size, "crop"), self.heads)}
+
+
+def freeze_unused(net: nn.Module, in_channels: int) -> None:
+    """Turns off the gradients of all parameters that the output does not depend on.
+
+    The library builds encoders whole, also where the decoder stops half-way (PSPNet), and keeps the last layers
+    of some classifiers. Such weights are no part of the network: trained in several processes, they would be
+    waited for, and they do not count as its trainable parameters.
+    """
+    mode = net.training
+    net.eval()  # no statistics are moved, nothing is drawn
+    with torch.enable_grad():
+        outputs = net(torch.zeros(1, in_channels, 1, 1))
+        sum(logits.sum() for logits in outputs.values()).backward()
+    for parameter in net.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    net.train(mode)
 
 
 def _check_encoder(name: str) -> None:

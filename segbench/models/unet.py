@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from segbench.errors import UserError
 from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, padded_size, upsampling
 from segbench.models.heads import Heads, Outputs
+from segbench.models.valid import POOLINGS, UPSAMPLINGS, ValidSizes
 
 
 class DecoderStage(nn.Module):
@@ -24,9 +25,14 @@ class DecoderStage(nn.Module):
         self.convs = convs
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Joins `x` (B, C, *P) and `skip` (B, S, *2P) into features (B, S, *2P)."""
-        features: Tensor = self.convs(torch.cat([skip, self.up(x)], dim=1))
+        """Joins `x` (B, C, *P) and the centre of `skip` (B, S, *2P or more) into features (B, S, *2P or less)."""
+        doubled = self.up(x)
+        features: Tensor = self.convs(torch.cat([match_size(skip, doubled.shape[2:], "centre"), doubled], dim=1))
         return features
+
+
+PADDINGS = {"same": 1, "valid": 0}
+"""Name -> pixels of zeros around the input of each convolution."""
 
 
 class UNet(nn.Module):
@@ -34,6 +40,9 @@ class UNet(nn.Module):
 
     The defaults are the network of the paper with padded convolutions and batch norm: 31.0 million
     parameters. An image of any size is padded to what the strides need, and the logits cut back.
+
+    With valid convolutions, as in the paper, it predicts the centre of what it sees, and takes images of certain
+    sizes only: with four poolings 188, 204, .. pixels, 16 k + 12, of which all but 184 are predicted.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         deep_supervision: bool = False,
         init: str = "he_normal",
+        padding: str = "same",
     ) -> None:
         """Builds the network.
 
@@ -76,11 +86,14 @@ class UNet(nn.Module):
             dropout: rate of drop-out at the end of the contracting path.
             deep_supervision: whether every resolution of the decoder has its own heads.
             init: a key of `blocks.INITIALISATIONS`.
+            padding: "same" pads every convolution with zeros; "valid" none, and cuts the skips centrally.
 
         Raises:
-            UserError: where a name is unknown, or the numbers of stages do not agree.
+            UserError: where a name is unknown, the numbers of stages do not agree, or valid convolutions
+                are asked for together with what reads beyond the border.
         """
         super().__init__()
+        around = choose(PADDINGS, padding, "model.padding")
         stages = len(channels)
         if stages < 2:
             raise UserError(f"model.channels={list(channels)} needs two stages or more, such as [16, 32]")
@@ -90,7 +103,7 @@ class UNet(nn.Module):
                 f"model.convs={depths} needs a number >= 1 for each of the {stages} stages of model.channels"
             )
         pool = choose(DOWN, down, "model.down")
-        block = partial(ConvBlock, spatial_dims, norm=norm, act=act, slope=slope, groups=groups)
+        block = partial(ConvBlock, spatial_dims, norm=norm, act=act, slope=slope, groups=groups, padding=around)
 
         def convolutions(first: int, width: int, depth: int, stride: int = 1) -> list[nn.Module]:
             return [block(first, width, stride=stride), *(block(width, width) for _ in range(depth - 1))]
@@ -107,25 +120,42 @@ class UNet(nn.Module):
 
         self.decoder = nn.ModuleList()
         for (width, below), depth in reversed(list(zip(pairwise(channels), depths[:-1], strict=True))):
-            doubled = upsampling(up, spatial_dims, below, width if up_conv else None)
+            doubled = upsampling(up, spatial_dims, below, width if up_conv else None, around)
             joined = width + (width if up_conv else below)
             self.decoder.append(DecoderStage(doubled, nn.Sequential(*convolutions(joined, width, depth))))
 
         self.heads = Heads(spatial_dims, channels[:-1], heads, deep_supervision)
+        self.valid = None if around else _valid_sizes(depths, down, up, up_conv, deep_supervision)
         initialise(self, init)
+
+    def check_patch(self, size: Sequence[int]) -> None:
+        """Refuses a size of training patches that the network cannot take.
+
+        Raises:
+            UserError: saying the least and the nearest size.
+        """
+        if self.valid is not None:
+            self.valid.check(size, "data.patch_size")
 
     def forward(self, image: Tensor) -> Outputs:
         """Logits of every head.
 
         Args:
-            image: (B, C, *P), any P.
+            image: (B, C, *P), any P; with valid convolutions one of those that `ValidSizes` allows.
 
         Returns:
             Head name -> logits (B, K, *P); with deep supervision a list of them, finest first, level i
-            of size ceil(P / 2**i).
+            of size ceil(P / 2**i). With valid convolutions (B, K, *Q), the centre.
+
+        Raises:
+            UserError: where valid convolutions cannot take this size.
         """
-        size = image.shape[2:]
-        x = match_size(image, padded_size(size, self.stride), "pad")
+        size: Sequence[int] = image.shape[2:]
+        if self.valid is not None:
+            self.valid.check(size, "data.patch_size or inference.window")
+            x, size = image, [self.valid.predicted(n) for n in size]
+        else:
+            x = match_size(image, padded_size(size, self.stride), "pad")
         skips: list[Tensor] = []
         for stage in self.encoder:
             x = stage(x)
@@ -138,3 +168,17 @@ class UNet(nn.Module):
             features = [x, *features][: self.heads.resolutions]
         outputs: Outputs = self.heads(features, size)
         return outputs
+
+
+def _valid_sizes(convs: Sequence[int], down: str, up: str, up_conv: bool, deep_supervision: bool) -> ValidSizes:
+    """The sizes of a network of valid convolutions; refuses what reads beyond the border all the same."""
+    for key, value, known in (("up", up, tuple(UPSAMPLINGS)), ("down", down, POOLINGS)):
+        if value not in known:
+            raise UserError(
+                f"model.{key}={value} reads beyond the border: model.padding=valid goes with {', '.join(known)}"
+            )
+    if deep_supervision:
+        raise UserError(
+            "model.deep_supervision=true needs model.padding=same: valid resolutions end at different places"
+        )
+    return ValidSizes(tuple(convs), UPSAMPLINGS[up] if up_conv else 0)

@@ -175,6 +175,8 @@ def test_adjusted_scores():
     )
     np.testing.assert_allclose(adjusted(np.array([5.0, 5.0]), np.array([1.0, 10.0]), False), [5.0, 5.05])
     assert np.isnan(adjusted(np.array([0.5]), np.array([np.nan]), True)).all()
+    # What has no parameters at all is as cheap as the cheapest that has some.
+    np.testing.assert_allclose(adjusted(np.full(3, 0.8), np.array([0.0, 10.0, 100.0]), True), [0.8, 0.8, 0.792])
 
 
 def test_efficiency_frame(loaded, comparison):
@@ -222,4 +224,6 @@ def test_marks_of_the_table(loaded, comparison):
     assert line.cells[0].text.endswith("(1)")
     assert not line.cells[0].alike
     kinds = [line.kind for line in table.sections[-1].lines]
-    assert kinds == ["total", "first", "drop", "drop", "cost", "cost", "cost"]
+    assert kinds == [*["sum"] * (len(kinds) - 7), "total", "first", "drop", "drop", "cost", "cost", "cost"]
+    sums = [line.label for line in table.sections[-1].lines if line.kind == "sum"]
+    assert sums == [f"rank sum {scores.name}" for scores in comparison.sets]

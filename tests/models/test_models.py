@@ -1,12 +1,19 @@
 """What every model of conf/model must do: the one contract that all share."""
 
+import copy
+import io
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import nn
+
+from segbench import schema
+from segbench.models.estimator import Estimator, TrainingCase
+from tests.runs import configure
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -27,89 +34,174 @@ class Plain(nn.Module):
 
 NEEDED = {
     "external": [
-        f"model.net._target_={__name__}.Plain",
+        f"+model.net._target_={__name__}.Plain",
         "+model.net.n_channels=${model.in_channels}",
         "+model.net.heads=${model.heads}",
-    ]
+    ],
+    # Scores that start at zero are independent of the image, as they should be.
+    **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s"), ("model.width=0.0625", "model.zero_scores=false")),
+    **dict.fromkeys(("deconvnet", "segnet", "segnet_basic"), ("model.width=0.0625",)),
+    **dict.fromkeys(("unet", "unet_small", "unet_original"), ("model.channels=[4,8,16]",)),
+    **dict.fromkeys(("attention_unet", "residual_unet"), ("model.channels=[4,8,16]",)),
+    "segresnet": ["model.channels=[8,16,32]", "model.net.down=[1,1,1]"],
+    "unetplusplus": ["model.channels=[4,4,4,8,8]"],
+    **{name: ["model.encoder=tu-resnet10t"] for name in NAMES if name.startswith("smp_") and name != "smp_dpt"},
+    **{name: ["model.width=4", "model.features=8"] for name in NAMES if name.startswith("context_")},
+    "sliding_window_cnn": ["model.channels=[4,4,4,4]", "model.hidden=8"],
+    "random_forest": ["model.trees=5", "model.sigmas=[1.0]"],
+    "torchvision_classifier": ["model.net._target_=torchvision.models.shufflenet_v2_x0_5"],
+    "smp_dpt": ["+model.net.decoder_intermediate_channels=[8,16,16,16]", "+model.net.decoder_fusion_channels=16"],
 }
-"""What a YAML leaves to the user."""
+"""What a YAML leaves to the user, and what makes a large network small: the contract does not depend on width."""
+
+ANY_SIZE = {size: size for size in [(40, 32), (33, 47), (5, 3), (1, 1)]}
+CLASSIFIERS = {"mlp", "lenet", "torchvision_classifier", *(name for name in NAMES if name.startswith("context_"))}
+SIZES = {
+    **dict.fromkeys(CLASSIFIERS, dict.fromkeys(ANY_SIZE, (1, 1))),
+    "sliding_window_cnn": {(95, 95): (1, 1), (99, 97): (5, 3)},
+    "unet_original": {(44, 48): (4, 8), (60, 44): (20, 4)},
+}
+"""Sizes of images that a network takes and of the logits that it returns for them, for networks that do not take any
+size or predict less than they see. The first is what most tests use."""
+
+NO_GRAPH = "MONAI calls torch.jit.isinstance, which the compiler does not trace"
+CANNOT: dict[str, dict[str, str]] = {
+    "unetplusplus": dict.fromkeys(("test_compiles_in_one_graph", "test_compiled_is_the_same_network"), NO_GRAPH),
+}
+"""Model -> test of this file -> why it does not apply."""
 
 
-@pytest.fixture(scope="module")
-def build():
-    """Builds a model of conf/model for 2D images, with weights drawn from a seed."""
-    with initialize_config_dir(str(CONF), version_base=None):
+MANY_LAYERS = {name for name in NAMES if name.startswith("smp_")} - {"smp_unet"}
+"""Networks that take the compiler some seconds to read; what is ours in them is the same as in smp_unet."""
 
-        def from_yaml(name, channels=1, seed=0, **heads):
-            data = ["+measured.spatial_dims=2", f"+measured.in_channels={channels}"]
-            task = [f"+task.heads.{head}={classes}" for head, classes in (heads or {"mask": 2}).items()]
-            config = compose(overrides=[f"+model={name}", *NEEDED.get(name, []), *data, *task])
-            torch.manual_seed(seed)
-            return instantiate(config, _convert_="all")["model"]
 
-        yield from_yaml
+def sizes(name):
+    return SIZES.get(name, ANY_SIZE)
+
+
+@cache
+def configuration(name):
+    return configure(f"model={name}", *NEEDED.get(name, []))
+
+
+def fresh(name, channels=1, seed=0, **heads):
+    """A model of conf/model for 2D images, with weights drawn from a seed; fitted, where it is to be fitted."""
+    config = copy.deepcopy(configuration(name))
+    classes = heads.get("mask", 2)
+    config.measured = {"spatial_dims": 2, "in_channels": channels, "classes": classes,
+                       "class_frequencies": [1 / classes] * classes}  # fmt: skip
+    OmegaConf.update(config, "task.heads", heads or {"mask": 2}, merge=False)
+    torch.manual_seed(seed)
+    net = schema.build(config.model, "model")
+    if isinstance(net, Estimator):
+        rng = np.random.default_rng(seed)
+        image = rng.normal(size=(2, channels, 40, 32)).astype(np.float32)
+        net.fit([TrainingCase(one, (one[0] > 0).astype(np.uint8), (1.0, 1.0)) for one in image])
+    return net
+
+
+built = cache(fresh)
+
+
+@pytest.fixture
+def build(request):
+    """Builds a model; the same one for all tests that ask for the same, each of which gets its own copy."""
+    test = request.function.__name__
+
+    def from_yaml(name, *arguments, **options):
+        if test in CANNOT.get(name, {}):
+            pytest.skip(CANNOT[name][test])
+        return copy.deepcopy(built(name, *arguments, **options))
+
+    return from_yaml
+
+
+@pytest.fixture
+def network(build):
+    """The same, for tests of what only networks of tensors can do."""
+
+    def from_yaml(name, *arguments, **options):
+        net = build(name, *arguments, **options)
+        if isinstance(net, Estimator):
+            pytest.skip("fitted by numpy: no gradients, no graph, no precision")
+        return net
+
+    return from_yaml
 
 
 def draw(*size, seed=0):
     return torch.randn(size, generator=torch.Generator().manual_seed(seed))
 
 
+def example(name, batch=2, channels=1):
+    return draw(batch, channels, *next(iter(sizes(name))))
+
+
 @every_model
 @pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 4), (5, 2)])
-def test_output_has_the_size_of_the_image(build, name, channels, classes):
+def test_output_has_the_size_of_what_is_predicted(build, name, channels, classes):
     net = build(name, channels, mask=classes).eval()
-    for size in [(64, 64), (33, 47), (5, 3), (1, 1)]:
+    for size, predicted in sizes(name).items():
         with torch.inference_mode():
             outputs = net(draw(1, channels, *size))
         assert list(outputs) == ["mask"]
-        assert outputs["mask"].shape == (1, classes, *size)
+        assert outputs["mask"].shape == (1, classes, *predicted)
         assert outputs["mask"].dtype == torch.float32
         assert outputs["mask"].isfinite().all()
 
 
 @every_model
-def test_several_heads(build, name):
-    outputs = build(name, mask=3, contour=1).eval()(draw(2, 1, 32, 48))
+def test_several_heads(name, request):
+    if isinstance(built(name), Estimator):
+        pytest.skip("finds classes and nothing else")
+    size, predicted = next(iter(sizes(name).items()))
+    outputs = fresh(name, mask=3, contour=1).eval()(draw(2, 1, *size))
     assert {head: logits.shape for head, logits in outputs.items()} == {
-        "mask": (2, 3, 32, 48),
-        "contour": (2, 1, 32, 48),
+        "mask": (2, 3, *predicted),
+        "contour": (2, 1, *predicted),
     }
 
 
 @every_model
-@pytest.mark.parametrize("size", [(32, 32), (7, 5)])
-def test_trains_on_a_single_image(build, name, size):
+def test_trains_on_a_single_image(network, name):
     """Batch norm included, which has no variance where a channel is a single value."""
-    net = build(name).train()
-    net(draw(1, 1, *size))["mask"].square().mean().backward()
-    for key, parameter in net.named_parameters():
-        assert parameter.grad is not None, key
-        assert parameter.grad.isfinite().all(), key
-    for key, buffer in net.named_buffers():
-        assert buffer.isfinite().all(), key
+    net = network(name).train()
+    trained = [(key, parameter) for key, parameter in net.named_parameters() if parameter.requires_grad]
+    assert trained
+    for size in sizes(name):
+        net.zero_grad()
+        net(draw(1, 1, *size))["mask"].square().mean().backward()
+        for key, parameter in trained:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+        for key, buffer in net.named_buffers():
+            assert buffer.isfinite().all(), key
 
 
 @every_model
-def test_every_output_depends_on_every_input_channel(build, name):
-    image = draw(1, 3, 32, 32).requires_grad_()
-    logits = build(name, 3, mask=4).eval()(image)["mask"]
+def test_every_output_depends_on_every_input_channel(network, name):
+    image = example(name, batch=1, channels=3).requires_grad_()
+    logits = network(name, 3, mask=4).eval()(image)["mask"]
     for k in range(4):
         (gradient,) = torch.autograd.grad(logits[:, k].sum(), image, retain_graph=True)
         assert (gradient != 0).any(dim=3).any(dim=2).all()
 
 
 @every_model
-def test_bfloat16(build, name):
-    net = build(name).train().bfloat16()
-    logits = net(draw(2, 1, 33, 32).bfloat16())["mask"]
+def test_bfloat16(network, name):
+    net = network(name).train().bfloat16()
+    # From two columns to one, oneDNN's bfloat16 convolutions of stride 2 can return NaN.
+    size = (64, 64) if name not in SIZES else next(iter(SIZES[name]))
+    logits = net(draw(2, 1, *size).bfloat16())["mask"]
     assert logits.dtype == torch.bfloat16
     logits.float().square().mean().backward()
-    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+    assert logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in net.parameters() if p.requires_grad)
 
 
 @every_model
 def test_channels_last_is_the_same_network(build, name):
-    net, image = build(name).eval(), draw(2, 1, 40, 32)
+    net, image = build(name).eval(), example(name)
     with torch.inference_mode():
         expected = net(image)["mask"]
         logits = net.to(memory_format=torch.channels_last)(image.to(memory_format=torch.channels_last))["mask"]
@@ -117,43 +209,50 @@ def test_channels_last_is_the_same_network(build, name):
 
 
 @every_model
-def test_weights_survive_a_checkpoint(build, name, tmp_path):
-    net, other, image = build(name).train(), build(name, seed=1).eval(), draw(2, 1, 32, 32)
+def test_weights_survive_a_checkpoint(build, name):
+    net, other, image = build(name).train(), build(name, seed=1).eval(), example(name)
     net(image)  # moves the running statistics off their first values
-    torch.save(net.eval().state_dict(), tmp_path / "weights.pt")
+    file = io.BytesIO()
+    torch.save(net.eval().state_dict(), file)
+    file.seek(0)
     with torch.inference_mode():
-        assert not torch.equal(other(image)["mask"], net(image)["mask"])
-        other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+        # What is fitted may find the same in other images.
+        assert isinstance(net, Estimator) or not torch.equal(other(image)["mask"], net(image)["mask"])
+        other.load_state_dict(torch.load(file, weights_only=True))
         assert torch.equal(other(image)["mask"], net(image)["mask"])
 
 
 @every_model
-def test_same_seed_same_weights(build, name):
-    first, second = build(name).state_dict(), build(name).state_dict()
+def test_same_seed_same_weights(name):
+    first, second = built(name).state_dict(), fresh(name).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @every_model
-def test_exports(build, name):
-    net, image = build(name).eval(), draw(1, 1, 40, 32)
+def test_exports(network, name):
+    net, image = network(name).eval(), example(name, batch=1)
     program = torch.export.export(net, (image,))
     with torch.inference_mode():
         torch.testing.assert_close(program.module()(image)["mask"], net(image)["mask"], rtol=1e-4, atol=1e-4)
 
 
-@every_model
-def test_compiles_in_one_graph(build, name):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in MANY_LAYERS else name for name in NAMES]
+)
+def test_compiles_in_one_graph(network, name):
     """The graph alone, without the compiler behind it, which takes a minute for each network."""
-    net, image = build(name).train(), draw(2, 1, 40, 32)
-    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    torch._dynamo.reset()  # it remembers a few networks of a class, not all
+    net, image = network(name).train(), example(name)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
     compiled(image)["mask"].square().mean().backward()
-    assert all(parameter.grad is not None for parameter in net.parameters())
+    assert all(parameter.grad is not None for parameter in net.parameters() if parameter.requires_grad)
 
 
 @pytest.mark.slow
 @every_model
-def test_compiled_is_the_same_network(build, name):
-    net, image = build(name).eval(), draw(1, 1, 40, 32)
+def test_compiled_is_the_same_network(network, name):
+    torch._dynamo.reset()
+    net, image = network(name).eval(), example(name, batch=1)
     with torch.inference_mode():
         logits = torch.compile(net, fullgraph=True)(image)["mask"]
         torch.testing.assert_close(logits, net(image)["mask"], rtol=1e-3, atol=1e-3)

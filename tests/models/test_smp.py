@@ -4,11 +4,15 @@ import huggingface_hub
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
 
+from segbench import schema
 from segbench.errors import UserError
 from segbench.models.smp import PooledBatchNorm2d, SmpModel
+from segbench.paths import conf_folder
+from tests.runs import configure
 
 
 def build(net=smp.Unet, encoder="resnet18", **settings):
@@ -25,13 +29,63 @@ def draw(*size, seed=0):
     [
         ("resnet18", 14_328_209),
         ("resnet34", 24_436_369),
+        ("resnet50", 32_521_105),
+        ("vgg16", 23_748_241),
+        ("vgg16_bn", 23_756_689),
         ("efficientnet-b0", 6_251_469),
+        ("efficientnet-b3", 13_159_033),
         ("mobilenet_v2", 6_628_945),
+        ("densenet121", 13_607_633),
+        ("se_resnet50", 35_052_097),
+        ("resnext50_32x4d", 31_992_977),
         ("mit_b0", 5_549_489),
     ],
 )
 def test_number_of_parameters(encoder, count):
-    assert sum(parameter.numel() for parameter in build(encoder=encoder).parameters()) == count
+    with torch.device("cpu" if encoder == "mit_b0" else "meta"):  # on "meta" nothing is drawn and nothing computed
+        assert sum(parameter.numel() for parameter in build(encoder=encoder).parameters()) == count
+
+
+DECODERS = {path.stem: path for path in (conf_folder() / "model").glob("smp_*.yaml")}
+
+
+def test_every_decoder_of_the_library_has_a_file():
+    files = {OmegaConf.load(path).net._target_.rpartition(".")[2] for path in DECODERS.values()}
+    assert files == {model.__name__ for model in smp.MODEL_ARCHITECTURES_MAPPING.values()}
+
+
+@pytest.mark.parametrize("name", sorted(DECODERS))
+def test_every_decoder_is_the_librarys_where_the_size_fits(name):
+    config = configure(
+        f"model={name}", "model.encoder=tu-vit_tiny_patch16_224" if "dpt" in name else "model.encoder=resnet18"
+    )
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, "class_frequencies": [1 / 3] * 3}
+    net, image = schema.build(config.model, "model").eval(), draw(1, 3, 128, 160)
+    with torch.inference_mode():
+        assert torch.equal(net(image)["mask"], net.net(image))
+
+
+# Parameters that the output does not depend on
+
+
+@pytest.mark.parametrize(
+    ("net", "encoder", "part"), [(smp.PSPNet, "resnet18", "layer4"), (smp.Unet, "efficientnet-b0", "_conv_head")]
+)
+def test_parameters_that_the_decoder_does_not_reach_are_not_trained(net, encoder, part):
+    model = build(net, encoder)
+    frozen = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert any(part in key for key in frozen)
+    before = model.eval()(draw(1, 3, 64, 64))["mask"].detach()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key in frozen:
+                parameter.add_(1)
+    assert torch.equal(model(draw(1, 3, 64, 64))["mask"], before)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_all_parameters_of_other_networks_are_trained():
+    assert all(parameter.requires_grad for parameter in build(smp.FPN).parameters())
 
 
 def test_number_of_parameters_of_other_channels():

@@ -8,7 +8,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from segbench.errors import UserError
-from segbench.models.blocks import ACTIVATIONS, DOWN, NORMS, UP
+from segbench.models.blocks import ACTIVATIONS, DOWN, INTERPOLATIONS, NORMS, UP
 from segbench.models.unet import UNet
 
 PAPER = (64, 128, 256, 512, 1024)
@@ -62,7 +62,7 @@ def test_numbers_of_parameters_of_variants():
     norm=st.sampled_from(sorted(NORMS)),
     act=st.sampled_from(sorted(ACTIVATIONS)),
     down=st.sampled_from(sorted(DOWN)),
-    up=st.sampled_from([(up, conv) for up in UP for conv in (True, False) if conv or up != "transposed"]),
+    up=st.sampled_from([(up, conv) for up in UP for conv in (True, False) if conv or up in INTERPOLATIONS]),
     convs=st.sampled_from([1, 2, [1, 3, 2]]),
     deep=st.booleans(),
     size=st.lists(st.integers(1, 19), min_size=3, max_size=3),
@@ -163,7 +163,10 @@ def test_dropout_is_for_training_only():
         ({"norm": "btach"}, "model.norm=btach is not one of batch, instance, group, layer, none; did you"),
         ({"act": "gelu"}, "model.act=gelu is not one of relu, leaky_relu, elu, prelu, tanh, sigmoid, maxout"),
         ({"down": "pool"}, "model.down=pool is not one of max_pool, avg_pool, strided_conv"),
-        ({"up": "bilinear"}, "model.up=bilinear is not one of transposed, nearest, linear"),
+        (
+            {"up": "bilinear"},
+            "model.up=bilinear is not one of transposed, transposed_3, nearest, linear, pixel_shuffle",
+        ),
         ({"init": "he"}, "model.init=he is not one of he_normal, xavier, pytorch"),
         ({"channels": [8]}, "model.channels=[8] needs two stages or more, such as [16, 32]"),
         ({"convs": [2, 2]}, "model.convs=[2, 2] needs a number >= 1 for each of the 5 stages of model"),

@@ -1,8 +1,4 @@
-"""Predicting a whole case: in one pass, or by windows that are blended; optionally averaged over mirrors.
-
-An inference object is called with the network and a batch of whole images and returns what the
-network returns: a dict of logits, each at the image's size (for deep supervision the finest only), in float32.
-"""
+"""Windows that are blended, and the whole image as one window."""
 
 from __future__ import annotations
 
@@ -17,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import pad
 
-Outputs = Mapping[str, Tensor | list[Tensor]]
-Network = Callable[[Tensor], Outputs]
+from segbench.errors import UserError
+from segbench.inference.views import Network, predict_views
 
 
 class Whole:
@@ -26,14 +22,22 @@ class Whole:
 
     Attributes:
         mirror: average the logits over all 2^D mirrored versions of the image.
+        rotate: and over quarter turns in the plane of the last two axes.
     """
 
-    def __init__(self, mirror: bool = False) -> None:
+    def __init__(self, mirror: bool = False, rotate: bool = False) -> None:
         self.mirror = mirror
+        self.rotate = rotate
 
     def __call__(self, network: Network, image: Tensor) -> dict[str, Tensor]:
-        """Logits of every head for image (B, C, *S)."""
-        return _predict(network, image, self.mirror)
+        """Logits of every head for image (B, C, *S).
+
+        Raises:
+            UserError: where the network predicts less than it sees.
+        """
+        predicted = predict_views(network, image, self.mirror, self.rotate)
+        _check_size(predicted, image.shape[2:], "whole")
+        return predicted
 
 
 class SlidingWindow:
@@ -46,6 +50,7 @@ class SlidingWindow:
         weighting: "gaussian" (centre counts most; deviation = window / 8) or "constant".
         batch_size: windows in one pass.
         mirror: average the logits over all 2^D mirrored versions of each window.
+        rotate: and over quarter turns in the plane of the last two axes.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class SlidingWindow:
         weighting: str = "gaussian",
         batch_size: int = 4,
         mirror: bool = False,
+        rotate: bool = False,
     ) -> None:
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap={overlap}: must be at least 0 and below 1")
@@ -67,9 +73,14 @@ class SlidingWindow:
         self.weighting = weighting
         self.batch_size = batch_size
         self.mirror = mirror
+        self.rotate = rotate
 
     def __call__(self, network: Network, image: Tensor) -> dict[str, Tensor]:
-        """Logits of every head for image (B, C, *S), in float32."""
+        """Logits of every head for image (B, C, *S), in float32.
+
+        Raises:
+            UserError: where the network predicts less than it sees.
+        """
         size = image.shape[2:]
         missing = [max(want - have, 0) for want, have in zip(self.window, size, strict=True)]
         before = [gap // 2 for gap in missing]
@@ -83,14 +94,14 @@ class SlidingWindow:
         size = image.shape[2:]
         places = window_places(size, self.window, self.overlap)
         if len(places) == 1:
-            return _predict(network, image, self.mirror)
+            return self._predict(network, image)
         weight = window_weight(self.window, self.weighting).to(image.device)
         sums: dict[str, Tensor] = {}
         jobs = list(itertools.product(range(len(image)), places))
         for first in range(0, len(jobs), self.batch_size):
             chunk = jobs[first : first + self.batch_size]
             windows = torch.stack([image[item, :, *place] for item, place in chunk])
-            for head, logits in _predict(network, windows, self.mirror).items():
+            for head, logits in self._predict(network, windows).items():
                 if head not in sums:
                     sums[head] = torch.zeros((len(image), logits.shape[1], *size), device=image.device)
                 for (item, place), part in zip(chunk, logits, strict=True):
@@ -99,6 +110,20 @@ class SlidingWindow:
         for place in places:
             total[place] += weight
         return {head: value.div_(total) for head, value in sums.items()}
+
+    def _predict(self, network: Network, windows: Tensor) -> dict[str, Tensor]:
+        predicted = predict_views(network, windows, self.mirror, self.rotate)
+        _check_size(predicted, self.window, "sliding_window")
+        return predicted
+
+
+def _check_size(predicted: Mapping[str, Tensor], seen: Sequence[int], name: str) -> None:
+    for logits in predicted.values():
+        if logits.shape[2:] != torch.Size(seen):
+            raise UserError(
+                f"inference={name}: the network predicts {tuple(logits.shape[2:])} of the {tuple(seen)} pixels that it"
+                " sees; such networks need inference=overlap_tile, or inference=dense_patches where it is one pixel"
+            )
 
 
 def window_places(size: Sequence[int], window: Sequence[int], overlap: float) -> list[tuple[slice, ...]]:
@@ -137,23 +162,3 @@ WEIGHTINGS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {"gaussian": _g
 def window_weight(window: tuple[int, ...], weighting: str) -> Tensor:
     """The weight of each pixel of a window: (*W) float32, positive, at most 1."""
     return torch.from_numpy(WEIGHTINGS[weighting](window)).float()
-
-
-def _predict(network: Network, image: Tensor, mirror: bool) -> dict[str, Tensor]:
-    """The finest logits of every head in float32; if asked, their mean over all mirrored versions."""
-    return _mirrored(network, image, range(2, image.ndim) if mirror else ())
-
-
-def _mirrored(network: Network, image: Tensor, axes: Sequence[int]) -> dict[str, Tensor]:
-    """Mean logits over all subsets of mirrored axes, each turned back first."""
-    if not axes:
-        return _finest(network(image))
-    axis, *others = axes
-    plain = _mirrored(network, image, others)
-    turned = _mirrored(network, image.flip(axis), others)
-    # Means of two, so that rounding leaves equal logits as they are.
-    return {head: (logits + turned[head].flip(axis)) / 2 for head, logits in plain.items()}
-
-
-def _finest(outputs: Outputs) -> dict[str, Tensor]:
-    return {head: (value[0] if isinstance(value, list) else value).float() for head, value in outputs.items()}

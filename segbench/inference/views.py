@@ -1,0 +1,58 @@
+"""One pass of a network, or the mean of several over mirrored and turned versions of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+Outputs = Mapping[str, Tensor | list[Tensor]]
+Network = Callable[[Tensor], Outputs]
+View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+"""A way to look at an image (B, C, *S), and the way back for logits."""
+
+
+def predict_views(network: Network, image: Tensor, mirror: bool = False, rotate: bool = False) -> dict[str, Tensor]:
+    """The finest logits of every head in float32; if asked, their mean over versions of the image.
+
+    Args:
+        network: image -> outputs.
+        image: (B, C, *S).
+        mirror: over all 2^D mirrored versions, as in nnU-Net (Isensee et al. 2021).
+        rotate: over the four quarter turns in the plane of the last two axes; with `mirror` over what both
+            can do together, in 2D the eight symmetries of the square. (The U-Net paper averages seven
+            rotations of the image, whose angles it does not print.)
+    """
+    return _mean(network, image, _views(image.ndim, mirror, rotate))
+
+
+def _views(ndim: int, mirror: bool, rotate: bool) -> list[View]:
+    """Each doubles the number of versions, of which no two are the same."""
+    views = [_flip(axis) for axis in range(2, ndim)] if mirror else []
+    if rotate and not mirror:  # else two mirrors make the half turn
+        views.append(_flip(-2, -1))
+    if rotate:
+        views.append((partial(torch.rot90, k=1, dims=(-2, -1)), partial(torch.rot90, k=-1, dims=(-2, -1))))
+    return views
+
+
+def _flip(*axes: int) -> View:
+    there = partial(torch.flip, dims=axes)
+    return there, there
+
+
+def _mean(network: Network, image: Tensor, views: Sequence[View]) -> dict[str, Tensor]:
+    """Mean logits over all subsets of the views, each turned back first."""
+    if not views:
+        return _finest(network(image))
+    (there, back), *others = views
+    plain = _mean(network, image, others)
+    turned = _mean(network, there(image), others)
+    # Means of two, so that rounding leaves equal logits as they are.
+    return {head: (logits + back(turned[head])) / 2 for head, logits in plain.items()}
+
+
+def _finest(outputs: Outputs) -> dict[str, Tensor]:
+    return {head: (value[0] if isinstance(value, list) else value).float() for head, value in outputs.items()}

@@ -1,0 +1,183 @@
+"""The command `status`: what the runs of a sweep are doing, from their directories alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, ListConfig
+from rich.console import Console
+from rich.table import Table
+
+from segbench.compare.runs import find_runs
+from segbench.rundir import now
+from segbench.schema import require
+
+State = Literal["finished", "running", "interrupted", "stopped", "failed", "unreadable"]
+
+_STYLES: dict[State, str] = {
+    "finished": "green", "running": "cyan", "interrupted": "yellow", "stopped": "yellow", "failed": "red",
+    "unreadable": "red",
+}  # fmt: skip
+
+_TAIL = 4096
+"""Bytes at the end of metrics.csv that are read: a few lines."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one run is.
+
+    Attributes:
+        path: its directory.
+        name: its readable name.
+        state: as recorded; "stopped" where it is recorded as running and no process holds its lock,
+            as after SIGKILL or a node that went down.
+        step: optimizer steps whose results are on disk.
+        max_steps: optimizer steps asked for, None if unknown.
+        dice: the best validation Dice known, None before the first validation.
+        seconds: from its first start to its end, or to its last sign of life.
+        reason: why it failed, else empty.
+    """
+
+    path: Path
+    name: str
+    state: State
+    step: int = 0
+    max_steps: int | None = None
+    dice: float | None = None
+    seconds: float | None = None
+    reason: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much of the training is done, 0 to 1."""
+        return min(1.0, self.step / self.max_steps) if self.max_steps else 0.0
+
+
+def status(config: DictConfig) -> None:
+    """Prints what the runs below `runs` are doing.
+
+    Raises:
+        UserError: where there is no such folder, or no run in it.
+    """
+    places = require(config, "runs")
+    found = find_runs(list(places) if isinstance(places, ListConfig) else str(places))
+    show_status([read_progress(path) for path in found], Console(), every=bool(config.all))
+
+
+def read_progress(path: Path) -> Progress:
+    """How far the run in a directory is; never fails on what a crash may have left there."""
+    try:
+        record: dict[str, Any] = json.loads((path / "run.json").read_text())
+        state: State = record["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return Progress(path, path.name, "unreadable", reason="run.json is not there or not complete")
+    if state == "running" and not _is_held(path / ".lock"):
+        state = "stopped"
+    training = record.get("training") or {}
+    step, dice, written = _last_curve(path / "metrics.csv")
+    ended = record.get("finished") or written
+    return Progress(
+        path,
+        name=str(record.get("name", path.name)),
+        state=state,
+        step=int(training.get("steps", step)),
+        max_steps=(record.get("budget") or {}).get("max_steps"),
+        dice=training.get("best_dice", dice),
+        seconds=_seconds(record.get("started"), ended),
+        reason=str(record.get("error") or "") if state in ("failed", "interrupted") else "",
+    )
+
+
+def seconds_left(runs: Sequence[Progress]) -> float | None:
+    """An estimate for all runs that are not finished, as many at a time as are running now (at least one).
+
+    Every run is taken to last as long as the median of the finished ones; None without any.
+    """
+    known = [run.seconds for run in runs if run.state == "finished" and run.seconds is not None]
+    if not known:
+        return None
+    left = sum(1 - run.share for run in runs if run.state not in ("finished", "failed"))
+    at_once = max(1, sum(run.state == "running" for run in runs))
+    return statistics.median(known) * left / at_once
+
+
+def show_status(runs: Sequence[Progress], console: Console, every: bool = False) -> None:
+    """Prints the counts, and a line for each run that is not finished.
+
+    Args:
+        runs: what to show.
+        console: where.
+        every: whether finished runs are listed too.
+    """
+    counts = Counter(run.state for run in runs)
+    parts = [f"[{_STYLES[state]}]{counts[state]} {state}[/]" for state in _STYLES if counts[state]]
+    left = seconds_left(runs)
+    remaining = f"; about {_duration(left)} left" if left else ""
+    console.print(f"{len(runs)} runs: {', '.join(parts)}{remaining}", highlight=False, soft_wrap=True)
+    listed = [run for run in runs if every or run.state != "finished"]
+    if not listed:
+        return
+    table = Table(header_style="bold")
+    for heading in ("run", "state", "steps", "validation Dice", "reason"):
+        table.add_column(heading, justify="right" if heading in ("steps", "validation Dice") else "left")
+    for run in sorted(listed, key=lambda run: (list(_STYLES).index(run.state), run.name)):
+        steps = "" if run.max_steps is None else f"{run.step}/{run.max_steps}"
+        dice = "" if run.dice is None else f"{run.dice:.3f}"
+        table.add_row(run.name, f"[{_STYLES[run.state]}]{run.state}[/]", steps, dice, run.reason.replace("[", "\\["))
+    console.print(table)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process has the lock of a run directory."""
+    try:
+        handle = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _last_curve(path: Path) -> tuple[int, float | None, str | None]:
+    """The last step of metrics.csv, the best validation Dice in its last lines, and when it was written."""
+    try:
+        with path.open("rb") as file:
+            header = file.readline().decode().strip().split(",")
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+            written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime).astimezone()
+        rows = [
+            dict(zip(header, line.split(","), strict=True)) for line in lines[1:] if line.count(",") == len(header) - 1
+        ]
+        dice = [float(row["validation/dice"]) for row in rows if row.get("validation/dice")]
+        return int(float(rows[-1]["step"])), max(dice, default=None), written.isoformat()
+    except (OSError, ValueError, KeyError, IndexError):
+        return 0, None, None
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    if start is None:
+        return None
+    return (datetime.fromisoformat(end or now()) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
