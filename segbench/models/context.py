@@ -123,8 +123,12 @@ class ContextNet(nn.Module):
         views = [centre_view(image, self.side, zoom) for zoom in self.zooms]
         if self.fusion == "channels":
             views = [torch.cat(views, dim=1)]
-        shared = len(self.encoders) == 1
-        found = [self.encoders[0 if shared else number](view) for number, view in enumerate(views)]
+        if len(self.encoders) == 1:
+            # In one batch: view after view, batch norm would train on the statistics of each view, but test on the
+            # running mean of all, which fits none of them.
+            found = list(self.encoders[0](torch.cat(views)).chunk(len(views)))
+        else:
+            found = [encoder(view) for encoder, view in zip(self.encoders, views, strict=True)]
         if self.lstm is not None:
             state: tuple[Tensor, Tensor] | None = None
             for number, vector in enumerate(found):

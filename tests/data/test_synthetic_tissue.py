@@ -1,5 +1,6 @@
 """The tissue drawn by code: the same everywhere, and of classes that only several scales together tell apart."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -112,20 +113,24 @@ def test_a_narrow_view_tells_grain_a_wide_one_arrangement_and_both_together_the_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_networks_with_context_are_better(tmp_path: Path) -> None:
-    """Method F (four views) against D (the narrow one), both small and trained alike: about five minutes."""
-    dice = {}
-    for name in ("context_f", "context_d"):
+    """Method F (four views) against D (the narrow one), both small and trained alike, in the mean of three seeds.
+
+    About ten minutes; single runs of so few steps differ by 0.1.
+    """
+    dice: dict[str, list[float]] = {"context_f": [], "context_d": []}
+    for name, seed in itertools.product(dice, (0, 1, 2)):
         directory = execute(
-            tmp_path / name, f"model={name}", "data=synthetic_tissue", "data.dataset.cases=30", "data.batch_size=32",
-            "data.workers=0", "model.width=16", "model.features=128", "augmentation=flips", "optimizer.lr=1e-3",
-            "inference.stride=16", "metrics=overlap", "logger=none", "trainer=cpu", "trainer.precision=32-true",
-            "trainer.max_steps=400", "trainer.validate_every=400", "trainer.gap_cases=0", "trainer.progress=false",
-            tiny=False,
+            tmp_path / f"{name}-{seed}", f"model={name}", f"seed={seed}", "data=synthetic_tissue", "data.workers=0",
+            "data.dataset.cases=30", "data.batch_size=32", "model.width=16", "model.features=128", "augmentation=flips",
+            "optimizer.lr=1e-3", "inference.stride=16", "metrics=overlap", "logger=none", "trainer=cpu",
+            "trainer.precision=32-true", "trainer.max_steps=400", "trainer.validate_every=400", "trainer.gap_cases=0",
+            "trainer.progress=false", tiny=False,
         )  # fmt: skip
         rows = pd.read_csv(directory.cases)
-        dice[name] = rows[rows["metric"] == "dice"].groupby("class")["value"].mean().mean()
-    assert dice["context_f"] > dice["context_d"] + 0.05
+        dice[name].append(rows[rows["metric"] == "dice"].groupby("class")["value"].mean().mean())
+    assert np.mean(dice["context_f"]) > np.mean(dice["context_d"]) + 0.05, dice
 
 
 @pytest.mark.parametrize("wrong", [{"size": [16, 64]}, {"cases": 0}, {"scale": 0.01}])

@@ -115,6 +115,17 @@ def test_separate_encoders_with_the_same_weights_are_a_shared_one():
     assert not torch.allclose(separate(image)["mask"], shared(image)["mask"], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("fusion", ["concatenate", "lstm"])
+def test_shared_encoder_predicts_as_it_was_trained(fusion):
+    """Batch norm sees all views at once, so that running statistics are those of training."""
+    net, image = tiny(fusion=fusion).train(), draw(8, 3, 64, 64)
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.momentum = 1.0  # the running statistics are those of the last batch
+    trained = net(image)["mask"]
+    torch.testing.assert_close(net.eval()(image)["mask"], trained, rtol=0.05, atol=0.05 * trained.abs().max().item())
+
+
 def test_dropout_is_for_training_only():
     """Unlike in the authors' code."""
     net, image = tiny(dropout=0.5), draw(2, 3, 64, 64)
