@@ -33,7 +33,7 @@ class BorderWeight:
         class_frequencies: share of each class in the training cases, whose inverse is w_c; None: w_c = 1.
 
     Raises:
-        UserError: where sigma is not above 0, or a class has no pixels.
+        UserError: where w0 is below 0, sigma not above 0, or a class has no pixels.
     """
 
     needs_instances: ClassVar[bool] = True
@@ -44,6 +44,8 @@ class BorderWeight:
     class_frequencies: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        if self.w0 < 0:
+            raise UserError(f"task.weight.w0={self.w0}: must be at least 0")
         if self.sigma <= 0:
             raise UserError(f"task.weight.sigma={self.sigma}: must be above 0")
         if self.class_frequencies is not None:
@@ -93,6 +95,8 @@ def two_distances(instances: np.ndarray, scale: Sequence[float] | np.ndarray, re
     Returns:
         Two arrays (*P) float32.
     """
+    if instances.max(initial=0) > instances.size:  # boxes are listed up to the largest number
+        instances = np.unique(np.append(instances, 0), return_inverse=True)[1][:-1].reshape(instances.shape)
     margins = [int(np.ceil(reach / length)) for length in scale]
     nearest, second = (np.full(instances.shape, np.inf, np.float32) for _ in range(2))
     for number, box in enumerate(find_objects(instances), start=1):

@@ -240,8 +240,8 @@ def _key(dataset: Dataset, records: Sequence[Record]) -> str:
         for record in records
     ]
     deciding: list[object] = [_FORMAT, kind, list(dataset.classes), dataset.settings(), cases]
-    if dataset.objects is not None:
-        deciding.append([dataset.has_instances, list(dataset.objects)])
+    if dataset.has_instances:
+        deciding.append(dataset.object_classes)
     return _hash(deciding)
 
 

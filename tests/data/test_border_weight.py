@@ -102,6 +102,8 @@ def test_numbers_of_objects_may_have_gaps_and_ignored_pixels_have_no_weight():
     instances = np.array([[7, 0, 900, 900]])
     label = np.array([[1, 0, 1, 255]], np.uint8)
     assert weigh(instances, label)[0].tolist() == pytest.approx([1, 10.231, 1, 0], abs=1e-3)
+    huge = np.array([[2**31 - 1, 0, 5, 5]])
+    np.testing.assert_array_equal(weigh(huge, label), weigh(instances, label))
     balanced = weigh(instances, label, class_frequencies=[0.5, 0.5])[0]
     assert balanced.tolist() == pytest.approx([1, 10.231, 1, 0], abs=1e-3)
 
@@ -109,6 +111,7 @@ def test_numbers_of_objects_may_have_gaps_and_ignored_pixels_have_no_weight():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"w0": -1.0}, "task.weight.w0=-1.0: must be at least 0"),
         ({"sigma": 0.0}, "task.weight.sigma=0.0: must be above 0"),
         ({"class_frequencies": [1, 0]}, "has the class 1"),
     ],

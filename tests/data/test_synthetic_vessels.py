@@ -68,7 +68,7 @@ def test_vessels_are_darker_but_no_threshold_finds_them(cases: list[Case]) -> No
 
 
 def test_bad_values() -> None:
-    with pytest.raises(UserError, match=r"cases=0, size=\[256, 256\]"):
+    with pytest.raises(UserError, match=r"cases=0, seed=0, size=\[256, 256\]"):
         SyntheticVessels(0, [256, 256], 0)
     with pytest.raises(UserError, match="two lengths of at least 64"):
         SyntheticVessels(1, [256, 40], 0)

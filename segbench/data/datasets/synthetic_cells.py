@@ -45,10 +45,10 @@ class SyntheticCells(Dataset):
     remarks = ("every piece of a cell that others cut apart is an instance of its own",)
 
     def __init__(self, cases: int, size: Sequence[int], seed: int) -> None:
-        if cases < 1 or len(size) != 2 or min(size) < 32:
+        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 32:
             raise UserError(
-                f"data.dataset has cases={cases}, size={list(size)}: expected are at least 1 case and "
-                "two lengths of at least 32"
+                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}: expected are at least 1 case, "
+                "a seed of at least 0 and two lengths of at least 32"
             )
         self.cases = cases
         self.size = (int(size[0]), int(size[1]))

@@ -50,10 +50,10 @@ class SyntheticTissue(Dataset):
     remarks = ("every pixel of a region has its class, nuclei and the space between them",)
 
     def __init__(self, cases: int, size: Sequence[int], scale: float, seed: int) -> None:
-        if cases < 1 or len(size) != 2 or min(size) < 32 or not 0.1 <= scale <= 4:
+        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 32 or not 0.1 <= scale <= 4:
             raise UserError(
-                f"data.dataset has cases={cases}, size={list(size)}, scale={scale}: expected are at least 1 case, "
-                "two lengths of at least 32, and a scale from 0.1 to 4"
+                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}, scale={scale}: expected are at "
+                "least 1 case, a seed of at least 0, two lengths of at least 32, and a scale from 0.1 to 4"
             )
         self.cases = cases
         self.size = (int(size[0]), int(size[1]))

@@ -43,10 +43,10 @@ class SyntheticVessels(Dataset):
     remarks = ("pixels outside the field of view are neither learnt nor scored",)
 
     def __init__(self, cases: int, size: Sequence[int], seed: int) -> None:
-        if cases < 1 or len(size) != 2 or min(size) < 64:
+        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 64:
             raise UserError(
-                f"data.dataset has cases={cases}, size={list(size)}: expected are at least 1 case and "
-                "two lengths of at least 64"
+                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}: expected are at least 1 case, "
+                "a seed of at least 0 and two lengths of at least 64"
             )
         self.cases = cases
         self.size = (int(size[0]), int(size[1]))
