@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -20,16 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 from segbench.errors import Stopped, UserError
 from segbench.explain import explain
 from segbench.identity import register_resolvers
+from segbench.paths import conf_folder
+from segbench.processes import is_main_process
 
 USER_ERROR = 2
 """Exit code for what the user can mend."""
-
-
-def conf_folder() -> Path:
-    """The folder of the YAML files: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def train(config: DictConfig) -> None:
@@ -74,6 +70,13 @@ def status(config: DictConfig) -> None:
     status(config)
 
 
+def publish(config: DictConfig) -> None:
+    """Uploads to W&B the runs of a sweep that are not there yet."""
+    from segbench.publish import publish
+
+    publish(config)
+
+
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 """What Hydra meets when it makes the run directory where none can be."""
 
@@ -84,31 +87,38 @@ COMMANDS: dict[str, Callable[[DictConfig], None]] = {
     "prepare": prepare,
     "compare": compare,
     "status": status,
+    "publish": publish,
 }
 
 
 def main() -> None:
     """Runs the command that the first argument names, `train` if it names none."""
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does: a `_target_` may be a file of the user's own
+        # As `python -m` does: a `_target_` may be a file of the user's own. Jobs on a cluster ask for a safe path,
+        # so that a checkout in the current folder does not come before the code that was submitted.
+        sys.path.insert(len(sys.path) if sys.flags.safe_path else 0, os.getcwd())
     arguments = sys.argv[1:]
     command = "train"
     if arguments and not arguments[0].startswith(("-", "+", "~")) and "=" not in arguments[0]:
         command, arguments = arguments[0], arguments[1:]
-    sys.exit(_report(command, arguments))
+    sys.exit(report(command, arguments))
 
 
-def _report(command: str, arguments: list[str]) -> int:
-    """The exit code; what the user can mend is said in one line."""
-    wants_trace = bool(os.environ.get("HYDRA_FULL_ERROR"))
+def report(command: str, arguments: list[str]) -> int:
+    """Executes a command and returns its exit code; what the user can mend is said in one line."""
+    full_error, typed = os.environ.get("HYDRA_FULL_ERROR", ""), sys.argv
+    wants_trace = bool(full_error)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and this function prints
     try:
         return _run(command, arguments)
     except Stopped as stop:
+        if not is_main_process():
+            return 0  # after any other code the launcher would kill the first process, which may not be done yet
         print(f"segbench: {stop}", file=sys.stderr)
         return 128 + stop.number
-    except KeyboardInterrupt:
-        print("segbench: interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        said = str(stop) or "interrupted; the same command continues from the last checkpoint"
+        print(f"segbench: {said}", file=sys.stderr)
         return 130
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if wants_trace:
@@ -118,38 +128,63 @@ def _report(command: str, arguments: list[str]) -> int:
     except OSError as error:
         if wants_trace or error.errno not in UNWRITABLE:
             raise
-        print(f"segbench: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
+        where = error.filename or "the console's output, or a file in the run directory,"
+        print(f"segbench: {where} cannot be written: {error.strerror}", file=sys.stderr)
         return USER_ERROR
+    finally:
+        os.environ["HYDRA_FULL_ERROR"], sys.argv = full_error, typed
 
 
 def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
+    _replace_basic_launcher()
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
-    failures: list[Exception] = []
+    task = Task(command)
+    wrapped(task)()
+    if task.failures:
+        raise task.failures[-1]
+    return 0
 
-    def task(config: DictConfig) -> None:
-        # Hydra would print the overrides of a failed job, and end a sweep at its first failure.
+
+def _replace_basic_launcher() -> None:
+    """Gives Hydra's default launcher what the others here have; Hydra allows no file of that name.
+
+    Only in this command: other programs of the same environment keep theirs.
+    """
+    Plugins.instance()  # registers Hydra's own
+    node = {"_target_": "hydra_plugins.segbench.Basic", "retries": 0}
+    ConfigStore.instance().store(group="hydra/launcher", name="basic", node=node, provider="segbench")
+
+
+class Task:
+    """What Hydra calls for each run: a failed one does not end a sweep.
+
+    Attributes:
+        failures: of the runs of a sweep, also those that a launcher met elsewhere.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.failures: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> None:
+        """Executes the command. Hydra would print the overrides of a failed job, and end a sweep at its first."""
         try:
-            COMMANDS[command](config)
+            COMMANDS[self.command](config)
         except (UserError, OmegaConfBaseException) as error:
-            failures.append(error)
+            self.failures.append(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                print(f"segbench: this run failed: {explain(error, command)}", file=sys.stderr)
+                print(f"segbench: this run failed: {explain(error, self.command)}", file=sys.stderr)
         except Exception as error:
             if HydraConfig.get().mode != RunMode.MULTIRUN:
                 raise
-            failures.append(error)
+            self.failures.append(error)
             print("segbench: this run failed:", file=sys.stderr)
             traceback.print_exc()
-
-    wrapped(task)()
-    if failures:
-        raise failures[-1]
-    return 0
 
 
 def _is_override(argument: str) -> bool:

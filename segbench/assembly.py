@@ -24,6 +24,7 @@ from segbench.errors import UserError
 from segbench.metrics.overlap import dice
 from segbench.module import SegmentationModule
 from segbench.objective import Objective
+from segbench.processes import total_batch
 from segbench.schema import build
 from segbench.scoring import CaseScorer
 
@@ -67,7 +68,7 @@ def build_data(config: DictConfig) -> DataModule:
     """
     dataset, store = build_dataset(config)
     check_objects(config.task, dataset)
-    split = build_split(config, dataset, store)
+    split = build_split(config, store)
     _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
     config.measured.spatial_dims = dataset.spatial_dims
@@ -86,14 +87,12 @@ def build_data(config: DictConfig) -> DataModule:
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
     )
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
-    return DataModule(
-        dataset, store, split, sampler, config.data.batch_size, _workers(config), config.trainer.gap_cases
-    )
+    return DataModule(dataset, store, split, sampler, total_batch(config), _workers(config), config.trainer.gap_cases)
 
 
-def build_split(config: DictConfig, dataset: Dataset, store: CaseStore) -> Split:
+def build_split(config: DictConfig, store: CaseStore) -> Split:
     """The split of the configured fold, or of the split file."""
-    records = dataset.records()
+    records = store.records
     if config.split.file is not None:
         return read_split(Path(config.split.file), records)
     present = {record.id: store.meta(record.id).present for record in records}

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from segbench.errors import UserError
 
+_TEMPORARY = ".*.tmp"
+"""The temporary names given here and to checkpoints."""
+
 
 def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
     """Writes a file so that a crash at any instant leaves the old one or the new one.
@@ -38,3 +41,16 @@ def commit(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def remove_leftovers(folder: Path, *places: str) -> None:
+    """Removes the temporary files that killed processes have left.
+
+    Args:
+        folder: where nobody else is writing now.
+        places: the folders in it that are looked into, with all that they hold; "" is the folder itself, without.
+    """
+    for place in places:
+        inside = folder / place
+        for path in inside.rglob(_TEMPORARY) if place else inside.glob(_TEMPORARY):
+            path.unlink(missing_ok=True)

@@ -1,15 +1,12 @@
-"""What happens around the steps: checkpoints, an orderly stop, progress."""
+"""What happens around the steps: checkpoints and progress."""
 
 from __future__ import annotations
 
 import math
 import shutil
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -26,55 +23,8 @@ from rich.progress import (
 )
 
 from segbench.atomic import commit
-from segbench.errors import Stopped, UserError
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-
-
-class Stopper(Callback):
-    """The one owner of the stop signals: the run ends at the next step or case, with a checkpoint.
-
-    A second signal of the same kind stops at once, without one.
-    """
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listens for the signals while in this context. Only the main thread can; others do not listen."""
-        try:
-            before = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
-        except ValueError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            raise Stopped(number)
-        self.received = number
-
-    def check(self) -> None:
-        """Stops if a signal has come.
-
-        Raises:
-            Stopped: then.
-        """
-        if self.received is not None:
-            raise Stopped(self.received)
-
-    def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives up the validation: it is repeated by the run that continues."""
-        self.check()
-
-    def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives up the test: it is repeated by the run that continues."""
-        self.check()
+from segbench.errors import UserError
+from segbench.stopper import Stopper, highest
 
 
 class Checkpoints(Checkpoint):
@@ -100,6 +50,8 @@ class Checkpoints(Checkpoint):
         self.train_score: float | None = None
         self._seconds_before = 0.0
         self._since = time.monotonic()
+        self._uncommitted = False
+        self._failure: OSError | None = None
 
     @property
     def seconds(self) -> float:
@@ -112,6 +64,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Stops the clock."""
+        if self._uncommitted:  # a callback of the user's has ended the training after this step
+            self._commit(trainer)
         self._seconds_before, self._since = self.seconds, time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -139,18 +93,28 @@ class Checkpoints(Checkpoint):
             return
         at_step = batches % trainer.accumulate_grad_batches == 0
         due = self.every is not None and at_step and trainer.global_step % self.every == 0
-        stopping = self.stopper.received is not None and at_step
+        stopping = at_step and self.stopper.should_stop(trainer)
         if due or stopping:
-            self._write(trainer)
-        if stopping:
-            self.stopper.check()
+            self._save(trainer)
+            self._uncommitted = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
+        """Commits the checkpoint of the step before; then a run stops.
+
+        Lightning logs a step only after its checkpoint is due: committed at once, the checkpoint of a run that is
+        killed between the two would continue without that point of the curves.
+        """
+        if self._uncommitted:
+            self._commit(trainer)
+            self.stopper.stop_as_agreed()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes the state, which is also the best one if the score has risen."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self.keep(trainer)
-        self.stopper.check()
+        self.stopper.should_stop(trainer)
+        self.stopper.stop_as_agreed()
 
     def keep(self, trainer: L.Trainer) -> None:
         """Writes the state that has just been validated, as the best one too if the score has risen."""
@@ -160,28 +124,47 @@ class Checkpoints(Checkpoint):
             self.best_score, self.best_step = score, trainer.global_step
             seen = trainer.callback_metrics.get("train/dice")
             self.train_score = None if seen is None else float(seen)
-        self._write(trainer, also_best=risen)
+        self._save(trainer)
+        self._commit(trainer, also_best=risen)
 
-    def _write(self, trainer: L.Trainer, also_best: bool = False) -> None:
+    @property
+    def _temporary(self) -> Path:
+        return self.last.with_name(f".{self.last.name}.tmp")
+
+    def _save(self, trainer: L.Trainer) -> None:
+        """Writes the state under a temporary name, in the first process."""
+        try:
+            trainer.save_checkpoint(self._temporary, weights_only=False)
+        except OSError as error:
+            self._failure = error
+            trainer.strategy.barrier()  # where the others wait for the file
+
+    def _commit(self, trainer: L.Trainer, also_best: bool = False) -> None:
+        """Writes the curves, and then gives the state its name; where that fails, all processes end."""
         for logger in trainer.loggers:
             logger.save()
-        temporary = self.last.with_name(f".{self.last.name}.tmp")
-        try:
-            trainer.save_checkpoint(temporary, weights_only=False)
+        failure, self._failure, self._uncommitted = self._failure, None, False
+        if trainer.is_global_zero and failure is None:
+            try:
+                self._rename(also_best)
+            except OSError as error:
+                failure = error
+        if highest(trainer, int(failure is not None)):
             if trainer.is_global_zero:
-                # Best first: where a crash comes between the two, the step is repeated and both agree again.
-                if also_best:
-                    second = self.best.with_name(f".{self.best.name}.tmp")
-                    second.unlink(missing_ok=True)
-                    _link(temporary, second)
-                    commit(second, self.best)
-                commit(temporary, self.last)
-            trainer.strategy.barrier()
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
+                self._temporary.unlink(missing_ok=True)
+            reason = "the first process failed" if failure is None else failure.strerror or failure
             raise UserError(
-                f"{self.last} cannot be written: {error.strerror or error}; the checkpoint before is still there"
-            ) from error
+                f"{self.last} cannot be written: {reason}; the checkpoint before is still there"
+            ) from failure
+
+    def _rename(self, also_best: bool) -> None:
+        # Best first: where a crash comes between the two, the step is repeated and both agree again.
+        if also_best:
+            second = self.best.with_name(f".{self.best.name}.tmp")
+            second.unlink(missing_ok=True)
+            _link(self._temporary, second)
+            commit(second, self.best)
+        commit(self._temporary, self.last)
 
 
 def _link(source: Path, target: Path) -> None:

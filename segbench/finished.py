@@ -74,4 +74,5 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
     module = assembly.build_module(config, labels)
     module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
+    config.trainer.num_nodes = 1
     return FinishedRun(directory, config, labels, module, make_trainer(config.trainer, [], []))

@@ -8,10 +8,11 @@ from typing import overload
 import lightning as L
 import numpy as np
 
-from segbench.callbacks import Checkpoints, Stopper
+from segbench.callbacks import Checkpoints
 from segbench.data.datamodule import DataModule
 from segbench.models.estimator import Estimator, TrainingCase
 from segbench.module import SegmentationModule
+from segbench.stopper import Stopper
 
 
 class FittingCases(Sequence[TrainingCase]):

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from segbench.processes import total_batch
 from segbench.study import budget_value
 
 NOT_SCIENCE = (
@@ -32,11 +33,14 @@ NOT_SCIENCE = (
     "predictions",
     "budget",
     "study",
+    "search",
 )
 """Keys that change where and how a run is executed but not its result."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME_LENGTH = 80
+_FUNCTIONS = re.compile(r"\btag\((\w+,)*|\b(choice|range|interval|shuffle|sort|int|float)\(|\)")
+"""How Hydra writes what a search varies: a name has the values alone."""
 
 
 def run_id(config: DictConfig) -> str:
@@ -97,7 +101,7 @@ def _part(override: str) -> str:
     key = key.partition("@")[0]
     if key.startswith("hydra") or any(key == skip or key.startswith(f"{skip}.") for skip in NOT_SCIENCE):
         return ""
-    value = _UNSAFE.sub("_", value.replace(",", "+").strip("[]'\"")).strip("_")
+    value = _UNSAFE.sub("_", _FUNCTIONS.sub("", value).replace(",", "+").strip("[]'\"")).strip("_")
     label = key.rpartition(".")[2]
     is_choice = "." not in key and not re.fullmatch(r"[-+0-9.e]*", value)
     return value if is_choice else f"{_UNSAFE.sub('_', label)}{value}"
@@ -110,6 +114,10 @@ def _science(config: DictConfig) -> dict[str, Any]:
         if key not in NOT_SCIENCE:
             value = config[key]
             plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    plain["data"]["batch_size"] = total_batch(config)  # however it is told and shared out
+    plain["data"].pop("batch_size_per", None)
+    if not plain["trainer"].get("sync_batchnorm"):
+        plain["trainer"].pop("sync_batchnorm", None)  # so that runs of earlier versions keep their ids
     if plain.get("initial_weights") is not None:  # however the path is written
         plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())
     for path in NOT_SCIENCE:

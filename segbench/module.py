@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import lightning as L
 import numpy as np
@@ -18,6 +18,7 @@ from segbench.errors import UserError
 from segbench.objective import Objective
 
 Row = dict[str, Any]
+Item = TypeVar("Item")
 
 
 class Inference(Protocol):
@@ -112,10 +113,13 @@ class SegmentationModule(L.LightningModule):
 
     # Training
 
-    def configure_optimizers(self) -> Optimizer:
-        """The optimizer; the scheduler is stepped by this module, so that a checkpoint always has both."""
+    def configure_model(self) -> None:
+        """Arranges the weights. Later than here DDP has laid out its buckets, and would mix up the first gradients."""
         if self.channels_last:
             self.model.to(memory_format=memory_format(self._image_ndim()))
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimizer; the scheduler is stepped by this module, so that a checkpoint always has both."""
         try:
             optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
             self._scheduler = self.make_scheduler(optimizer)
@@ -144,15 +148,21 @@ class SegmentationModule(L.LightningModule):
             self._scheduler.step()
 
     def _check_finite(self) -> None:
-        """Looks at the loss of the step before: by now it is computed, so that nothing waits for it."""
+        """Looks at the loss of the step before: by now it is computed, so that nothing waits for it.
+
+        Where it is not finite in one process, all of them end.
+        """
         if self._unchecked is None:
             return
         loss, step, cases = self._unchecked
         self._unchecked = None
-        if not torch.isfinite(loss):
-            names = ", ".join(dict.fromkeys(cases))
+        finite = torch.isfinite(loss).int()
+        if _several_processes():
+            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+        if not finite:
+            value, names = _gather([] if torch.isfinite(loss) else [(loss.item(), ", ".join(dict.fromkeys(cases)))])[0]
             raise UserError(
-                f"the loss is {loss.item()} at step {step}, with the cases {names}: try a smaller optimizer.lr,"
+                f"the loss is {value} at step {step}, with the cases {names}: try a smaller optimizer.lr,"
                 " trainer.gradient_clip, or trainer.precision=32-true"
             )
 
@@ -163,8 +173,13 @@ class SegmentationModule(L.LightningModule):
         self._check_finite()
         self._validation_rows = ([], [])
 
-    def validation_step(self, case: dict[str, Any], index: int, dataloader_idx: int = 0) -> None:
-        """Scores one whole case: of the validation part (loader 0), or of the training part (loader 1)."""
+    def validation_step(self, case: dict[str, Any] | None, index: int, dataloader_idx: int = 0) -> None:
+        """Scores one whole case: of the validation part (loader 0), or of the training part (loader 1).
+
+        None in a process that has no case, because there are fewer than processes.
+        """
+        if case is None:
+            return
         outputs = self.predict_case(case["image"])
         self._validation_rows[dataloader_idx].extend(
             self.validation_scorer(self.decoder.label(outputs, case["image"][0]), None, case)
@@ -194,8 +209,10 @@ class SegmentationModule(L.LightningModule):
         """Forgets the rows of a test before."""
         self.rows, self.seconds = [], []
 
-    def test_step(self, case: dict[str, Any], index: int) -> None:
-        """Predicts and scores one whole case."""
+    def test_step(self, case: dict[str, Any] | None, index: int) -> None:
+        """Predicts and scores one whole case; None in a process that has no case."""
+        if case is None:
+            return
         _synchronise(self.device)
         start = time.perf_counter()
         outputs = self.predict_case(case["image"])
@@ -256,11 +273,15 @@ def _mean(per_class: Mapping[str, float]) -> float:
     return float(np.mean(list(per_class.values()))) if per_class else 0.0
 
 
-def _gather(rows: list[Row]) -> list[Row]:
+def _several_processes() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _gather(rows: list[Item]) -> list[Item]:
     """The rows of all processes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several_processes():
         return rows
-    shares: list[list[Row]] = [[] for _ in range(torch.distributed.get_world_size())]
+    shares: list[list[Item]] = [[] for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather_object(shares, rows)
     return [row for share in shares for row in share]
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from segbench.atomic import write_atomically
 from segbench.data.case import IGNORE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PALETTE = np.array(
     [[230, 159, 0], [0, 158, 115], [204, 121, 167], [240, 228, 66], [86, 180, 233], [213, 94, 0], [0, 114, 178]],
@@ -19,6 +26,9 @@ PALETTE = np.array(
 MISSED = np.array([30, 90, 255], dtype=np.float32)
 INVENTED = np.array([235, 40, 40], dtype=np.float32)
 CONFUSED = np.array([255, 190, 0], dtype=np.float32)
+
+_SCORES = "validation Dice"
+_PANELS = ("loss", _SCORES, "learning rate")
 
 _HEADER = 26
 _GAP = 6
@@ -63,30 +73,60 @@ def preview(
 
 def write_curves(metrics: Path, picture: Path) -> None:
     """Draws the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     table = pd.read_csv(metrics)
     names = [str(name) for name in table.columns]
+    steps = table["step"].to_numpy()
     wanted = (
-        ("loss", [name for name in names if name.startswith("train/loss")], "log"),
-        ("validation Dice", [name for name in names if name.startswith("validation/")], "linear"),
-        ("learning rate", [name for name in names if name == "lr"], "log"),
+        [name for name in names if name.startswith("train/loss")],
+        [name for name in names if name.startswith("validation/")],
+        [name for name in names if name == "lr"],
     )
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axis, (label, columns, scale) in zip(figure.subplots(1, len(wanted)), wanted, strict=True):
+    figure = _figure()
+    for axis, panel, columns in zip(figure.axes, _PANELS, wanted, strict=True):
+        for drawn in (*axis.lines, *filter(None, [axis.get_legend()])):
+            drawn.remove()
+        axis.set_prop_cycle(None)
+        positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy()) > 0)
+        axis.set_yscale("log" if positive and panel != _SCORES else "linear")
+        if axis.get_yscale() == "log":
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(NullLocator())
         for column in columns:
-            values = table[["step", column]].dropna()
-            marker = "." if len(values) < 30 else None
-            axis.plot(values["step"], values[column], label=column.partition("/")[2] or column, marker=marker)
-        if scale == "log" and columns and (table[columns].min().min() > 0):
-            axis.set_yscale(scale)
-        axis.set(xlabel="step", title=label)
-        axis.grid(alpha=0.3)
+            values = table[column].to_numpy()
+            there = ~np.isnan(values)
+            marker = "." if there.sum() < 30 else None
+            axis.plot(steps[there], values[there], label=column.partition("/")[2] or column, marker=marker)
+        axis.relim()
+        axis.autoscale()
         if len(columns) > 1:
             axis.legend(fontsize=8)
-    figure.savefig(picture, dpi=110)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110, format="png")
+    write_atomically(picture, content.getvalue())
+
+
+@cache
+def _figure() -> Figure:
+    """The panels without their curves: one for all runs of a sweep, since to make it takes as long as to draw.
+
+    Margins and places of labels are fixed: to find them takes Matplotlib twice as long again.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.6))
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.05, right=0.99, top=0.89, bottom=0.15, wspace=0.18)
+    for axis, title in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        axis.set_title(title, y=1.02)
+        axis.set_xlabel("step")
+        axis.xaxis.set_label_coords(0.5, -0.11)
+        axis.yaxis.set_label_coords(-0.2, 0.5)
+        axis.grid(alpha=0.3)
+    return figure
 
 
 def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:

@@ -8,7 +8,8 @@ import secrets
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
@@ -16,22 +17,28 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from segbench import assembly, initial_weights, schema
-from segbench.callbacks import Checkpoints, ProgressBar, Stopper
+from segbench.callbacks import Checkpoints, ProgressBar
 from segbench.data.datamodule import DataModule
 from segbench.data.images import write_mask
 from segbench.errors import UserError
-from segbench.evaluation import measure_cost, summarise, write_previews
+from segbench.evaluation import PredictedLabels, measure_cost, summarise, write_previews
 from segbench.fitting import fit
 from segbench.identity import run_id
 from segbench.invocation import Invocation
+from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
 from segbench.module import SegmentationModule
 from segbench.previews import write_curves
+from segbench.processes import batch_on_each_device, processes, total_batch
 from segbench.provenance import git_state, hardware, versions
-from segbench.rundir import RunDirectory, read_cases
+from segbench.rundir import RunDirectory, now, read_cases
+from segbench.stopper import Stopper
 from segbench.trainer import make_trainer
+
+if TYPE_CHECKING:
+    from segbench.sweeps.pruning import ReportToSearch
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +51,15 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
         Stopped: on a signal; the same call continues.
     """
     schema.check(config)
+    check_loggers(config.logger)
     identity = run_id(config)
     with RunDirectory(invocation.path).open(identity) as directory:
-        if directory.finished:
-            log.info("finished already: %s", directory.path)
+        if directory.done:
+            log.info("%s already: %s", directory.status, directory.path)
             return directory
         _execute(config, invocation, identity, directory)
     gc.collect()  # trainer and module refer to each other: in a sweep they would keep images of every run open
+    _forget_libraries()
     return directory
 
 
@@ -65,21 +74,24 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.split.test)
             initial_weights.take_over(module.model, source)
-        directory.start(OmegaConf.to_yaml(config, resolve=True), _facts(config, invocation, identity, data, directory))
+        directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(
                 directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper
             )
             callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
+            search = _search(config)
+            callbacks += search
             if config.trainer.progress:
                 callbacks.append(ProgressBar(config.trainer.log_every))
             trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
             directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
             _describe(module, data, trainer.precision)
             reset_peak_memory(trainer.strategy.root_device)
-            _train(module, data, trainer, directory, checkpoints)
-            _evaluate(config, module, data, trainer, directory, loggers)
+            _train(module, data, trainer, directory, checkpoints, search)
+            if not directory.done:
+                _evaluate(config, module, data, trainer, directory, loggers)
 
 
 def _train(
@@ -88,8 +100,12 @@ def _train(
     trainer: L.Trainer,
     directory: RunDirectory,
     checkpoints: Checkpoints,
+    search: Sequence[ReportToSearch],
 ) -> None:
-    """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module."""
+    """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module.
+
+    A run that its search has ended early is done with that.
+    """
     if "training" not in directory.record:  # early stopping may have ended it before its last step
         if isinstance(module.model, Estimator):
             fit(module, data, trainer, checkpoints)
@@ -99,7 +115,9 @@ def _train(
                 log.info("continuing from %s", resume)
             trainer.fit(module, data, ckpt_path=resume, weights_only=False)
         seen, best = checkpoints.train_score, checkpoints.best_score
+        ended = {"status": "pruned", "finished": now()} if any(one.hopeless for one in search) else {}
         directory.update(
+            **ended,
             training={
                 "steps": trainer.global_step,
                 "seconds": checkpoints.seconds,
@@ -107,7 +125,7 @@ def _train(
                 "best_dice": best,
                 "train_dice": seen,
                 "gap": None if seen is None else seen - best,  # generalisation gap at the best step
-            }
+            },
         )
     best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
     module.load_state_dict(best["state_dict"])
@@ -122,27 +140,44 @@ def _evaluate(
     loggers: Sequence[Any],
 ) -> None:
     """Scores the test cases and writes all results; `finished` comes last."""
-    if config.predictions:
-        module.on_predicted = _prediction_writer(directory, data)
+    labels = PredictedLabels()
+    module.on_predicted = _prediction_writer(directory, data, labels) if config.predictions else labels.keep
     trainer.test(module, data, verbose=False)
     if not trainer.is_global_zero:
         return
     order = {case: position for position, case in enumerate(data.split.test)}
     directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
     cases = read_cases(directory.cases)
-    write_previews(cases, data, trainer, module, directory.path / "previews")
+    write_previews(cases, labels, data, trainer, module, directory.path / "previews")
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
+    used = peak_memory(module.device)  # before the network is measured, which only some runs do
+    patch_shape = data.dataset.channels, *config.data.patch_size
     cost = {
-        **measure_cost(module, (data.dataset.channels, *config.data.patch_size), config.metrics.receptive_field),
+        **measure_cost(module, patch_shape, config.metrics.receptive_field, schema.as_plain(config.model)),
         "seconds_per_case": statistics.median(module.seconds),
         "train_seconds": directory.record["training"]["seconds"],
-        "peak_memory_bytes": peak_memory(module.device),
+        "peak_memory_bytes": used,
     }
     directory.update(cost=cost)
     numbers = {f"cost/{key}": value for key, value in cost.items() if isinstance(value, int | float)}
     for logger in loggers:
         logger.record_result(summarise(cases) | numbers)
     directory.finish()
+
+
+@cache
+def _forget_libraries() -> None:
+    """Called after the first run: what is left then are libraries, and the next collections need not look at them."""
+    gc.freeze()
+
+
+def _search(config: DictConfig) -> list[ReportToSearch]:
+    """What reports to the search that the run is a trial of; nothing for other runs."""
+    if config.search is None:
+        return []
+    from segbench.sweeps.pruning import report_to_search  # imports Optuna
+
+    return [report_to_search(config.search)]
 
 
 @contextmanager
@@ -168,7 +203,7 @@ def _facts(
     return {
         "id": identity,
         "name": invocation.name,
-        "wandb_id": directory.record.get("wandb_id", secrets.token_hex(4)),
+        "wandb_id": directory.record.get("wandb_id", secrets.token_hex(8)),
         "dataset": {
             "name": dataset.name,
             "classes": list(dataset.classes),
@@ -184,8 +219,13 @@ def _facts(
         "folds": config.folds,
         "budget": {
             "max_steps": config.trainer.max_steps,
-            "batch_size": config.data.batch_size,
+            "batch_size": total_batch(config),
             "patch_size": list(config.data.patch_size),
+        },
+        "devices": {
+            "number": processes(config),  # on all nodes together
+            "nodes": config.trainer.num_nodes,
+            "batch_size": batch_on_each_device(config),  # of each
         },
         "metrics": {
             name: "smaller" if name in config.metrics.smaller_is_better else "larger"
@@ -208,13 +248,16 @@ def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
         )
 
 
-def _prediction_writer(directory: RunDirectory, data: DataModule) -> Callable[[str, np.ndarray], None]:
-    """Writes each predicted mask in the format of its image."""
+def _prediction_writer(
+    directory: RunDirectory, data: DataModule, labels: PredictedLabels
+) -> Callable[[str, np.ndarray], None]:
+    """Keeps each predicted mask, and writes it in the format of its image."""
     folder = directory.path / "predictions"
     folder.mkdir(exist_ok=True)
     files = {record.id: record.files for record in data.dataset.records()}
 
     def write(case: str, label: np.ndarray) -> None:
+        labels.keep(case, label)
         path = folder / case
         path.parent.mkdir(parents=True, exist_ok=True)
         write_mask(path, label, like=files[case][0] if files[case] else None)

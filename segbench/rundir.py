@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,10 +12,15 @@ from typing import Any, Literal, Self
 
 import pandas as pd
 
-from segbench.atomic import write_atomically
+from segbench.atomic import remove_leftovers, write_atomically
 from segbench.errors import Stopped, UserError
+from segbench.lock import FileLock
+from segbench.processes import is_main_process
 
-Status = Literal["running", "finished", "failed", "interrupted"]
+Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
+
+DONE: tuple[Status, ...] = ("finished", "pruned")
+"""States that a rerun leaves as they are; a search has ended a pruned run early, and its test cases are not scored."""
 
 CASE_COLUMNS = (
     "dataset", "split", "fold", "seed", "case", "group", "class", "metric", "value", "n_ref", "n_pred",
@@ -44,7 +45,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record: dict[str, Any] = _read_record(path)
-        self._lock: int | None = None
+        self._lock = FileLock(path / ".lock")
 
     @property
     def status(self) -> Status | None:
@@ -55,6 +56,11 @@ class RunDirectory:
     def finished(self) -> bool:
         """Whether everything that the run should leave is there."""
         return self.status == "finished"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.status in DONE
 
     @property
     def last_checkpoint(self) -> Path:
@@ -82,32 +88,29 @@ class RunDirectory:
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             (self.path / "previews").mkdir(exist_ok=True)
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            holder = self._lock.acquire()
+            if holder is None:
+                remove_leftovers(self.path, "", "checkpoints", "previews", "predictions")
         except OSError as error:
-            raise UserError(f"hydra.run.dir: cannot write to {self.path}: {error.strerror}") from None
-        if not _locked(self._lock):
-            holder = os.pread(self._lock, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(self._lock)
-            self._lock = None
-            raise UserError(
-                f"{self.path} is in use by {holder}: wait for it, or choose another hydra.run.dir"
-            ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        self.record = _read_record(self.path)
-        if self.record.get("id", identity) != identity:
             self.close()
-            raise UserError(
-                f"{self.path} holds another run (id {self.record['id']}, this one is {identity}):"
-                " choose another hydra.run.dir, or delete it"
-            )
+            raise UserError(f"hydra.run.dir: cannot write to {self.path}: {error.strerror}") from None
+        if holder is not None:
+            raise UserError(f"{self.path} is in use by {holder}: wait for it, or choose another hydra.run.dir")
+        try:
+            self.record = _read_record(self.path)
+            if self.record.get("id", identity) != identity:
+                raise UserError(
+                    f"{self.path} holds another run (id {self.record['id']}, this one is {identity}):"
+                    " choose another hydra.run.dir, or delete it"
+                )
+        except UserError:
+            self.close()
+            raise
         return self
 
     def close(self) -> None:
         """Gives the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -115,11 +118,11 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and is_main_process() and not self.finished and self.record:
+        if error is not None and is_main_process() and not self.done and self.record:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
             with suppress(UserError):  # the disk is full: the first error is the one to tell
-                self.update(status=status, error=_one_line(error))
+                self.update(status=status, error=_one_line(error), needs_user=isinstance(error, UserError))
         self.close()
 
     def update(self, **facts: Any) -> None:
@@ -154,7 +157,8 @@ class RunDirectory:
     def record_failure(self, error: Exception) -> None:
         """Records why a run never began, so that its sweep can say so; nothing for a run that did."""
         if not (self.path / "run.json").exists():
-            self.update(status="failed", error=_one_line(error))
+            with suppress(UserError):  # as above
+                self.update(status="failed", error=_one_line(error), needs_user=isinstance(error, UserError))
 
     def discard_if_empty(self) -> None:
         """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
@@ -165,24 +169,6 @@ class RunDirectory:
         for child in (".lock", "run.log"):
             _remove(self.path / child, Path.unlink)
         _remove(self.path, Path.rmdir)
-
-
-def _locked(handle: int) -> bool:
-    """Takes an exclusive lock; waits a moment for those who only look whether somebody has it."""
-    for _ in range(10):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
-
-
-def is_main_process() -> bool:
-    """Whether this is the only process of the run or, of several, the first."""
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return next((rank for rank in ranks if rank is not None), "0") == "0"
 
 
 def now() -> str:

@@ -8,12 +8,15 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.errors import UserError
+from segbench.processes import batch_on_each_device
 from segbench.study import check_study
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
@@ -39,6 +42,7 @@ def check(config: DictConfig) -> None:
         raise UserError(f"seed={config.seed}: must be between 0 and {2**31 - 1}")
     if config.data.batch_size < 1:
         raise UserError(f"data.batch_size={config.data.batch_size}: must be at least 1")
+    batch_on_each_device(config)
 
 
 def require(config: DictConfig, key: str) -> Any:
@@ -164,6 +168,18 @@ def _suggestion(path: str, known: list[str]) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
+
+
+class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+    """OmegaConf's, in C where PyYAML was built with it."""
+
+
+_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+
+
+def as_yaml(config: DictConfig) -> str:
+    """The configuration, resolved, as OmegaConf writes it, in a fraction of the time."""
+    return str(yaml.dump(as_plain(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False))
 
 
 def as_plain(config: DictConfig) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import statistics
@@ -20,12 +21,14 @@ from rich.table import Table
 from segbench.compare.runs import find_runs
 from segbench.rundir import now
 from segbench.schema import require
+from segbench.sweeps.directory import RECORD as SWEEP
+from segbench.sweeps.directory import read_asked
 
-State = Literal["finished", "running", "interrupted", "stopped", "failed", "unreadable"]
+State = Literal["finished", "pruned", "running", "queued", "interrupted", "stopped", "failed", "unreadable"]
 
 _STYLES: dict[State, str] = {
-    "finished": "green", "running": "cyan", "interrupted": "yellow", "stopped": "yellow", "failed": "red",
-    "unreadable": "red",
+    "finished": "green", "pruned": "green", "running": "cyan", "queued": "default", "interrupted": "yellow",
+    "stopped": "yellow", "failed": "red", "unreadable": "red",
 }  # fmt: skip
 
 _TAIL = 4096
@@ -40,7 +43,7 @@ class Progress:
         path: its directory.
         name: its readable name.
         state: as recorded; "stopped" where it is recorded as running and no process holds its lock,
-            as after SIGKILL or a node that went down.
+            as after SIGKILL or a node that went down; "queued" where its sweep asks for it and it has not begun.
         step: optimizer steps whose results are on disk.
         max_steps: optimizer steps asked for, None if unknown.
         dice: the best validation Dice known, None before the first validation.
@@ -69,9 +72,23 @@ def status(config: DictConfig) -> None:
     Raises:
         UserError: where there is no such folder, or no run in it.
     """
-    places = require(config, "runs")
-    found = find_runs(list(places) if isinstance(places, ListConfig) else str(places))
-    show_status([read_progress(path) for path in found], Console(), every=bool(config.all))
+    value = require(config, "runs")
+    places = [str(place) for place in value] if isinstance(value, ListConfig) else [str(value)]
+    queued = find_queued(places)
+    found = find_runs(places, may_be_none=bool(queued))
+    show_status([*map(read_progress, found), *queued], Console(), every=bool(config.all))
+
+
+def find_queued(places: Sequence[str]) -> list[Progress]:
+    """The runs that sweeps ask for and that have not begun; a place is a sweep, a folder of sweeps, or a glob."""
+    folders = [Path(match) for place in places for match in sorted(glob.glob(os.path.expanduser(place)))]
+    sweeps = [path.parent for folder in folders for path in (folder / SWEEP, *sorted(folder.glob(f"*/{SWEEP}")))]
+    return [
+        Progress(sweep / name, name, "queued")
+        for sweep in dict.fromkeys(sweeps)
+        for name in read_asked(sweep).get("runs", {})
+        if not (sweep / name / "run.json").exists()
+    ]
 
 
 def read_progress(path: Path) -> Progress:
@@ -101,12 +118,14 @@ def read_progress(path: Path) -> Progress:
 def seconds_left(runs: Sequence[Progress]) -> float | None:
     """An estimate for all runs that are not finished, as many at a time as are running now (at least one).
 
-    Every run is taken to last as long as the median of the finished ones; None without any.
+    Every run is taken to last as long as the median of the finished ones; before there are any, of what the
+    training of the running ones will take at their pace; None without either.
     """
     known = [run.seconds for run in runs if run.state == "finished" and run.seconds is not None]
+    known = known or [run.seconds / run.share for run in runs if run.state == "running" and run.seconds and run.share]
     if not known:
         return None
-    left = sum(1 - run.share for run in runs if run.state not in ("finished", "failed"))
+    left = sum(1 - run.share for run in runs if run.state not in ("finished", "pruned", "failed"))
     at_once = max(1, sum(run.state == "running" for run in runs))
     return statistics.median(known) * left / at_once
 
@@ -122,9 +141,9 @@ def show_status(runs: Sequence[Progress], console: Console, every: bool = False)
     counts = Counter(run.state for run in runs)
     parts = [f"[{_STYLES[state]}]{counts[state]} {state}[/]" for state in _STYLES if counts[state]]
     left = seconds_left(runs)
-    remaining = f"; about {_duration(left)} left" if left else ""
+    remaining = f"; about {duration(left)} left" if left else ""
     console.print(f"{len(runs)} runs: {', '.join(parts)}{remaining}", highlight=False, soft_wrap=True)
-    listed = [run for run in runs if every or run.state != "finished"]
+    listed = [run for run in runs if every or run.state not in ("finished", "pruned")]
     if not listed:
         return
     table = Table(header_style="bold")
@@ -176,7 +195,8 @@ def _seconds(start: str | None, end: str | None) -> float | None:
     return (datetime.fromisoformat(end or now()) - datetime.fromisoformat(start)).total_seconds()
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in words: seconds, minutes, or hours and minutes."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

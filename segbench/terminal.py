@@ -16,6 +16,15 @@ from segbench.rundir import RunDirectory, read_cases
 def show_run(directory: RunDirectory, console: Console | None = None) -> None:
     """Prints the scores per class, the cost, and where everything is."""
     console = console or Console()
+    if directory.status == "pruned":
+        training = directory.record["training"]
+        console.print(
+            f"{directory.record['name']}: ended early by its search, at step {training['steps']} with a validation Dice"
+            f" of {training['best_dice']:.3f}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        return
     show_cases(read_cases(directory.cases), f"{directory.record['name']}: mean over the test cases", console)
     cost = directory.record["cost"]
     operations = "" if cost["flops"] is None else f"{cost['flops'] / 1e9:.1f} GFLOPs per patch, "

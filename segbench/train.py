@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
-from hydra import compose
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -13,7 +15,10 @@ from segbench import schema
 from segbench.errors import UserError
 from segbench.identity import default_name, run_id, run_name
 from segbench.invocation import Invocation
-from segbench.rundir import RunDirectory, is_main_process
+from segbench.processes import check_processes, find_launch, is_main_process, keep_quiet, refuse_ddp_in_sweep
+from segbench.rundir import RunDirectory
+from segbench.sweeps.compose import PinnedLoader
+from segbench.sweeps.directory import RECORD as SWEEP
 from segbench.terminal import show_run
 
 
@@ -23,20 +28,24 @@ def train(config: DictConfig) -> None:
     Raises:
         UserError: where the configuration, the data or the run directory do not allow it.
     """
+    keep_quiet()
     invocation = _invocation(config)
     directory = RunDirectory(invocation.path)
     try:
         check_experiment(config, invocation)
         schema.check(config)
-        if not directory.finished or directory.record["id"] != run_id(config):
+        if not directory.done or directory.record["id"] != run_id(config):
+            if HydraConfig.get().mode == RunMode.MULTIRUN and find_launch() is None:
+                refuse_ddp_in_sweep(config)
+            check_processes(config)
             # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
             from segbench.run import run
 
             directory = run(config, invocation)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if HydraConfig.get().mode == RunMode.MULTIRUN or (invocation.path.parent / SWEEP).exists():
             directory.record_failure(error)
-        elif isinstance(error, UserError):
+        elif isinstance(error, UserError) and is_main_process():
             directory.discard_if_empty()
         raise
     if is_main_process():
@@ -60,6 +69,15 @@ def check_experiment(config: DictConfig, invocation: Invocation) -> None:
     if "experiment" not in invocation.choices:
         return
     others = [f"{group}={option}" for group, option in invocation.choices.items() if group != "experiment"]
-    reference = compose(config_name="train", overrides=others)
+    of_hydra = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
+    others += [one for one in of_hydra if one.startswith("hydra.searchpath=")]  # where an option may come from
+    loader = _loader(GlobalHydra.instance().config_loader().get_search_path())
+    reference = loader.load_configuration("train", others, RunMode.RUN)
     added = {one.lstrip("+").partition("=")[0] for one in invocation.overrides if one.startswith("+")}
     schema.check_keys(config, reference, added, f"experiment={invocation.choices['experiment']}")
+
+
+@lru_cache(maxsize=1)
+def _loader(search_path: ConfigSearchPath) -> PinnedLoader:
+    """Composes without an experiment, for all runs of a sweep."""
+    return PinnedLoader(search_path)

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 from omegaconf import DictConfig
 
+from segbench.checkpoint_file import CheckpointFile
 from segbench.errors import UserError
 from segbench.precision import choose_precision
+from segbench.processes import cluster_environments, devices_on_each_node
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
@@ -38,9 +42,11 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
     if precision not in PRECISIONS:
         raise UserError(f"trainer.precision={precision}: must be one of {', '.join(PRECISIONS)}")
     accelerator = pick_accelerator(config.accelerator)
+    devices = devices_on_each_node(config)
+    _check_devices(config, accelerator, devices)
     options: dict[str, Any] = {
         "accelerator": accelerator,
-        "devices": config.devices,
+        "devices": devices if str(config.devices) in ("auto", "-1") else config.devices,
         "num_nodes": config.num_nodes,
         "strategy": config.strategy,
         "precision": choose_precision(precision, accelerator),
@@ -56,12 +62,39 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "enable_checkpointing": True,
+        "sync_batchnorm": config.get("sync_batchnorm", False),  # runs of earlier versions have none
+        "plugins": [CheckpointFile(), *cluster_environments()],
     }
     options |= {str(key): value for key, value in config.lightning.items()}
     try:
-        return L.Trainer(callbacks=list(callbacks), logger=list(loggers), **options)
+        trainer = L.Trainer(callbacks=list(callbacks), logger=list(loggers), **options)
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    trainer._signal_connector = _NoSignals(trainer)
+    return trainer
+
+
+class _NoSignals(_SignalConnector):
+    """Leaves the signals to `Stopper`.
+
+    Lightning answers SIGTERM with a broadcast, which hangs where the other processes have not got the signal too.
+    """
+
+    def register_signal_handlers(self) -> None:
+        """Registers none."""
+
+
+def _check_devices(config: DictConfig, accelerator: str, devices: int) -> None:
+    if accelerator == "cuda" and devices > (there := torch.cuda.device_count()):
+        raise UserError(
+            f"trainer.devices={config.devices}: this process sees {there} CUDA device{'s' * (there != 1)}; set"
+            f" trainer.devices={there}, or ask SLURM for more (hydra.launcher.gpus_per_node={devices})"
+        )
+    several = devices * config.num_nodes > 1
+    if config.get("sync_batchnorm", False) and several and accelerator != "cuda":
+        raise UserError(
+            f"trainer.sync_batchnorm needs CUDA devices, and this is {accelerator}: set trainer.sync_batchnorm=false"
+        )
 
 
 def validation_interval(config: DictConfig) -> int:
@@ -91,12 +124,19 @@ def _available(name: str) -> bool:
 
 def _quiet_lightning() -> None:
     """Keeps Lightning from advertising and from warning of what is meant to be so."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.pytorch.accelerators.cuda",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.distributed",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*num_workers.*",
         ".*Checkpoint directory.*",
         ".*isinstance.treespec.*",
+        ".*`srun` command is available.*",
+        ".*sync_dist=True.*",  # scores are gathered by the module
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -146,22 +146,22 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     from segbench.callbacks import Checkpoints
 
-    original = Checkpoints._write
+    original = Checkpoints._save
 
-    def limited(self, trainer, also_best=False):
+    def limited(self, trainer):
         if trainer.global_step == 4:
             resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
         try:
-            original(self, trainer, also_best)
+            original(self, trainer)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    Checkpoints._write = limited
+    Checkpoints._save = limited
     try:
         with pytest.raises(UserError, match=r"last\.ckpt cannot be written.*still there"):
             execute(tmp_path, *overrides, tiny=False)
     finally:
-        Checkpoints._write = original
+        Checkpoints._save = original
         signal.signal(signal.SIGXFSZ, previous)
     assert sorted(os.listdir(tmp_path / "checkpoints")) == ["best.ckpt", "last.ckpt"]
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "failed"

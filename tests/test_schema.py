@@ -57,3 +57,18 @@ def test_build_passes_objects_as_they_are():
     sentinel = object()
     node = OmegaConf.create({"_target_": "builtins.dict", "a": [1, 2]})
     assert schema.build(node, "node", b=sentinel) == {"a": [1, 2], "b": sentinel}
+
+
+@pytest.mark.parametrize("experiment", ["wbc", "isbi2012", "demo"])
+def test_the_written_configuration_is_omegaconfs(experiment):
+    config = configure(f"experiment={experiment}")
+    assert schema.as_yaml(config) == OmegaConf.to_yaml(config, resolve=True)
+
+
+def test_text_that_looks_like_something_else_stays_text():
+    values = {"a": "1e-3", "b": "on", "c": "null", "d": "ä", "e": "a: b", "f": "7", "g": "", "h": "two words " * 30,
+              "i": 0.1, "j": None, "k": [1, [2.5, "3"]], "l": {"m": True}, "n": "x\ny", "o": "${p}",
+              "p": "#1"}  # fmt: skip
+    written = schema.as_yaml(OmegaConf.create(values))
+    assert OmegaConf.to_container(OmegaConf.create(written)) == values | {"o": "#1"}
+    assert written == OmegaConf.to_yaml(OmegaConf.create(values), resolve=True)

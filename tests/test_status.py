@@ -13,6 +13,8 @@ from segbench.errors import UserError
 from segbench.rundir import RunDirectory
 from segbench.status import Progress, read_progress, seconds_left, show_status
 from segbench.status import status as command
+from segbench.sweeps.directory import add_asked
+from segbench.sweeps.plan import Job
 from tests.runs import configure
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,3 +100,17 @@ def test_command(tmp_path, capsys):
     assert "1 runs: 1 finished" in capsys.readouterr().out
     with pytest.raises(UserError, match="no such folder"):
         command(configure(f"runs={tmp_path}/none", command="status"))
+
+
+def test_runs_that_have_not_begun_are_queued(tmp_path, capsys):
+    sweep = tmp_path / "sweep"
+    jobs = [Job(("seed=1",), sweep / name, "0" * 12, name) for name in ("good", "second", "third")]
+    sweep.mkdir()
+    add_asked(sweep, None, jobs)
+    command(configure(f"runs={sweep}", command="status"))
+    assert "3 runs: 3 queued" in capsys.readouterr().out
+    make_run(sweep, "good", status="finished", finished=START.isoformat())
+    command(configure(f"runs={tmp_path}", command="status"))
+    out = capsys.readouterr().out
+    assert "3 runs: 1 finished, 2 queued" in out
+    assert "second" in out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from segbench.__main__ import _report
+from segbench.__main__ import report
 from segbench.compare.load import load_runs
 from segbench.compare.request import Request
 from segbench.compare.runs import find_runs
@@ -48,7 +48,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def study(name: str, *overrides: str) -> int:
     os.environ.pop("HYDRA_FULL_ERROR", None)  # the command sets it, and where it is set tells no short story
-    return _report("train", [f"experiment={name}", "budget=smoke", *overrides, *QUICK])
+    return report("train", [f"experiment={name}", "budget=smoke", *overrides, *QUICK])
 
 
 def records(folder: Path) -> list[dict]:

@@ -1,14 +1,23 @@
 """What W&B was really told, read back from its offline file."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import wandb
 from wandb.proto import wandb_internal_pb2
 
-from segbench.loggers.wandb import flatten
+from segbench.loggers.wandb import Wandb
+from segbench.loggers.wandb_run import columns
 from segbench.module import SegmentationModule
+from segbench.rundir import RunDirectory
+from tests.fake_wandb import KEY
 from tests.runs import TINY, execute
 from tests.wandb_files import read_records
 
@@ -59,9 +68,26 @@ def test_the_run_is_described(offline):
     assert run.job_type == "train"
     assert "model:unet_small" in run.tags
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
-    assert config["trainer.max_steps"] == 4
-    assert config["data.patch_size"] == [32, 32]
-    assert not [key for key in config if "_target_" in key]
+    assert (config["model"], config["loss"]) == ("unet_small", "dice_ce")
+    assert config["trainer/max_steps"] == 4
+    assert config["data/patch_size"] == [32, 32]
+    assert config["run"] == directory.record["id"]
+    assert not [key for key in config if "_target_" in key or "." in key]
+    assert all(value not in (None, [], {}) for key, value in config.items() if key != "_wandb")
+    assert not [value for value in config.values() if isinstance(value, str) and value.startswith(("/", "~"))]
+
+
+def test_a_step_is_an_optimizer_step(offline):
+    """As metrics.csv has it, which another logger writes."""
+    directory, records = offline
+    logged = {}
+    for row in history(records):
+        values = {key: value for key, value in row.items() if not key.startswith(("_", "pictures/"))}
+        if values:
+            assert row["_step"] not in logged
+            logged[row["_step"]] = values
+    table = pd.read_csv(directory.path / "metrics.csv").set_index("step")
+    assert logged == {step: row.dropna().to_dict() for step, row in table.iterrows()}
 
 
 def test_curves_and_pictures_are_there(offline):
@@ -124,6 +150,126 @@ def test_wandb_mode_goes_first(tmp_path, monkeypatch):
     assert not list((tmp_path / "wandb").glob("offline-run-*"))
 
 
-def test_flatten_leaves_classes_out():
-    config = {"model": {"_target_": "x", "norm": "batch", "net": {"depth": 3}}, "seed": 0, "empty": {}}
-    assert flatten(config) == {"model.norm": "batch", "model.net.depth": 3, "seed": 0}
+def test_the_columns_of_a_run():
+    record = {
+        "id": "abc",
+        "choices": {"model": "unet", "logger": "wandb"},
+        "git": {"commit": "0" * 40, "dirty": False},
+        "hardware": {"gpus": ["H100", "H100"], "processor": "EPYC"},
+    }
+    config = {
+        "model": {"_target_": "x", "norm": "batch", "net": {"depth": 3}, "act": None},
+        "loss": {"weight": 1.0},
+        "task": {
+            "objective": {"mask": {"loss": {"weight": 1.0}, "weight": 2.0}},
+            "targets": {"mask": {"_target_": "hydra.utils.get_method", "path": "a.b"}},
+        },
+        "data": {"root": "/data", "workers": 2, "dataset": {"root": "/data", "cases": 5}},
+        "metrics": {"classes": {"hd95": {"mode": "max"}}},
+        "initial_weights": "/home/me/runs/cells/unet-1234",
+        "seed": 0,
+        "empty": {},
+        "logger": {"wandb": {"mode": "offline"}},
+    }
+    assert columns(config, record) == {
+        "model": "unet",
+        "run": "abc",
+        "commit": "0" * 12,
+        "device": "H100",
+        "model/norm": "batch",
+        "model/net/depth": 3,
+        "loss/weight": 1.0,
+        "task/objective/mask/weight": 2.0,
+        "data/dataset/cases": 5,
+        "initial_weights": "unet-1234",
+        "seed": 0,
+    }
+
+
+def bare_run(path: Path, number: int) -> RunDirectory:
+    """A directory with no more than W&B's logger asks for."""
+    path.mkdir(parents=True)
+    record = {"id": f"{number}", "name": f"run {number}", "wandb_id": f"{number:016x}", "choices": {"model": "unet"}}
+    (path / "run.json").write_text(json.dumps(record))
+    return RunDirectory(path)
+
+
+def children(name: str) -> list[str]:
+    """Processes of a name that this process has started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = re.match(r"\d+ \((.*)\) \S+ (\d+)", entry.read_text())
+        except OSError:
+            continue
+        if fields and fields[2] == str(os.getpid()) and fields[1].startswith(name):
+            found.append(entry.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts processes and files as Linux shows them")
+def test_many_runs_in_one_process_leak_nothing_and_cost_little(tmp_path):
+    def one(number: int) -> None:
+        logger = Wandb(bare_run(tmp_path / "sweep" / f"{number}", number), {"seed": number})
+        logger.log_metrics({"train/loss": 1.0}, step=0)
+        logger.close(failed=False)
+
+    def state() -> tuple[int, int, int]:
+        return len(children("wandb-core")), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+    one(0)
+    before, start = state(), time.monotonic()
+    assert before[0] == 1
+    for number in range(1, 21):
+        one(number)
+    assert (time.monotonic() - start) / 20 < 0.3
+    assert state() == before
+    assert len(list(tmp_path.glob("sweep/*/wandb/offline-run-*/*.wandb"))) == 21
+    wandb.teardown()
+    assert not children("wandb-core")
+
+
+SECRETS = {
+    "WANDB_API_KEY": KEY,
+    "SLURM_JOB_CREDENTIAL": "slurm-secret-1f6b",
+    "HF_TOKEN": "hf_secret_88ac",
+    "AWS_SECRET_ACCESS_KEY": "aws-secret-00de",
+}
+
+
+def secrets_in(folder: Path, *outputs: str) -> list[tuple[str, str]]:
+    """Where a secret stands: any file below a folder, the records of W&B's offline files, what was printed."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    texts = {str(path): path.read_bytes() for path in files}
+    texts |= {f"{path}, decoded": str(read_records(path)).encode() for path in files if path.suffix == ".wandb"}
+    texts |= {"output": "".join(outputs).encode()}
+    names = ("SLURM_JOB_CREDENTIAL", "HF_TOKEN")  # of W&B's own settings, the names alone are no harm
+    return [
+        (name, word) for name, text in texts.items() for word in (*SECRETS.values(), *names) if word.encode() in text
+    ]
+
+
+def test_secrets_of_the_environment_are_written_nowhere(tmp_path, monkeypatch):
+    """Neither by segbench nor in W&B's own files and logs."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()  # it reads the environment once in a process
+    try:
+        execute(tmp_path / "run", *OFFLINE, tiny=False)
+    finally:
+        wandb.teardown()
+    assert len(list((tmp_path / "run").rglob("*.wandb"))) == 1
+    assert not secrets_in(tmp_path)
+    (tmp_path / "run" / "trap").write_text(KEY)
+    assert secrets_in(tmp_path)
+
+
+@pytest.mark.slow
+def test_secrets_are_written_nowhere_in_a_sweep(tmp_path):
+    command = [sys.executable, "-m", "segbench", *OFFLINE, "seed=0,1", "-m", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    environment = {**os.environ, **SECRETS, "WANDB_MODE": "offline", "HOME": str(tmp_path / "home")}
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("*.wandb"))) == 3  # with that of the comparison
+    assert not secrets_in(tmp_path, done.stdout, done.stderr)

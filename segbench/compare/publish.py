@@ -18,6 +18,7 @@ from segbench.compare.request import Request
 from segbench.compare.scores import MEAN_OF_CLASSES
 from segbench.compare.verdict import judge
 from segbench.errors import UserError
+from segbench.published import COMPARISON_NOTE, Wish, digest, read_note, write_note
 
 if TYPE_CHECKING:
     import wandb
@@ -26,6 +27,8 @@ JOB = "compare"
 LONGEST = 10_000
 """Lines that W&B shows of a table; all are in the artifact."""
 DEFAULT_PROJECT = "segbench"
+START, CLOSE = 15.0, 60.0
+"""Seconds to wait for W&B to begin a run, and to take the rest of it."""
 
 
 def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
@@ -44,15 +47,25 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
     """
     import wandb
 
+    from segbench.loggers import wandb_access
+
     place = destination(loaded, request)
     try:
+        if place["mode"] == "online" and not wandb_access.reachable(START):
+            place["mode"] = "offline"  # `segbench publish` uploads it
+        note = request.output.parent / COMPARISON_NOTE
+        before = read_note(note).get("run") if place["mode"] == "online" else None
         run = wandb.init(
             **place,
+            id=before,
+            resume="allow" if before else None,  # the same comparison with more runs
             job_type=JOB,
             name=f"comparison of {place['group']}" if place["group"] else "comparison",
             dir=str(request.output.parent),
             config=_config(comparison, request),
-            settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+            settings=wandb_access.quiet_settings(
+                x_disable_stats=True, init_timeout=START, finish_timeout=CLOSE, finish_timeout_raises=True
+            ),
         )
         failed = True
         try:
@@ -65,7 +78,11 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
     except (wandb.errors.Error, OSError) as error:
         line = " ".join(str(error).split())
         raise UserError(f"publish=wandb: {line}; tables and report are complete in {request.output}") from error
-    return str(Path(run.dir).parent) if run.offline else str(run.url)
+    if run.offline:
+        return str(Path(run.dir).parent)
+    content = digest(request.output.name, [request.output / SUMMARY])
+    write_note(note, content, Wish(), wandb_access.server_address(), str(run.url), run.id)
+    return str(run.url)
 
 
 def destination(loaded: Loaded, request: Request) -> dict[str, Any]:

@@ -92,8 +92,12 @@ class Unfinished:
     reason: str
 
 
-def find_runs(places: str | Iterable[str]) -> list[Path]:
+def find_runs(places: str | Iterable[str], may_be_none: bool = False) -> list[Path]:
     """Run directories in folders, at any depth; a place may also be a run directory or a glob.
+
+    Args:
+        places: where to look.
+        may_be_none: whether to return an empty list where there is no run directory.
 
     Raises:
         UserError: if a place does not exist, or there is no run directory in all of them.
@@ -107,7 +111,7 @@ def find_runs(places: str | Iterable[str]) -> list[Path]:
         for match in matches:
             for path in _run_directories(Path(match)):
                 found.setdefault(path.resolve(), path)
-    if not found:
+    if not found and not may_be_none:
         raise UserError(f"runs={','.join(places)}: no run directory in there (a folder with a {RECORD})")
     return list(found.values())
 

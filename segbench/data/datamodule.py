@@ -140,7 +140,7 @@ class DataModule(L.LightningDataModule):
             prefetch_factor=4 if self.workers else None,
         )
 
-    def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+    def val_dataloader(self) -> list[DataLoader[Any]]:
         """The validation cases, and some training cases, the same every time, to see the gap between them."""
         loaders = [self._whole(self.split.validation)]
         if self.gap_cases:
@@ -149,10 +149,14 @@ class DataModule(L.LightningDataModule):
             loaders.append(self._whole(list(dict.fromkeys(picked))))
         return loaders
 
-    def test_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """The test cases."""
         return self._whole(self.split.test)
 
-    def _whole(self, cases: Sequence[str]) -> DataLoader[dict[str, Any]]:
+    def _whole(self, cases: Sequence[str]) -> DataLoader[Any]:
+        """This process's share of the cases, or None as its only case: without one Lightning would leave it out."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return WholeCases(self.store, cases[rank::world], self.sampler.normalize).loader()
+        mine = cases[rank::world]
+        if not mine and world > 1:
+            return DataLoader([None], batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type, list-item]
+        return WholeCases(self.store, mine, self.sampler.normalize).loader()

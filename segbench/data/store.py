@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from rich.console import Console
@@ -26,6 +26,9 @@ from segbench.errors import UserError
 
 _FORMAT = 2
 """Version of what is written here: another one does not read the files of this one."""
+
+_INDEX = "index.json"
+"""Written last: a folder that has it is complete."""
 
 _LOCATIONS = 10_000
 """Pixels per class and case that are remembered for foreground-aware sampling."""
@@ -173,9 +176,10 @@ class CaseStore:
     """
 
     def __init__(self, dataset: Dataset, folder: str | Path) -> None:
-        records = dataset.records()
+        self.records = records = dataset.records()
+        """As the data set lists them, which takes a while where it has to look into its files."""
         self.folder = Path(folder).expanduser().absolute() / dataset.name / _key(dataset, records)
-        index = self.folder / "index.json"
+        index = self.folder / _INDEX
         if not index.exists():
             self._fill(dataset, records)
         content = json.loads(index.read_text())
@@ -220,7 +224,7 @@ class CaseStore:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with self.folder.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not self.folder.exists():  # another process may have made it while this one waited
+                if not (self.folder / _INDEX).exists():  # another process may have made it while this one waited
                     _decode_all(dataset, records, self.folder)
         except OSError as error:
             raise UserError(
@@ -275,7 +279,10 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
             "fingerprint": fingerprint,
             "cases": [asdict(case) for case in cases],
         }
-        (temporary / "index.json").write_text(json.dumps(content))
+        with (temporary / _INDEX).open("w") as file:
+            json.dump(content, file)
+            _flush(file)
+        shutil.rmtree(folder, ignore_errors=True)  # damaged: it has no index
         temporary.rename(folder)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -292,14 +299,14 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
     pixels = tuple(int(count) for count in counts[: len(dataset.classes)])
     places = [_some(np.flatnonzero(case.label == index)) for index, count in enumerate(pixels) if count]
     folder.mkdir()
-    np.save(folder / "image.npy", case.image)
-    np.save(folder / "label.npy", case.label)
-    np.save(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
+    _save(folder / "image.npy", case.image)
+    _save(folder / "label.npy", case.label)
+    _save(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
     instances = case.instances
     if instances is None and dataset.has_instances:
         instances = connected_regions(case.label, dataset.object_classes)
     if instances is not None:
-        np.save(folder / "instances.npy", instances)
+        _save(folder / "instances.npy", instances)
     return CaseMeta(
         id=record.id,
         group=record.group,
@@ -315,6 +322,18 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         # Of what was given: connected regions follow from the label.
         digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing)),
     )
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """Writes an array, and waits until the disk has it: some file systems tell only then that they are full."""
+    with path.open("w+b") as file:  # read too: of a file for writing NumPy passes on that it failed, but not why
+        np.save(file, array)
+        _flush(file)
+
+
+def _flush(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _some(pixels: np.ndarray) -> np.ndarray:

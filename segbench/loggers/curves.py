@@ -26,7 +26,8 @@ class Curves(Logger):
         self.path = directory.path / "metrics.csv"
         self._rows: dict[int, dict[str, float]] = {}
         if self.path.exists():
-            for row in pd.read_csv(self.path).to_dict("records"):
+            # To the last digit: pandas' quick way of reading numbers may be off by one, each time that a run continues.
+            for row in pd.read_csv(self.path, float_precision="round_trip").to_dict("records"):
                 values = {str(key): float(value) for key, value in row.items() if not math.isnan(value)}
                 self._rows[int(values.pop("step"))] = values
 

@@ -117,11 +117,11 @@ def receptive_field(module: nn.Module, shape: Sequence[int], head: str = "mask",
     """
     generator = torch.Generator().manual_seed(seed)
     state = _positive_weights(module, generator) | _neutral_statistics(module)
-    device = next((value.device for value in state.values()), torch.device("cpu"))
+    like = next(iter(state.values()), torch.zeros(0))  # device and precision
     field = torch.zeros(tuple(shape[1:]), dtype=torch.bool)
     with _evaluating(module), torch.enable_grad():
         for image in _probes(shape, generator):
-            image = image.to(device).requires_grad_()
+            image = image.to(like).requires_grad_()
             output = _logits(functional_call(module, state, image), head)
             centre = [slice(size // 2, size // 2 + 1) for size in output.shape[2:]]
             (gradient,) = torch.autograd.grad(output[:, :, *centre].sum(), image)
@@ -150,7 +150,7 @@ def _positive_weights(module: nn.Module, generator: torch.Generator) -> dict[str
     weights = {}
     for name, old in module.named_parameters():
         mean = 1 / old[0].numel() if old.ndim > 1 else 0.2 if name.endswith("bias") else 1.0
-        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) * mean).to(old.device)
+        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) * mean).to(old)
     return weights
 
 

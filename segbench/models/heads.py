@@ -58,4 +58,6 @@ class Heads(nn.Module):
 
 def split_heads(logits: Tensor, heads: Mapping[str, int]) -> dict[str, Tensor]:
     """Deals the channels of `logits` (B, sum of K, *P) out to the heads, in their order."""
+    if len(heads) == 1:  # as it is: the gradient of a split would lose the memory format
+        return dict.fromkeys(heads, logits)
     return dict(zip(heads, torch.split(logits, list(heads.values()), dim=1), strict=True))

@@ -34,27 +34,28 @@ def test_an_online_comparison_arrives_complete(tmp_path, server, capsys):
     output = tmp_path / "nightly" / "comparison"
     execute(Request(runs=(str(tmp_path / "nightly"),), output=output, publish="wandb", bootstraps=200))
 
-    name = server.run["name"]
+    run = server.only()
+    name = run.created["name"]
     assert f"{server.address}/me/cells/runs/{name}" in capsys.readouterr().out.replace("\n", "")
-    place = [server.run[key] for key in ("entity", "project", "groupName", "jobType")]
+    place = [run.created[key] for key in ("entity", "project", "groupName", "jobType")]
     assert place == ["me", "cells", "nightly", "compare"]
-    assert json.loads(server.run["config"])["ranking"] == {"value": "mean"}
-    assert server.exit_code == 0
+    assert json.loads(run.created["config"])["ranking"] == {"value": "mean"}
+    assert run.exit_code == 0
 
-    (history,) = server.history
+    (history,) = run.history
     for key in ("rank_sums", "scores", "ranks", "pairwise", "runs"):
-        assert server.summary[key]["_type"] == history[key]["_type"] == "table-file"
-        table = json.loads(server.files[history[key]["path"]])
+        assert run.summary[key]["_type"] == history[key]["_type"] == "table-file"
+        table = json.loads(run.files[history[key]["path"]])
         assert len(table["data"]) == history[key]["nrows"] > 0
-    linked = json.loads(server.files[history["runs"]["path"]])
+    linked = json.loads(run.files[history["runs"]["path"]])
     ids = {row[linked["columns"].index("wandb_id")] for row in linked["data"]}
     assert ids == {json.loads((path / "run.json").read_text())["wandb_id"] for path in runs}
     figures = {f"figures/{path.stem}": path.read_bytes() for path in (output / "figures").glob("*.png")}
     assert figures
     for key, picture in figures.items():
-        assert server.files[history[key]["path"]] == picture
-    assert server.files[history["report"]["path"]] == (output / "report.html").read_bytes()
-    assert server.summary["best"] == "unet / dice"
+        assert run.files[history[key]["path"]] == picture
+    assert run.files[history["report"]["path"]] == (output / "report.html").read_bytes()
+    assert run.summary["best"] == "unet / dice"
 
     artifact = server.artifacts[f"comparison-{name}"]
     assert artifact.committed

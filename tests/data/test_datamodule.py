@@ -106,8 +106,9 @@ def test_whole_cases(store: CaseStore) -> None:
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_every_case_goes_to_one_process(store: CaseStore, processes: int) -> None:
-    shares = [module(store, rank, processes).test_dataloader() for rank in range(processes)]
-    assert sorted(case["case_id"] for share in shares for case in share) == store.ids[5:]
+    shares = [list(module(store, rank, processes).test_dataloader()) for rank in range(processes)]
+    assert sorted(case["case_id"] for share in shares for case in share if case is not None) == store.ids[5:]
+    assert all(shares)  # Lightning leaves out a loop without batches, where the others would wait for it
 
 
 def test_classes_of_another_data_set(store: CaseStore) -> None:

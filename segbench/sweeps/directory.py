@@ -1,0 +1,84 @@
+"""The folder of a sweep: which runs were asked for, and the lock that keeps a second command out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from segbench.atomic import write_atomically
+from segbench.errors import UserError
+from segbench.lock import FileLock
+from segbench.sweeps.plan import Job
+
+RECORD = "sweep.json"
+
+
+class SweepDirectory:
+    """A sweep on disk: `sweep.json` lists the runs asked for, each in a folder of its own.
+
+    A context manager: locked against other commands while the sweep is executed. Jobs that SLURM has go on
+    without it, and the next command finds them.
+
+    Args:
+        path: the folder; made where it is not there.
+        experiment: the study that the sweep is, None for another.
+
+    Raises:
+        UserError: where it cannot be written, another command has it, or it holds another study.
+    """
+
+    def __init__(self, path: Path, experiment: str | None) -> None:
+        self.path = path
+        self.experiment = experiment
+        self._lock = FileLock(path / ".lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            holder = self._lock.acquire()
+        except OSError as error:
+            raise UserError(f"hydra.sweep.dir: cannot write to {self.path}: {error.strerror}") from None
+        if holder is not None:
+            raise UserError(
+                f"{self.path} is in use by {holder}, another command of this sweep: wait for it, or choose another "
+                "hydra.sweep.dir"
+            )
+        before = read_asked(self.path).get("experiment", self.experiment)
+        if before != self.experiment:
+            self._close()
+            raise UserError(
+                f"{self.path} holds the runs of {_study(before)}, this is {_study(self.experiment)}: choose another "
+                "hydra.sweep.dir"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._lock.release()
+
+
+def add_asked(path: Path, experiment: str | None, jobs: Iterable[Job]) -> None:
+    """Writes down which runs are asked for, besides those asked for before."""
+    record = read_asked(path)
+    runs = record.get("runs", {}) | {job.name: {"id": job.id, "overrides": list(job.overrides)} for job in jobs}
+    write_atomically(path / RECORD, json.dumps({"experiment": experiment, "runs": runs}, indent=1) + "\n")
+
+
+def read_asked(path: Path) -> dict[str, Any]:
+    """What `sweep.json` of a folder says: `experiment`, and `runs` by the name of their folder; empty without one."""
+    try:
+        record = json.loads((path / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return dict(record)
+
+
+def _study(name: str | None) -> str:
+    return f"experiment={name}" if name else "a sweep that is no study"

@@ -1,0 +1,110 @@
+"""What all ways of executing a sweep have in common: what is done is skipped, what broke off is tried again."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from segbench.errors import UserError
+from segbench.loggers import check_loggers
+from segbench.rundir import RunDirectory
+from segbench.sweeps.compose import pinned
+from segbench.sweeps.directory import add_asked
+from segbench.sweeps.plan import Job, plan
+
+log = logging.getLogger(__name__)
+
+
+class SweepLauncher(ABC):
+    """Executes the runs of a sweep that are not done yet.
+
+    Args:
+        retries: how often a run that broke off or failed is tried again. A run that failed by what only the user
+            can mend (an impossible value, a full disk) is not.
+    """
+
+    context: HydraContext
+    config: DictConfig
+    task: TaskFunction
+
+    def __init__(self, retries: int = 0) -> None:
+        if retries < 0:
+            raise UserError(f"hydra.launcher.retries={retries}: must be at least 0")
+        self.retries = retries
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before the first launch."""
+        self.context, self.task, self.config = pinned(hydra_context), task_function, config
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's."""
+        return Path(self.config.hydra.sweep.dir).absolute()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Executes runs; called by the sweeper, which may do so several times.
+
+        Returns:
+            One result per run. None of them is a failure, so that the sweep goes on to its end: what failed is in
+            the run directories, and is told to the command, whose exit code says so.
+        """
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        jobs = plan(self.context, self.config, job_overrides)
+        self.check(jobs)
+        if not all(job.done for job in jobs):
+            check_loggers(self.config.logger)  # once, and before anything is written
+        add_asked(self.folder, self.config.hydra.runtime.choices.get("experiment"), jobs)
+        left = [job for job in jobs if not job.done]
+        if len(left) < len(jobs):
+            log.info("%d of %d runs are done already", len(jobs) - len(left), len(jobs))
+        for attempt in range(self.retries + 1):
+            if attempt:
+                left = [job for job in left if _may_be_tried_again(job)]
+                if left:
+                    log.info("trying %d again (%d of %d)", len(left), attempt, self.retries)
+            if left:
+                self.execute(left)
+        self._tell_failures(jobs)
+        return [self._result(overrides) for overrides in job_overrides]
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Refuses runs that cannot be executed in this way, before any is.
+
+        Raises:
+            UserError: naming what is wrong.
+        """
+        for job in jobs:
+            if (job.processes or 1) > 1 or job.nodes > 1:
+                raise UserError(
+                    f"trainer.devices={job.processes} trainer.num_nodes={job.nodes}: runs of several processes would "
+                    "each start the whole sweep again; use hydra/launcher=slurm_ddp, or start them one by one"
+                )
+
+    @abstractmethod
+    def execute(self, jobs: Sequence[Job]) -> None:
+        """Executes runs, each until it is done, has failed or broke off; returns when none is left."""
+
+    def _tell_failures(self, jobs: Sequence[Job]) -> None:
+        failed = [job for job in jobs if not job.done]
+        failures: list[Exception] = getattr(self.task, "failures", [])
+        if failed and not failures:
+            reasons = [f"{job.name}: {RunDirectory(job.path).record.get('error') or 'broke off'}" for job in failed]
+            some = "; ".join(reasons[:3]) + ("; .." if len(reasons) > 3 else "")
+            failures.append(UserError(f"{len(failed)} of {len(jobs)} runs failed: {some}"))
+
+    @staticmethod
+    def _result(overrides: Sequence[str]) -> JobReturn:
+        result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+        result.return_value = None
+        return result
+
+
+def _may_be_tried_again(job: Job) -> bool:
+    return not job.done and not RunDirectory(job.path).record.get("needs_user", False)

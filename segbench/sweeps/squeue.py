@@ -1,0 +1,64 @@
+"""What SLURM says of jobs."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+RUNNING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A job that SLURM has.
+
+    Attributes:
+        state: "PENDING", "RUNNING", ..
+        reason: why it waits, "None" where it does not.
+    """
+
+    state: str
+    reason: str
+
+
+def queue() -> dict[str, Queued] | None:
+    """All jobs of this user that wait or run, by their id (`12`, or `12_3` for a part of an array).
+
+    None where SLURM does not answer.
+    """
+    text = _ask("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r")
+    if text is None:
+        return None
+    fields = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]
+    return {job: Queued(state, reason) for job, state, reason in fields if state in WAITING | RUNNING}
+
+
+def ending(job: str) -> str:
+    """How a job ended, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it."""
+    facts = _facts(job)
+    state = facts.get("JobState", "").lower().replace("_", " ")
+    reason = facts.get("Reason", "None")
+    code = facts.get("ExitCode", "0:0")
+    details = [reason] * (reason not in ("None", "NonZeroExitCode")) + [f"exit code {code}"] * (code != "0:0")
+    return f"{state} ({', '.join(details)})" if state and details else state
+
+
+def array_size() -> int:
+    """How many jobs an array may have."""
+    text = _ask("scontrol", "show", "config") or ""
+    sizes = [line.partition("=")[2].strip() for line in text.splitlines() if line.startswith("MaxArraySize")]
+    return max(1, int(sizes[0]) - 1) if sizes and sizes[0].isdigit() else 1000
+
+
+def _facts(job: str) -> dict[str, str]:
+    text = _ask("scontrol", "show", "job", "-o", job) or ""
+    return dict(part.split("=", 1) for part in text.split() if "=" in part)
+
+
+def _ask(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,105 @@
+"""Which runs a sweep asks for, where they go, and the command line that executes one alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_automatic_config_search_path
+from hydra.types import HydraContext, RunMode
+
+from segbench.errors import UserError
+from segbench.identity import register_resolvers, run_id
+from segbench.paths import conf_folder
+from segbench.sweeps.directory import SweepDirectory, add_asked, read_asked
+from segbench.sweeps.plan import Job, plan
+
+
+def composed(*overrides: str):
+    """Hydra's context, and the configuration that a sweep starts from."""
+    register_resolvers()
+    loader = ConfigLoaderImpl(create_automatic_config_search_path(None, None, str(conf_folder())))
+    config = loader.load_configuration("train", list(overrides), RunMode.MULTIRUN)
+    config.hydra.job.config_name = "train"
+    return HydraContext(loader, Callbacks()), config
+
+
+def test_a_job_is_what_the_command_of_a_user_would_be(tmp_path):
+    place = tmp_path / "it's my=sweep"
+    context, config = composed(f"hydra.sweep.dir='{place!s}'".replace("it's", "it\\'s"), "hydra/launcher=slurm")
+    overrides = ["model=unet_small", "optimizer.lr=0.01", "seed=2"]
+    (job,) = plan(context, config, [overrides, overrides])
+    assert job.path == place / job.name
+    assert job.name == f"unet_small-lr0.01-seed2-{job.id}"
+    assert (job.processes, job.nodes) == (1, 1)
+    arguments = job.arguments(config)
+    assert not [one for one in arguments if "launcher" in one or "sweep.dir" in one]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        alone = compose("train", arguments, return_hydra_config=True)
+    assert run_id(alone) == job.id
+    assert alone.hydra.run.dir == str(job.path)
+    assert alone.hydra.mode == RunMode.RUN
+
+
+def test_a_study_becomes_single_runs(tmp_path):
+    context, config = composed("experiment=losses", "budget=smoke", f"hydra.sweep.dir={tmp_path}")
+    (job,) = plan(context, config, [["experiment=losses", "budget=smoke", "loss=dice", "seed=0"]])
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        alone = compose("train", job.arguments(config), return_hydra_config=True)
+    assert run_id(alone) == job.id
+    assert alone.hydra.mode == RunMode.RUN
+
+
+def test_processes_and_nodes_of_a_run(tmp_path):
+    context, config = composed(f"hydra.sweep.dir={tmp_path}")
+    jobs = plan(context, config, [["trainer=ddp", "trainer.num_nodes=3"], ["trainer.devices=auto"]])
+    assert [(job.processes, job.nodes) for job in jobs] == [(2, 3), (None, 1)]
+
+
+def test_what_was_asked_for_is_kept(tmp_path):
+    add_asked(tmp_path, "losses", [Job(("loss=dice",), tmp_path / "a", "1", "a")])
+    add_asked(tmp_path, "losses", [Job(("loss=focal",), tmp_path / "b", "2", "b")])
+    assert read_asked(tmp_path) == {
+        "experiment": "losses",
+        "runs": {"a": {"id": "1", "overrides": ["loss=dice"]}, "b": {"id": "2", "overrides": ["loss=focal"]}},
+    }
+
+
+def test_a_folder_is_for_one_command_and_one_study(tmp_path):
+    with SweepDirectory(tmp_path, "losses"), pytest.raises(UserError, match=r"is in use by process \d+ on .*wait"):
+        SweepDirectory(tmp_path, "losses").__enter__()
+    add_asked(tmp_path, "losses", [])
+    with pytest.raises(UserError, match="holds the runs of experiment=losses, this is experiment=optimizers"):
+        SweepDirectory(tmp_path, "optimizers").__enter__()
+    with pytest.raises(UserError, match="this is a sweep that is no study"):
+        SweepDirectory(tmp_path, None).__enter__()
+    with SweepDirectory(tmp_path, "losses"):  # refused commands left it free
+        pass
+
+
+def test_the_lock_ends_with_its_process(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from segbench.sweeps.directory import SweepDirectory;"
+        f"SweepDirectory(Path({str(tmp_path)!r}), None).__enter__(); print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"process {holder.pid} on "):
+            SweepDirectory(tmp_path, None).__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+    with SweepDirectory(tmp_path, None):
+        pass
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"hydra.sweep.dir: cannot write to .*file/sweep"):
+        SweepDirectory(tmp_path / "file" / "sweep", None).__enter__()
+    assert read_asked(Path("nowhere")) == {}

@@ -1,0 +1,272 @@
+"""Sweeps on a real SLURM: whatever happens to a job, its run ends as if nothing had happened.
+
+    pytest -m slurm tests/sweeps/test_slurm.py
+
+The SLURM may be a single node with two processors and no accounting. Jobs that are queued again are told to start at
+once, which SLURM puts off for two minutes by default.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from segbench.rundir import RunDirectory, read_cases
+from tests.runs import TINY
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no SLURM on this machine"),
+]
+
+LAUNCHER = (
+    "hydra/launcher=slurm_cpu", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1", "hydra.launcher.poll=1",
+)  # fmt: skip
+LONG = ("trainer.max_steps=2000", "trainer.validate_every=500", "trainer.checkpoint_every=100", "hydra.sweep.dir=sweep")
+
+
+@pytest.fixture(autouse=True)
+def _clean_queue():
+    yield
+    subprocess.run(["scancel", "--me"], check=False)
+
+
+@pytest.fixture
+def here(tmp_path) -> Path:
+    return tmp_path
+
+
+def start(here: Path, *arguments: str, tiny=TINY, **variables: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "segbench", *tiny, *arguments, "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", **variables}
+    return subprocess.Popen(
+        command, cwd=here, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, _ = process.communicate(timeout=800)
+    assert process.returncode == code, out
+    return out
+
+
+def scontrol(*arguments: str) -> str:
+    return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=False).stdout
+
+
+def wait_for(condition, seconds: float = 240):
+    """The condition's first true value; jobs that wait for their time start at once meanwhile."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        start_now()
+        time.sleep(0.3)
+    raise AssertionError(f"it did not come to pass in {seconds} s")
+
+
+def start_now() -> None:
+    waiting = subprocess.run(
+        ["squeue", "--me", "-h", "-r", "-t", "PD", "-o", "%i|%r"], capture_output=True, text=True, check=False
+    ).stdout
+    for line in waiting.splitlines():
+        job, _, reason = line.partition("|")
+        if reason == "BeginTime":
+            scontrol("update", f"JobId={job}", "StartTime=now")
+
+
+def run_until_end(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Waits for the command, and lets jobs that are queued again start at once."""
+    wait_for(lambda: process.poll() is not None, 600)
+    return finish(process, code)
+
+
+def the_run(here: Path) -> RunDirectory:
+    (path,) = (path.parent for path in here.glob("sweep/*/config.yaml"))
+    return RunDirectory(path)
+
+
+def training(here: Path) -> int:
+    """The process that trains, once its first checkpoint is written."""
+    wait_for(lambda: list(here.glob("sweep/*/checkpoints/last.ckpt")))
+    lock = the_run(here).path / ".lock"
+    return int(lock.read_text().split()[1])
+
+
+def job_of(here: Path) -> str:
+    (job,) = json.loads((here / "sweep/slurm/jobs.json").read_text()).values()
+    return job
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> RunDirectory:
+    here = tmp_path_factory.mktemp("reference")
+    finish(start(here, *LONG))
+    return the_run(here)
+
+
+def check_same(run: RunDirectory, reference: RunDirectory) -> None:
+    assert run.finished
+    pd.testing.assert_frame_equal(read_cases(run.cases), read_cases(reference.cases), check_exact=True)
+    mine, other = (torch.load(one.last_checkpoint, weights_only=False)["state_dict"] for one in (run, reference))
+    assert mine.keys() == other.keys()
+    assert all(torch.equal(mine[key], other[key]) for key in mine)
+    curves = [pd.read_csv(one.path / "metrics.csv")["step"] for one in (run, reference)]
+    assert curves[0].tolist() == curves[1].tolist()
+
+
+def test_an_array_gives_what_the_sweep_in_one_process_gives(here):
+    sweep = ("loss=dice,tversky", "seed=0,1")
+    out = finish(start(here, *sweep, *LAUNCHER, "hydra.sweep.dir=there"))
+    assert re.search(r"submitted 4 runs as SLURM job \d+", out)
+    assert "4 runs: 4 finished" in out
+    assert "Ranked by" in out
+    finish(start(here, *sweep, "hydra.sweep.dir=here"))
+    names = sorted(path.parent.name for path in here.glob("here/*/cases.csv"))
+    assert len(names) == 4
+    for name in names:
+        pd.testing.assert_frame_equal(read_cases(here / "here" / name / "cases.csv"),
+                                      read_cases(here / "there" / name / "cases.csv"))  # fmt: skip
+    again = finish(start(here, *sweep, *LAUNCHER, "hydra.sweep.dir=there"))
+    assert "4 of 4 runs are done already" in again
+    assert "submitted" not in again
+    more = finish(start(here, "loss=dice,tversky", "seed=0,1,2", *LAUNCHER, "hydra.sweep.dir=there"))
+    assert "4 of 6 runs are done already" in more
+    assert "submitted 2 runs" in more
+
+
+def test_the_command_may_be_stopped_and_started_again(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    process.send_signal(signal.SIGINT)
+    assert "the jobs go on" in finish(process, 130)
+    assert scontrol("show", "job", job_of(here)).count("JobState=RUNNING") == 1
+    again = run_until_end(start(here, *LONG, *LAUNCHER))
+    assert "SLURM has 1 of the runs already" in again
+    assert "submitted" not in again
+    check_same(the_run(here), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        pytest.param(lambda job: ["scancel", "--signal=USR2", job], id="usr2"),
+        pytest.param(lambda job: ["scancel", "--signal=TERM", job], id="term"),
+        pytest.param(lambda job: ["scontrol", "requeue", job], id="requeue"),
+    ],
+)
+def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, disturb):
+    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    training(here)
+    subprocess.run(disturb(job_of(here)), check=True)
+    run_until_end(process)
+    run = the_run(here)
+    assert run.record["hardware"]["slurm"]["restarts"] == 1
+    check_same(run, uninterrupted)
+
+
+def test_a_time_limit_shorter_than_the_run(here, uninterrupted):
+    """SLURM looks at time limits about every half minute: the signal comes in the first minute."""
+    process = start(
+        here, *LONG, *LAUNCHER, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=45",
+        "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.03",
+        tiny=(*TINY, f"--config-dir={_slow_callback(here)}"), PYTHONPATH=str(here / "mine"),
+    )  # fmt: skip
+    run_until_end(process)
+    run = the_run(here)
+    assert run.record["hardware"]["slurm"]["restarts"] >= 1
+    mine, other = (read_cases(one.cases)["value"] for one in (run, uninterrupted))
+    pd.testing.assert_series_equal(mine, other, check_exact=True)
+
+
+def _slow_callback(here: Path) -> Path:
+    """A callback of a user's own that pauses at each step: it is found in the jobs, too."""
+    (here / "mine").mkdir()
+    (here / "mine/pausing.py").write_text(
+        "import os, time\nfrom lightning import Callback\n\nclass Pause(Callback):\n"
+        "    def on_train_batch_end(self, *args):\n        time.sleep(float(os.environ['SEGBENCH_TEST_PAUSE']))\n"
+    )
+    (here / "conf/callbacks").mkdir(parents=True)
+    (here / "conf/callbacks/slow.yaml").write_text("pause:\n  _target_: pausing.Pause\n")
+    return here / "conf"
+
+
+def test_a_killed_step_is_tried_again(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER)
+    os.kill(training(here), signal.SIGKILL)
+    out = run_until_end(process)
+    assert "trying 1 again (1 of 1)" in out
+    check_same(the_run(here), uninterrupted)
+
+
+def test_without_retries_it_is_named_and_the_same_command_goes_on(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    os.kill(training(here), signal.SIGKILL)
+    out = run_until_end(process, 2)
+    assert re.search(r"1 of 1 runs failed: \S+: SLURM job \d+ ended as failed \(exit code", out)
+    run_until_end(start(here, *LONG, *LAUNCHER))
+    check_same(the_run(here), uninterrupted)
+
+
+def test_a_cancelled_job_is_not_submitted_again(here):
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    subprocess.run(["scancel", job_of(here)], check=True)
+    out = run_until_end(process, 2)
+    assert "ended as cancelled" in out
+    assert "trying" not in out
+
+
+def test_a_node_that_goes_down_and_comes_back(here, uninterrupted):
+    node = subprocess.run(["sinfo", "-h", "-o", "%n"], capture_output=True, text=True, check=True).stdout.split()[0]
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    scontrol("update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    try:
+        time.sleep(3)
+    finally:
+        scontrol("update", f"NodeName={node}", "State=RESUME")
+    run_until_end(process)
+    check_same(the_run(here), uninterrupted)
+
+
+def test_changed_code_is_refused_and_queued_jobs_do_not_see_it(here):
+    checkout = here / "checkout"
+    root = Path(__file__).parents[2]
+    for part in ("segbench", "conf", "hydra_plugins"):
+        shutil.copytree(root / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    arguments = (*LAUNCHER, "hydra.sweep.dir=sweep", "data.root=null")
+    finish(start(checkout, "seed=0", *arguments))
+    (checkout / "segbench/train.py").write_text("raise RuntimeError('broken by an edit')\n")
+    out = finish(start(checkout, "seed=0,1", *arguments), 2)
+    assert "segbench/train.py" in out
+    assert "hydra.launcher.code=keep" in out
+    finish(start(checkout, "seed=0,1", *arguments, "hydra.launcher.code=keep"))
+    assert len(list(checkout.glob("sweep/*/cases.csv"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hydra.launcher.partition=nope"], "SLURM refuses the jobs: .*invalid partition"),
+        (["hydra.launcher.gpus_per_node=8"], "SLURM refuses the jobs: "),
+        (["hydra.launcher.tasks_per_node=2"], "tasks_per_node=2, but .* trainer.devices=1: they must be the same"),
+        (["hydra.launcher.poll=0"], "hydra.launcher.poll=0: must be above 0"),
+        (["hydra.launcher.code=new"], "hydra.launcher.code=new: must be one of refuse, keep, renew"),
+    ],
+)
+def test_what_cannot_be_submitted(here, arguments, message):
+    out = finish(start(here, "hydra.sweep.dir=sweep", *LAUNCHER, *arguments), 2)
+    (line,) = [line for line in out.splitlines() if line.startswith("segbench:")]
+    assert re.search(message, line)
+    assert not list(here.glob("sweep/*/run.json"))
