@@ -88,7 +88,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
 @contextmanager
 def _referred_to(config: DictConfig) -> Iterator[None]:
     """Makes `${hydra:...}` refer to this configuration, as it does while its run is executed."""
-    known = HydraConfig.instance()
+    known: Any = HydraConfig.instance()
     before, known.cfg = known.cfg, config
     try:
         yield
