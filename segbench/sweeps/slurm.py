@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from segbench.sweeps.monitor import Monitor
 from segbench.sweeps.plan import Job
 from segbench.sweeps.slurm_job import run_job
 from segbench.sweeps.snapshot import pin
-from segbench.sweeps.squeue import RUNNING, Queued, array_size, ending, queue
+from segbench.sweeps.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
 
 log = logging.getLogger(__name__)
+
+RELEASES = 3
+"""How often a job is released that no node could start."""
 
 
 class SlurmLauncher(SweepLauncher):
@@ -130,6 +134,7 @@ class SlurmLauncher(SweepLauncher):
         known = self._known()
         paths = {known[job.name]: job.path for job in jobs if job.name in known}
         told: set[str] = set()
+        released: Counter[str] = Counter()
         with Monitor(jobs) as monitor:
             while True:
                 queued = self._queue()
@@ -137,6 +142,7 @@ class SlurmLauncher(SweepLauncher):
                 running = [paths[job] for job, one in mine.items() if one.state in RUNNING]
                 monitor.update([paths[job] for job, one in mine.items() if one.state not in RUNNING], running)
                 self._tell_reasons(mine, told)
+                self._release(mine, released)
                 if not mine:
                     break
                 time.sleep(self.poll)
@@ -150,6 +156,13 @@ class SlurmLauncher(SweepLauncher):
             if one.state not in RUNNING and one.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
                 told.add(one.reason)
                 log.info("jobs wait: SLURM says %s", one.reason)
+
+    def _release(self, queued: Mapping[str, Queued], released: Counter[str]) -> None:
+        """Lets jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""
+        for job, one in queued.items():
+            if one.reason == HELD and released[job] < RELEASES:
+                released[job] += 1
+                release(job)
 
     def _record_ending(self, job: Job, slurm_id: str) -> None:
         """Says in the run's record how its job ended, where the run itself could not."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 RUNNING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
+HELD = "launch failed requeued held"
+"""Why a job waits that a node could not start."""
+
 
 @dataclass(frozen=True)
 class Queued:
@@ -31,7 +34,12 @@ def queue() -> dict[str, Queued] | None:
     if text is None:
         return None
     fields = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]
-    return {job: Queued(state, reason) for job, state, reason in fields if state in WAITING | RUNNING}
+    return {job: Queued(state, reason.replace("_", " ")) for job, state, reason in fields if state in WAITING | RUNNING}
+
+
+def release(job: str) -> None:
+    """Lets a job go on that is held."""
+    _ask("scontrol", "release", job)
 
 
 def ending(job: str) -> str:
