@@ -131,19 +131,19 @@ def seconds_left(runs: Sequence[Progress]) -> float | None:
 
 
 def show_status(runs: Sequence[Progress], console: Console, every: bool = False) -> None:
-    """Prints the counts, and a line for each run that is not finished.
+    """Prints the counts, and a line for each run that is neither finished nor queued.
 
     Args:
         runs: what to show.
         console: where.
-        every: whether finished runs are listed too.
+        every: whether all are listed.
     """
     counts = Counter(run.state for run in runs)
     parts = [f"[{_STYLES[state]}]{counts[state]} {state}[/]" for state in _STYLES if counts[state]]
     left = seconds_left(runs)
     remaining = f"; about {duration(left)} left" if left else ""
     console.print(f"{len(runs)} runs: {', '.join(parts)}{remaining}", highlight=False, soft_wrap=True)
-    listed = [run for run in runs if every or run.state not in ("finished", "pruned")]
+    listed = [run for run in runs if every or run.state not in ("finished", "pruned", "queued")]
     if not listed:
         return
     table = Table(header_style="bold")

@@ -113,4 +113,6 @@ def test_runs_that_have_not_begun_are_queued(tmp_path, capsys):
     command(configure(f"runs={tmp_path}", command="status"))
     out = capsys.readouterr().out
     assert "3 runs: 1 finished, 2 queued" in out
-    assert "second" in out
+    assert "second" not in out
+    command(configure(f"runs={tmp_path}", "all=true", command="status"))
+    assert "second" in capsys.readouterr().out
