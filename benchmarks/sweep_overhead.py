@@ -56,7 +56,7 @@ PHASES = {
         "torch.utils.data.dataloader:_MultiProcessingDataLoaderIter._shutdown_workers",
     ],
     "Lightning": ["lightning:Trainer.fit", "lightning:Trainer.test"],
-    "checkpoints": ["segbench.callbacks:Checkpoints._write", "torch:load"],
+    "checkpoints": ["segbench.callbacks:Checkpoints._save", "segbench.callbacks:Checkpoints._commit", "torch:load"],
     "W&B": [
         "wandb:init",
         "segbench.loggers.wandb:Wandb.__init__",
