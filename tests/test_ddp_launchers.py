@@ -64,10 +64,12 @@ def test_any_launcher_ends_with_the_same_cases(alone, tmp_path, launcher, count)
     assert code == 0, errors
     path = tmp_path / "run"
     assert same_scores(read_cases(alone / "cases.csv"), read_cases(path / "cases.csv"))
-    assert out.count("mean over the test cases") == 1
-    lines = [line.partition(": ")[2] for line in (path / "run.log").read_text().splitlines()]
+    assert out.count("run directory") == 1
+    lines, theirs = (
+        [line.partition(": ")[2] for line in (one / "run.log").read_text().splitlines()] for one in (path, alone)
+    )
     assert len(lines) == len(set(lines))
-    assert lines == [line.partition(": ")[2] for line in (alone / "run.log").read_text().splitlines()]
+    assert lines == [line for line in theirs if not line.startswith("decoding")]  # which only the first run does
     assert {one.name for one in path.iterdir()} == {one.name for one in alone.iterdir()}
 
 
@@ -78,7 +80,7 @@ def test_processes_that_do_not_match_the_devices_are_refused(tmp_path, launcher)
     code, _, errors = _run(tmp_path, launcher, 2, *ONE, "trainer.devices=1", "hydra.run.dir=run")
     assert code != 0
     assert "has started 2 on each node" in errors
-    assert "Traceback" not in errors.split("torch.distributed.elastic")[0]
+    assert "Traceback" not in errors.partition("failed (exitcode")[0]
     assert not (tmp_path / "run" / "run.json").exists()
 
 
