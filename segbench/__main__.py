@@ -164,7 +164,7 @@ class Task:
     """What Hydra calls for each run: a failed one does not end a sweep.
 
     Attributes:
-        failures: of the runs of a sweep, also those that a launcher met elsewhere.
+        failures: of the command, and what a launcher tells of the runs of a sweep.
     """
 
     def __init__(self, command: str) -> None:
@@ -172,17 +172,21 @@ class Task:
         self.failures: list[Exception] = []
 
     def __call__(self, config: DictConfig) -> None:
-        """Executes the command. Hydra would print the overrides of a failed job, and end a sweep at its first."""
+        """Executes the command. Hydra would print the overrides of a failed job, and end a sweep at its first.
+
+        What fails in a sweep is printed; its launcher, which may try it again, tells what has failed in the end.
+        """
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             COMMANDS[self.command](config)
         except (UserError, OmegaConfBaseException) as error:
-            self.failures.append(error)
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if in_sweep:
                 print(f"segbench: this run failed: {explain(error, self.command)}", file=sys.stderr)
-        except Exception as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
+            else:
+                self.failures.append(error)
+        except Exception:
+            if not in_sweep:
                 raise
-            self.failures.append(error)
             print("segbench: this run failed:", file=sys.stderr)
             traceback.print_exc()
 

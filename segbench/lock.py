@@ -59,6 +59,21 @@ class FileLock:
             os.close(handle)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process has the lock on this file."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _locked(handle: int) -> bool:
     for _ in range(_TRIES):
         try:

@@ -187,16 +187,28 @@ def check_processes(config: DictConfig) -> None:
 
 
 def refuse_ddp_in_sweep(config: DictConfig) -> None:
-    """Refuses a run on several devices as one of a sweep in one process: each process would begin the sweep again.
+    """Refuses a run on several devices as one of a sweep in one process.
 
     Raises:
         UserError: then, with the remedy.
     """
-    count = processes(config)
-    if count > 1:
+    refuse_several(devices_on_each_node(config.trainer), int(config.trainer.num_nodes))
+
+
+def refuse_several(devices: int, nodes: int) -> None:
+    """Refuses several processes for a run where each of them would begin the whole sweep again.
+
+    Args:
+        devices: on each node.
+        nodes: how many.
+
+    Raises:
+        UserError: where that is more than one, with the remedy.
+    """
+    if devices * nodes > 1:
         raise UserError(
-            f"trainer.devices={config.trainer.devices} trainer.num_nodes={config.trainer.num_nodes}: a sweep in this"
-            f" process cannot start {count} processes for a run, each would start the whole sweep again; use"
+            f"trainer.devices={devices} trainer.num_nodes={nodes}: a sweep on this machine cannot start"
+            f" {devices * nodes} processes for a run, each would start the whole sweep again; use"
             " hydra/launcher=slurm_ddp, or torchrun for one run after the other"
         )
 

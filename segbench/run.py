@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import secrets
@@ -169,6 +170,7 @@ def _evaluate(
 def _forget_libraries() -> None:
     """Called after the first run: what is left then are libraries, and the next collections need not look at them."""
     gc.freeze()
+    atexit.register(gc.unfreeze)  # some complain at the end of the process about what is still there
 
 
 def _search(config: DictConfig) -> list[ReportToSearch]:

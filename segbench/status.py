@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import os
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench.compare.runs import find_runs
+from segbench.lock import is_held
 from segbench.rundir import now
 from segbench.schema import require
 from segbench.sweeps.directory import RECORD as SWEEP
@@ -26,10 +26,11 @@ from segbench.sweeps.directory import read_asked
 
 State = Literal["finished", "pruned", "running", "queued", "interrupted", "stopped", "failed", "unreadable"]
 
-_STYLES: dict[State, str] = {
-    "finished": "green", "pruned": "green", "running": "cyan", "queued": "default", "interrupted": "yellow",
-    "stopped": "yellow", "failed": "red", "unreadable": "red",
+STYLES: dict[State, str] = {
+    "finished": "green", "pruned": "green", "running": "cyan", "queued": "default", "failed": "red",
+    "interrupted": "yellow", "stopped": "yellow", "unreadable": "red",
 }  # fmt: skip
+"""In the order in which they are counted."""
 
 _TAIL = 4096
 """Bytes at the end of metrics.csv that are read: a few lines."""
@@ -98,7 +99,7 @@ def read_progress(path: Path) -> Progress:
         state: State = record["status"]
     except (OSError, ValueError, KeyError, TypeError):
         return Progress(path, path.name, "unreadable", reason="run.json is not there or not complete")
-    if state == "running" and not _is_held(path / ".lock"):
+    if state == "running" and not is_held(path / ".lock"):
         state = "stopped"
     training = record.get("training") or {}
     step, dice, written = _last_curve(path / "metrics.csv")
@@ -130,6 +131,14 @@ def seconds_left(runs: Sequence[Progress]) -> float | None:
     return statistics.median(known) * left / at_once
 
 
+def summary(states: Sequence[State], left: float | None) -> str:
+    """How many runs are in which state, and the seconds that are left, in one line of rich's markup."""
+    counts = Counter(states)
+    parts = [f"[{style}]{counts[state]} {state}[/]" for state, style in STYLES.items() if counts[state]]
+    remaining = f"; about {duration(left)} left" if left else ""
+    return f"{len(states)} runs: {', '.join(parts)}{remaining}"
+
+
 def show_status(runs: Sequence[Progress], console: Console, every: bool = False) -> None:
     """Prints the counts, and a line for each run that is neither finished nor queued.
 
@@ -138,37 +147,18 @@ def show_status(runs: Sequence[Progress], console: Console, every: bool = False)
         console: where.
         every: whether all are listed.
     """
-    counts = Counter(run.state for run in runs)
-    parts = [f"[{_STYLES[state]}]{counts[state]} {state}[/]" for state in _STYLES if counts[state]]
-    left = seconds_left(runs)
-    remaining = f"; about {duration(left)} left" if left else ""
-    console.print(f"{len(runs)} runs: {', '.join(parts)}{remaining}", highlight=False, soft_wrap=True)
+    console.print(summary([run.state for run in runs], seconds_left(runs)), highlight=False, soft_wrap=True)
     listed = [run for run in runs if every or run.state not in ("finished", "pruned", "queued")]
     if not listed:
         return
     table = Table(header_style="bold")
     for heading in ("run", "state", "steps", "validation Dice", "reason"):
         table.add_column(heading, justify="right" if heading in ("steps", "validation Dice") else "left")
-    for run in sorted(listed, key=lambda run: (list(_STYLES).index(run.state), run.name)):
+    for run in sorted(listed, key=lambda run: (list(STYLES).index(run.state), run.name)):
         steps = "" if run.max_steps is None else f"{run.step}/{run.max_steps}"
         dice = "" if run.dice is None else f"{run.dice:.3f}"
-        table.add_row(run.name, f"[{_STYLES[run.state]}]{run.state}[/]", steps, dice, run.reason.replace("[", "\\["))
+        table.add_row(run.name, f"[{STYLES[run.state]}]{run.state}[/]", steps, dice, run.reason.replace("[", "\\["))
     console.print(table)
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a process has the lock of a run directory."""
-    try:
-        handle = os.open(lock, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _last_curve(path: Path) -> tuple[int, float | None, str | None]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -14,17 +10,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from segbench.errors import Stopped, UserError
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-
-AGAIN_AFTER = 1.0
-"""Seconds. A signal that comes sooner again is the same one: SLURM and srun both pass it on to a task."""
+from segbench.signals import StopSignals
 
 VALIDATION_GRACE = 20.0
 """Seconds that a validation may go on after a signal: given up, the steps since the last checkpoint are repeated."""
 
 
-class Stopper(Callback):
+class Stopper(StopSignals, Callback):
     """The one owner of the stop signals: the run ends at the next step or case, with a checkpoint.
 
     A second signal of the same kind stops at once, without one.
@@ -36,29 +28,8 @@ class Stopper(Callback):
     """
 
     def __init__(self) -> None:
-        self.received: int | None = None
+        super().__init__()
         self._agreed: int | None = None
-        self._times: dict[int, float] = {}
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listens for the signals while in this context. Only the main thread can; others do not listen."""
-        try:
-            before = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
-        except ValueError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self._times.setdefault(number, now) > AGAIN_AFTER:
-            raise Stopped(number)
-        self.received = self.received or number
 
     def check(self) -> None:
         """Stops if a signal has come to this process. Not for a run of several, unless they do not meet before.

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from segbench.errors import UserError
 from segbench.loggers import check_loggers
+from segbench.processes import refuse_several
 from segbench.rundir import RunDirectory
 from segbench.sweeps.compose import pinned
 from segbench.sweeps.directory import add_asked
@@ -81,11 +82,7 @@ class SweepLauncher(ABC):
             UserError: naming what is wrong.
         """
         for job in jobs:
-            if (job.processes or 1) > 1 or job.nodes > 1:
-                raise UserError(
-                    f"trainer.devices={job.processes} trainer.num_nodes={job.nodes}: runs of several processes would "
-                    "each start the whole sweep again; use hydra/launcher=slurm_ddp, or start them one by one"
-                )
+            refuse_several(job.processes or 1, job.nodes)  # how many "auto" is, the run finds out
 
     @abstractmethod
     def execute(self, jobs: Sequence[Job]) -> None:
@@ -93,10 +90,10 @@ class SweepLauncher(ABC):
 
     def _tell_failures(self, jobs: Sequence[Job]) -> None:
         failed = [job for job in jobs if not job.done]
-        failures: list[Exception] = getattr(self.task, "failures", [])
-        if failed and not failures:
+        if failed:
             reasons = [f"{job.name}: {RunDirectory(job.path).record.get('error') or 'broke off'}" for job in failed]
             some = "; ".join(reasons[:3]) + ("; .." if len(reasons) > 3 else "")
+            failures: list[Exception] = getattr(self.task, "failures", [])
             failures.append(UserError(f"{len(failed)} of {len(jobs)} runs failed: {some}"))
 
     @staticmethod

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Self
 
 from joblib.externals.loky import FIRST_COMPLETED, cpu_count, wait
 from omegaconf import OmegaConf
 
 from segbench.errors import Stopped, UserError
+from segbench.signals import StopSignals
 from segbench.sweeps import worker
 from segbench.sweeps.gpus import VISIBLE, chosen_gpus, visible_gpus
 from segbench.sweeps.launcher import SweepLauncher
@@ -26,11 +23,6 @@ from segbench.sweeps.plan import Job
 
 _LOOK_EVERY = 0.5
 """Seconds between looks at the runs."""
-
-_AGAIN_AFTER = 1.0
-"""Seconds. A signal that comes sooner again is the same one: a shell and a scheduler may both pass it on."""
-
-_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class LocalLauncher(SweepLauncher):
@@ -106,28 +98,28 @@ class LocalLauncher(SweepLauncher):
             Stopped: on a signal, when every run under way has written its checkpoint; on a second one at once.
         """
         waiting = deque(jobs)
-        with _Signal() as signalled:
+        with StopSignals().listening() as signals:
             stop, places = self._ready()
             try:
                 with Monitor(jobs) as monitor:
-                    while any(place.job for place in places) or (waiting and not signalled.number):
+                    while any(place.job for place in places) or (waiting and not signals.received):
                         for place in places:
-                            if waiting and place.job is None and not signalled.number:
+                            if waiting and place.job is None and not signals.received:
                                 job = waiting.popleft()
                                 place.begin(job, job.arguments(self.config))
                         monitor.update({job.path for job in waiting}, {place.job.path for place in places if place.job})
                         wait([place.future for place in places if place.job], _LOOK_EVERY, FIRST_COMPLETED)
-                        if signalled.number:
+                        if signals.received:
                             stop.touch()
                         for place in places:
-                            place.look(stopping=bool(signalled.number))
+                            place.look(stopping=bool(signals.received))
                     monitor.update({job.path for job in waiting}, ())
             except BaseException:
                 self.close(at_once=True)
                 raise
-            if signalled.number:
+            if signals.received:
                 self.close()
-                raise Stopped(signalled.number)
+                raise Stopped(signals.received)
 
     def close(self, at_once: bool = False) -> None:
         """Ends the processes, which else wait for further runs until the command ends."""
@@ -160,34 +152,6 @@ class LocalLauncher(SweepLauncher):
             return chosen_gpus(self.gpus)
         on_cpu = OmegaConf.select(self.config, "trainer.accelerator") == "cpu"
         return [] if on_cpu else visible_gpus()
-
-
-class _Signal:
-    """Notes a signal to stop, so that the runs can be asked to; a second one ends the wait for them.
-
-    Attributes:
-        number: of the signal, None before there is one.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._times: dict[int, float] = {}
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._receive) for number in _STOP}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self._times.setdefault(number, now) > _AGAIN_AFTER:
-            raise Stopped(number)
-        self.number = self.number or number
 
 
 def _set_threads() -> int | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,16 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from segbench.status import Progress, duration, read_progress, seconds_left
+from segbench.status import STYLES, Progress, State, duration, read_progress, seconds_left, summary
 from segbench.sweeps.plan import Job
-
-State = Literal["finished", "pruned", "running", "queued", "failed", "interrupted", "stopped"]
-
-_STYLES: dict[State, str] = {
-    "finished": "green", "pruned": "green", "running": "cyan", "queued": "default", "failed": "red",
-    "interrupted": "yellow", "stopped": "yellow",
-}  # fmt: skip
-"""In the order in which they are counted."""
 
 _LINE_EVERY = 30.0
 """Seconds between lines that say how things stand, where there is no terminal."""
@@ -110,11 +101,7 @@ class Monitor:
     def summary(self) -> str:
         """The counts and the remaining time, in one line of rich's markup."""
         sights = self._seen.values()
-        counts = Counter(sight.state for sight in sights)
-        parts = [f"[{style}]{counts[state]} {state}[/]" for state, style in _STYLES.items() if counts[state]]
-        left = seconds_left([_for_estimate(sight) for sight in sights])
-        remaining = f"; about {duration(left)} left" if left else ""
-        return f"{len(self.jobs)} runs: {', '.join(parts)}{remaining}"
+        return summary([sight.state for sight in sights], seconds_left([_for_estimate(sight) for sight in sights]))
 
     def _look(self, path: Path, queued: frozenset[Path] | None, running: frozenset[Path] | None) -> _Sight:
         """How a run stands; reads its directory only where something can have changed there."""
@@ -144,7 +131,7 @@ class Monitor:
             last = before.get(job.path)
             if sight.state in ("queued", "running") or (last is not None and last.state == sight.state):
                 continue
-            text = f"[{_STYLES[sight.state]}]{sight.state}[/] {escape(job.name)}{_result(sight)}"
+            text = f"[{STYLES[sight.state]}]{sight.state}[/] {escape(job.name)}{_result(sight)}"
             self.console.print(text, soft_wrap=True, highlight=False)
 
     def _picture(self) -> RenderableType:
@@ -190,9 +177,5 @@ def _result(sight: _Sight) -> str:
 
 def _for_estimate(sight: _Sight) -> Progress:
     """A run as the estimate of the remaining time takes it: what is queued counts, what broke off does not."""
-    state: Literal["finished", "running", "interrupted", "failed"] = "failed"
-    if sight.state == "finished" or sight.state == "running":
-        state = sight.state
-    elif sight.state == "queued":
-        state = "interrupted"
+    state: State = sight.state if sight.state in ("finished", "running", "queued") else "failed"
     return Progress(Path(), "", state) if sight.progress is None else replace(sight.progress, state=state)
