@@ -87,7 +87,16 @@ def build_data(config: DictConfig) -> DataModule:
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
     )
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
-    return DataModule(dataset, store, split, sampler, total_batch(config), _workers(config), config.trainer.gap_cases)
+    return DataModule(
+        dataset,
+        store,
+        split,
+        sampler,
+        batch_size=total_batch(config),
+        workers=_workers(config),
+        gap_cases=config.trainer.gap_cases,
+        batches=config.trainer.max_steps * config.trainer.lightning.get("accumulate_grad_batches", 1),
+    )
 
 
 def build_split(config: DictConfig, store: CaseStore) -> Split:

@@ -75,6 +75,8 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.split.test)
             initial_weights.take_over(module.model, source)
+        if _is_new(directory, module, config):
+            data.begin()
         directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
         with _open_loggers(config, directory) as loggers:
@@ -93,6 +95,12 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             _train(module, data, trainer, directory, checkpoints, search)
             if not directory.done:
                 _evaluate(config, module, data, trainer, directory, loggers)
+
+
+def _is_new(directory: RunDirectory, module: SegmentationModule, config: DictConfig) -> bool:
+    """Whether a training of one process, by steps, begins here."""
+    begins = not directory.last_checkpoint.exists() and "training" not in directory.record
+    return begins and not isinstance(module.model, Estimator) and processes(config) == 1
 
 
 def _train(

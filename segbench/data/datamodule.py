@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from segbench.errors import UserError
 
 
 class StepBatches:
-    """Sample numbers of each batch, endlessly, from the step on that training has reached.
+    """Sample numbers of each batch, from the step on that training has reached.
 
     With several processes each takes its share of the same batch, so that neither their number nor a
     restart changes which samples a step sees.
@@ -29,23 +30,41 @@ class StepBatches:
         batch_size: samples of one batch over all processes.
         rank: this process.
         world_size: number of processes; divides the batch size.
+        last: the number of the last batch, which is given in any case; None goes on endlessly.
     """
 
-    def __init__(self, step: Callable[[], int], batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, step: Callable[[], int], batch_size: int, rank: int = 0, world_size: int = 1, last: int | None = None
+    ) -> None:
         if batch_size % world_size:
             raise UserError(f"data.batch_size={batch_size}: is not divisible by the {world_size} processes")
         self.step = step
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
+        self.last = last
 
     def __iter__(self) -> Iterator[list[int]]:
         share = self.batch_size // self.world_size
-        step = self.step()
-        while True:
+        for step in itertools.count(self.step()):
             first = step * self.batch_size + self.rank * share
             yield list(range(first, first + share))
-            step += 1
+            if self.last is not None and step >= self.last:
+                return
+
+
+class PatchLoader(DataLoader[dict[str, Any]]):
+    """A loader whose workers may begin before training asks for its first batch."""
+
+    _begun: Iterator[dict[str, Any]] | None = None
+
+    def begin(self) -> None:
+        """Starts the workers, which make the first batches while this process does something else."""
+        self._begun = super().__iter__()
+
+    def __iter__(self) -> Any:
+        begun, self._begun = self._begun, None
+        return super().__iter__() if begun is None else begun
 
 
 class WholeCases(Dataset[dict[str, Any]]):
@@ -103,6 +122,7 @@ class DataModule(L.LightningDataModule):
         batch_size: samples of one optimizer step over all processes.
         workers: processes that make training samples; 0 makes them in the training process.
         gap_cases: how many training cases are predicted whole at each validation.
+        batches: of the whole training, beyond which the workers make none; None does not say.
     """
 
     def __init__(
@@ -114,6 +134,7 @@ class DataModule(L.LightningDataModule):
         batch_size: int,
         workers: int,
         gap_cases: int = 0,
+        batches: int | None = None,
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -123,18 +144,27 @@ class DataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.gap_cases = gap_cases
+        self.batches = batches
+        self._begun: PatchLoader | None = None
+
+    def begin(self) -> None:
+        """Lets the workers of a training in one process, from its first step on, start before there is a trainer.
+
+        Not where batches are pinned for a CUDA device, since which one that is, the trainer knows.
+        """
+        if self.workers and not torch.cuda.is_available():
+            self._begun = self._patches()
+            self._begun.begin()
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Batches of patches, endlessly, from the trainer's step on."""
-        trainer = self.trainer
-        assert trainer is not None
-        accumulate = trainer.accumulate_grad_batches
-        batches = StepBatches(
-            lambda: trainer.global_step * accumulate, self.batch_size, trainer.global_rank, trainer.world_size
-        )
-        return DataLoader(
+        """Batches of patches from the trainer's step on; one more than training takes, so that it sees no end."""
+        begun, self._begun = self._begun, None
+        return self._patches() if begun is None else begun
+
+    def _patches(self) -> PatchLoader:
+        return PatchLoader(
             self.sampler,  # type: ignore[arg-type]  # what a loader needs of a data set is __getitem__
-            batch_sampler=batches,  # type: ignore[arg-type]
+            batch_sampler=StepBatches(self._batches_done, self.batch_size, *self._place(), last=self.batches),  # type: ignore[arg-type]
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
             prefetch_factor=4 if self.workers else None,
@@ -155,8 +185,15 @@ class DataModule(L.LightningDataModule):
 
     def _whole(self, cases: Sequence[str]) -> DataLoader[Any]:
         """This process's share of the cases, or None as its only case: without one Lightning would leave it out."""
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world = self._place()
         mine = cases[rank::world]
         if not mine and world > 1:
             return DataLoader([None], batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type, list-item]
         return WholeCases(self.store, mine, self.sampler.normalize).loader()
+
+    def _place(self) -> tuple[int, int]:
+        """This process, and how many there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _batches_done(self) -> int:
+        return 0 if self.trainer is None else self.trainer.global_step * self.trainer.accumulate_grad_batches

@@ -70,6 +70,12 @@ def test_step_is_asked_when_training_starts() -> None:
     assert next(iter(batches)) == [10, 11]
 
 
+@pytest.mark.parametrize(("step", "last", "given"), [(0, 3, 4), (2, 3, 2), (3, 3, 1), (5, 3, 1)])
+def test_last_batch(step: int, last: int, given: int) -> None:
+    """One is always given: a loader without any would let Lightning ask for ever."""
+    assert list(StepBatches(lambda: step, 4, last=last)) == numbers(step, 4, count=given)
+
+
 def test_batch_that_cannot_be_shared() -> None:
     with pytest.raises(UserError, match="batch_size=4: is not divisible by the 3 processes"):
         StepBatches(lambda: 0, 4, 0, 3)
@@ -87,6 +93,18 @@ def test_training_batches(store: CaseStore, accumulate: int) -> None:
             assert batch["case_id"][place] == sample["case_id"]
             assert torch.equal(batch["image"][place], sample["image"])
             assert torch.equal(batch["mask"][place], sample["mask"])
+
+
+def test_begun_before_there_is_a_trainer(store: CaseStore) -> None:
+    """The workers that begin early give the batches that they would have given later, once; then new ones do."""
+    later, early = module(store), module(store)
+    trainer, early.trainer, early.workers = early.trainer, None, 1
+    early.begin()
+    early.trainer = trainer
+    for data in (early.train_dataloader(), early.train_dataloader()):
+        for batch, expected in zip(itertools.islice(data, 3), later.train_dataloader(), strict=False):
+            assert batch["case_id"] == expected["case_id"]
+            assert torch.equal(batch["image"], expected["image"])
 
 
 def test_whole_cases(store: CaseStore) -> None:
