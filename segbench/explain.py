@@ -18,6 +18,7 @@ _NO_OPTION = re.compile(
 )
 _RESOLVING = re.compile(r"UserError raised while resolving interpolation: (?P<told>.*?)(?: full_key: .*)?$")
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+_SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>[^']+)'")
 
 
 def explain(error: BaseException, command: str) -> str:
@@ -37,6 +38,9 @@ def explain(error: BaseException, command: str) -> str:
         keys = list(_keys(command))
         nearest = _nearest(match["key"], keys, listing=False)
         return f"{match['key']}: there is no such key{nearest} (a new key is added by +{match['key']}=..)"
+    if match := _SEVERAL.search(text):
+        key, values = match["key"], match["values"]
+        return f"{key}={values}: several values need -m, a run for each of them; a list is written {key}=[{values}]"
     return text
 
 

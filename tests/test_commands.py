@@ -73,6 +73,12 @@ def run(segbench, images, here) -> Path:
     return here / "first"
 
 
+def test_several_values_without_a_sweep(segbench):
+    line = only_line(segbench("model=unet,unet_small", "no.such=key"))
+    assert "model=unet,unet_small: several values need -m" in line
+    assert "model=[unet,unet_small]" in line
+
+
 def test_help_names_commands_and_choices(segbench):
     for command in ("train", "predict", "evaluate", "prepare", "compare"):
         done = segbench(command, "--help")
