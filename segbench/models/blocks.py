@@ -79,9 +79,27 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 """Activation name -> how it is built from (channels, slope); PReLU learns one slope per channel."""
 
-INITIALISATIONS: dict[str, Callable[[Tensor], object] | None] = {
-    "he_normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
-    "xavier": nn.init.xavier_uniform_,
+Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
+def _he_normal(conv: Convolution) -> None:
+    """Deviation sqrt(2 / N), where N inputs meet in one output.
+
+    In a transposed convolution those are the inputs whose kernels overlap there; torch would count its outputs instead.
+    """
+    inputs: float = conv.in_channels // conv.groups * math.prod(conv.kernel_size)
+    if conv.transposed:
+        inputs /= math.prod(conv.stride)
+    nn.init.normal_(conv.weight, 0.0, math.sqrt(2 / inputs))
+
+
+def _xavier(conv: Convolution) -> None:
+    nn.init.xavier_uniform_(conv.weight)
+
+
+INITIALISATIONS: dict[str, Callable[[Convolution], None] | None] = {
+    "he_normal": _he_normal,
+    "xavier": _xavier,
     "pytorch": None,
 }
 """Name -> how a convolution's weight is drawn: He et al. 2015 eq. 10, Glorot and Bengio 2010 eq. 16,
@@ -228,8 +246,8 @@ def initialise(net: nn.Module, how: str) -> None:
     if draw is None:
         return
     for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-            draw(module.weight)
+        if isinstance(module, Convolution):
+            draw(module)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 

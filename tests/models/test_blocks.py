@@ -203,6 +203,17 @@ def test_he_normal():
         assert (conv.bias == 0).all()
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (7, 1)])
+def test_he_normal_keeps_the_variance_of_a_transposed_convolution(kernel, stride):
+    """He et al. 2015, eq. 9: the mean square of what comes out is twice that of what goes in."""
+    torch.manual_seed(0)
+    conv = nn.ConvTranspose2d(256, 32, kernel, stride=stride)
+    initialise(conv, "he_normal")
+    inner = slice(kernel, -kernel)
+    power = conv(torch.randn(4, 256, 24, 24))[..., inner, inner].square().mean().item()
+    assert power == pytest.approx(2, rel=0.1)
+
+
 def test_xavier():
     torch.manual_seed(0)
     conv = nn.Conv2d(32, 64, 3)
