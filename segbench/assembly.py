@@ -77,6 +77,7 @@ def build_data(config: DictConfig) -> DataModule:
     config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
     per_case = [store.meta(case).pixels for case in split.train]
     config.measured.class_frequencies_where_present = shares_where_present(per_case)
+    config.measured.class_0_counts = dataset.background != 0
     sampler = PatchSampler(
         cases=TrainingCases(store, split.train, dataset.background, config.seed),
         patch_size=tuple(config.data.patch_size),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from rich.console import Console
 from segbench import assembly
 from segbench.data.case import IGNORE, Dataset
 from segbench.data.datamodule import WholeCases
+from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.finished import FinishedRun, load_run
 from segbench.metrics.score import OBJECTS
 from segbench.rundir import read_cases
+from segbench.seen import Seen
 from segbench.terminal import show_cases
+
+log = logging.getLogger(__name__)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -55,7 +60,7 @@ def _own_cases(finished: FinishedRun) -> Rows:
 
 
 def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]:
-    """All cases of another data set, by the classes that both have, and the file that they go to."""
+    """The cases of another data set that the run does not know, by the classes that both have, and their file."""
     dataset, store = assembly.build_dataset(config)
     if store.fingerprint == finished.directory.record["dataset"]["fingerprint"]:
         raise UserError(f"data: the run was trained on {dataset.name}; leave data out to score its test cases again")
@@ -64,13 +69,36 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
             f"data: {dataset.name} has {dataset.channels} channels; the run was trained on"
             f" {finished.config.measured.in_channels}"
         )
+    unseen = _unseen_ids(finished, dataset, store)
     shared, table = _class_table(finished.labels, dataset)
     labels = assembly.Labels(dataset.name, finished.labels.classes, finished.labels.background)
     finished.module.scorer = assembly.build_scorer(finished.config, labels, "unseen")
-    cases = WholeCases(store, store.ids, assembly.normalization(finished.config), table)
+    cases = WholeCases(store, unseen, assembly.normalization(finished.config), table)
     finished.trainer.test(finished.module, cases.loader(), verbose=False)
     rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == OBJECTS]
     return f"unseen/{dataset.name}.csv", rows
+
+
+def _unseen_ids(finished: FinishedRun, dataset: Dataset, store: CaseStore) -> list[str]:
+    """The cases whose images neither trained nor validated the run, nor one that its weights come from.
+
+    Raises:
+        UserError: where there is none.
+    """
+    known = Seen.by_run(finished.directory)
+    seen = [case for case in store.ids if known.has(dataset.name, store.meta(case))]
+    if len(seen) == len(store):
+        raise UserError(
+            f"data: the run was trained or validated on all {len(store)} images of {dataset.name}; leave data out to"
+            " score its test cases again, or give images that it never saw"
+        )
+    if seen:
+        log.info(
+            "%d of %d cases of %s are left out, such as %s: the run was trained or validated on their images",
+            len(seen), len(store), dataset.name, seen[0],
+        )  # fmt: skip
+    left_out = set(seen)
+    return [case for case in store.ids if case not in left_out]
 
 
 def _class_table(labels: assembly.Labels, dataset: Dataset) -> tuple[set[str], np.ndarray]:

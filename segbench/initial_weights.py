@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from segbench.data.splits import Split
+from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.rundir import RunDirectory
+from segbench.seen import Seen
 
 log = logging.getLogger(__name__)
 
@@ -44,25 +45,28 @@ def source(path: str | None, directory: RunDirectory) -> RunDirectory | None:
     return other
 
 
-def check_unseen(other: RunDirectory, dataset: str, test: Sequence[str]) -> None:
-    """Checks that weights have not been fitted to the cases that they will be tested on.
+def check_unseen(other: RunDirectory, dataset: str, store: CaseStore, split: Split) -> None:
+    """Checks that weights have not been fitted to the images that they will be tested on.
+
+    Neither by the other run nor by one that its own first weights come from, and under no name of data set or
+    case. A test image that the new run itself has among its training images is left to `segbench prepare`.
 
     Args:
         other: the run that they come from.
         dataset: name of the data set of the run that begins.
-        test: its test cases.
+        store: its images.
+        split: its cases.
 
     Raises:
-        UserError: where one of them was a training or validation case.
+        UserError: where one of its test cases was a training or validation case.
     """
-    if other.record["dataset"]["name"] != dataset:
-        return
-    split = json.loads((other.path / "split.json").read_text())
-    seen = sorted({*split["train"], *split["validation"]} & set(test))
+    known, own = Seen.by_run(other), Seen.in_split(store, split)
+    cases = [store.meta(case) for case in split.test]
+    seen = sorted(case.id for case in cases if known.has(dataset, case) and not own.has(dataset, case))
     if seen:
         raise UserError(
-            f"initial_weights={other.path}: was trained on {len(seen)} of the {len(test)} test cases, such as"
-            f" {seen[0]}; take a run with the same fold, folds and split.seed"
+            f"initial_weights={other.path}: was trained on {len(seen)} of the {len(split.test)} test cases, such as"
+            f" {seen[0]}; take a run that saw none of them, such as one with the same fold, folds and split.seed"
         )
 
 

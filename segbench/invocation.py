@@ -16,9 +16,11 @@ class Invocation:
         name: of the run.
         choices: the option of each configuration group.
         overrides: as typed.
+        in_sweep: whether others belong to it: then nobody looks at the run alone.
     """
 
     path: Path
     name: str
     choices: Mapping[str, str]
     overrides: Sequence[str]
+    in_sweep: bool = False

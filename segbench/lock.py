@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -10,40 +11,58 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-_TRIES = 10
+PATIENCE = 0.5
+"""Seconds that one waits for those who only look whether somebody has the lock."""
+
 _PAUSE = 0.05
 """Seconds between two tries."""
 
+_TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
+
 
 class FileLock:
-    """Keeps a second process out of a folder; free at once when its holder ends, however it ends.
+    """Keeps a second process out of a folder; free when its holder ends, however it ends.
+
+    At once on this machine; a holder's node that is lost may take a network file system a minute or two to forget.
 
     Processes forked from the holder, such as the workers that load data, do not hold it: they outlive a holder that
     was killed by some seconds, and nobody could continue its work meanwhile.
 
     Args:
-        path: the lock file. It stays when the lock is given back: removed, two processes could hold locks on two
-            files of one name.
+        path: the lock file. It stays when the lock is given back; only who has the lock may remove it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
 
-    def acquire(self) -> str | None:
+    def acquire(self, patience: float = PATIENCE) -> str | None:
         """Takes the lock; waits a moment for those who only look whether somebody has it.
+
+        Args:
+            patience: seconds to wait for somebody who has it.
 
         Returns:
             None if it is taken, else who has it.
 
         Raises:
-            OSError: where the file cannot be written.
+            OSError: where the file cannot be written, or the file system has no locks.
         """
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _locked(handle):
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+        until = time.monotonic() + patience
+        while True:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                free = _lock(handle, fcntl.LOCK_EX)
+                if free and _is_still(self.path, handle):
+                    break
+                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+            except BaseException:
+                os.close(handle)
+                raise
             os.close(handle)
-            return holder
+            if not free and time.monotonic() >= until:
+                return holder
+            time.sleep(_PAUSE)
         self._handle = handle
         _held.add(self)
         with suppress(OSError):  # a full disk: the lock holds without a name
@@ -66,23 +85,30 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return not _lock(handle, fcntl.LOCK_SH)
     except OSError:
-        return True
+        return False
     finally:
         os.close(handle)
-    return False
 
 
-def _locked(handle: int) -> bool:
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(_PAUSE)
-        else:
-            return True
-    return False
+def _lock(handle: int, kind: int) -> bool:
+    """Whether the lock could be had at once."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise OSError(error.errno, f"its file system has no locks (flock): {error.strerror}") from None
+    return True
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether the file is still the one of that name: its holder before may have removed it."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 _held: weakref.WeakSet[FileLock] = weakref.WeakSet()

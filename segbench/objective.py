@@ -61,6 +61,8 @@ class Objective(nn.Module):
         named: dict[str, Tensor] = {}
         total: Tensor | None = None
         device = next(iter(batch.values())).device.type
+        # DDP waits for a gradient of every parameter, those of a level that does not count too.
+        waiting = torch.distributed.is_available() and torch.distributed.is_initialized()
         for head, part in self.parts.items():
             assert isinstance(part, Part)
             if head not in outputs:
@@ -71,12 +73,14 @@ class Objective(nn.Module):
             known = [centre(batch[key], size) for key in ([head, "weight"] if head in self.takers else [head])]
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):
-                scales = zip(supervision_weights(len(levels)), levels, strict=True)
+                scales = list(zip(supervision_weights(len(levels)), levels, strict=True))
                 losses = [
                     w * part.loss(logits.float(), *(resize(array, logits) for array in known))
                     for w, logits in scales
                     if w
                 ]
+                if waiting:
+                    losses += [_nothing(logits) for w, logits in scales if not w]
                 named[head] = torch.stack(losses).sum()
             weighted = part.weight * named[head]
             total = weighted if total is None else total + weighted
@@ -90,6 +94,11 @@ def supervision_weights(count: int) -> list[float]:
     if count > 1:
         raw[-1] = 0.0
     return [weight / sum(raw) for weight in raw]
+
+
+def _nothing(logits: Tensor) -> Tensor:
+    """0 whatever the logits are, NaN and infinity too, with a gradient of 0 for each of them."""
+    return logits.flatten()[:0].float().sum()
 
 
 def centre(target: Tensor, size: Sequence[int]) -> Tensor:

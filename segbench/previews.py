@@ -80,7 +80,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
     steps = table["step"].to_numpy()
     wanted = (
         [name for name in names if name.startswith("train/loss")],
-        [name for name in names if name.startswith("validation/")],
+        [name for name in names if name.startswith("validation/dice")],  # with the gap, about 0, all would look alike
         [name for name in names if name == "lr"],
     )
     figure = _figure()
@@ -104,7 +104,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
         if len(columns) > 1:
             axis.legend(fontsize=8)
     content = io.BytesIO()
-    figure.savefig(content, dpi=110, format="png")
+    figure.savefig(content, dpi=110, format="png", pil_kwargs={"compress_level": 1})
     write_atomically(picture, content.getvalue())
 
 

@@ -8,7 +8,7 @@ import logging
 import secrets
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from segbench.evaluation import PredictedLabels, measure_cost, summarise, write_
 from segbench.fitting import fit
 from segbench.identity import run_id
 from segbench.invocation import Invocation
+from segbench.lock import PATIENCE
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
@@ -35,6 +36,7 @@ from segbench.previews import write_curves
 from segbench.processes import batch_on_each_device, processes, total_batch
 from segbench.provenance import git_state, hardware, versions
 from segbench.rundir import RunDirectory, now, read_cases
+from segbench.seen import Seen
 from segbench.stopper import Stopper
 from segbench.trainer import make_trainer
 
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
     from segbench.sweeps.pruning import ReportToSearch
 
 log = logging.getLogger(__name__)
+
+PATIENCE_IN_SWEEP = 120.0
+"""Seconds that a run of a sweep waits for its directory: for a process killed before that is writing its checkpoint,
+for an upload, or for a network file system that has lost a node."""
 
 
 def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
@@ -54,7 +60,9 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
     schema.check(config)
     check_loggers(config.logger)
     identity = run_id(config)
-    with RunDirectory(invocation.path).open(identity) as directory:
+    with RunDirectory(invocation.path).open(
+        identity, PATIENCE_IN_SWEEP if invocation.in_sweep else PATIENCE
+    ) as directory:
         if directory.done:
             log.info("%s already: %s", directory.status, directory.path)
             return directory
@@ -68,17 +76,19 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     schema.check_targets(config)
     source = initial_weights.source(config.initial_weights, directory)
     stopper = Stopper()
-    with stopper.listening():
+    with stopper.listening(), ExitStack() as ending:
         data = assembly.build_data(config)
         _check_same_data(directory, data)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset))
         if source is not None:
-            initial_weights.check_unseen(source, data.dataset.name, data.split.test)
+            initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
             initial_weights.take_over(module.model, source)
         if _is_new(directory, module, config):
+            ending.callback(data.end)
             data.begin()
         directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
-        directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds})
+        seen = Seen.at_start(directory, data.store, data.split, source).as_json()
+        directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds, "seen": seen})
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(
                 directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper

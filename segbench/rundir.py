@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,10 @@ import pandas as pd
 
 from segbench.atomic import remove_leftovers, write_atomically
 from segbench.errors import Stopped, UserError
-from segbench.lock import FileLock
+from segbench.lock import PATIENCE, FileLock
 from segbench.processes import is_main_process
+
+log = logging.getLogger(__name__)
 
 Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
 
@@ -77,8 +80,12 @@ class RunDirectory:
         """The table of scores."""
         return self.path / "cases.csv"
 
-    def open(self, identity: str) -> Self:
+    def open(self, identity: str, patience: float = PATIENCE) -> Self:
         """Takes the lock and checks that the directory is new or belongs to this run.
+
+        Args:
+            identity: of the run.
+            patience: seconds to wait for a process that has the directory.
 
         Raises:
             UserError: where it cannot be written, another process has it, or it holds another run.
@@ -89,6 +96,9 @@ class RunDirectory:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             (self.path / "previews").mkdir(exist_ok=True)
             holder = self._lock.acquire()
+            if holder is not None and patience > PATIENCE:
+                log.info("waiting for %s, which has %s", holder, self.path)
+                holder = self._lock.acquire(patience)
             if holder is None:
                 remove_leftovers(self.path, "", "checkpoints", "previews", "predictions")
         except OSError as error:
@@ -136,7 +146,7 @@ class RunDirectory:
         if is_main_process():
             write_atomically(self.path / "config.yaml", config_yaml)
         started = self.record.get("started", now())
-        self.update(**facts, status="running", error=None, started=started)
+        self.update(**facts, status="running", error=None, needs_user=False, started=started)
 
     def write_split(self, split: Mapping[str, Any]) -> None:
         """Records which cases were in which part."""
@@ -156,19 +166,62 @@ class RunDirectory:
 
     def record_failure(self, error: Exception) -> None:
         """Records why a run never began, so that its sweep can say so; nothing for a run that did."""
-        if not (self.path / "run.json").exists():
-            with suppress(UserError):  # as above
-                self.update(status="failed", error=_one_line(error), needs_user=isinstance(error, UserError))
+        with suppress(OSError, UserError):  # a full disk: the first error is the one to tell
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self._alone() as alone:
+                if alone and not self.record:
+                    self.update(status="failed", error=_one_line(error), needs_user=isinstance(error, UserError))
+
+    def record_end(self, error: str, needs_user: bool = False) -> None:
+        """Records a failure of a run that could not do so itself: it never began, or its process is gone.
+
+        Nothing for a run that a process has, nor for one that has told how it ended.
+
+        Args:
+            error: why it ended.
+            needs_user: whether to try again is of no use.
+        """
+        with suppress(OSError, UserError):  # as above
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self._alone() as alone:
+                if alone and self.status not in (*DONE, "failed"):
+                    self.update(status="failed", error=error, needs_user=needs_user)
+
+    def forget_failure(self) -> None:
+        """Makes a failed run one that is to be tried again: how it ended before is not taken for how it ends then."""
+        if self.status != "failed":
+            return
+        with suppress(OSError, UserError), self._alone() as alone:
+            if not alone or self.status != "failed":
+                return
+            if "started" in self.record:
+                self.update(status="interrupted", error=None, needs_user=False)
+            else:
+                (self.path / "run.json").unlink()
+                self.record = {}
 
     def discard_if_empty(self) -> None:
         """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
-        if (self.path / "run.json").exists():
-            return
-        for child in ("checkpoints", "previews"):
-            _remove(self.path / child, Path.rmdir)
-        for child in (".lock", "run.log"):
-            _remove(self.path / child, Path.unlink)
-        _remove(self.path, Path.rmdir)
+        with suppress(OSError), self._alone() as alone:
+            if not alone or self.record:
+                return
+            for child in ("checkpoints", "previews"):
+                _remove(self.path / child, Path.rmdir)
+            for child in ("run.log", ".lock"):
+                _remove(self.path / child, Path.unlink)
+            _remove(self.path, Path.rmdir)
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no process executes the run while in this context; the record is then as it is on disk now."""
+        alone = self._lock.acquire() is None
+        try:
+            if alone:
+                self.record = _read_record(self.path)
+            yield alone
+        finally:
+            if alone:
+                self._lock.release()
 
 
 def now() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,3 +49,28 @@ class StopSignals:
         if now - self._times.setdefault(number, now) > AGAIN_AFTER:
             raise Stopped(number)
         self.received = self.received or number
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Keeps signals to stop waiting while in this context; processes that are started in it never get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def obey_parent_alone(_worker: int = 0) -> None:
+    """In a process that helps another one: only from that one it takes a signal to stop, which is told too and ends it.
+
+    A terminal signals every process of a command, and SLURM may signal every process of a job.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # threads that are started from here on take this over
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while signal.sigwaitinfo(STOP_SIGNALS).si_pid != parent:
+        pass
+    os._exit(0)

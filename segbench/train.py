@@ -43,7 +43,7 @@ def train(config: DictConfig) -> None:
 
             directory = run(config, invocation)
     except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN or (invocation.path.parent / SWEEP).exists():
+        if invocation.in_sweep:
             directory.record_failure(error)
         elif isinstance(error, UserError) and is_main_process():
             directory.discard_if_empty()
@@ -61,7 +61,9 @@ def _invocation(config: DictConfig) -> Invocation:
         if option is not None and not group.startswith("hydra")
     }
     name = config.name or run_name(overrides, default_name(choices))
-    return Invocation(Path(hydra.runtime.output_dir), name, choices, overrides)
+    path = Path(hydra.runtime.output_dir)
+    in_sweep = hydra.mode == RunMode.MULTIRUN or (path.parent / SWEEP).exists()
+    return Invocation(path, name, choices, overrides, in_sweep)
 
 
 def check_experiment(config: DictConfig, invocation: Invocation) -> None:

@@ -227,6 +227,7 @@ def test_a_users_own_yaml_and_network(segbench, here):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
+    """The signal goes to the workers too, as from a terminal, `timeout` or SLURM."""
     (here / "slow.py").write_text(
         "import time\nfrom lightning.pytorch.callbacks import Callback\n"
         "class Slow(Callback):\n"
@@ -235,11 +236,11 @@ def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
     )
     arguments = [
         *TINY, "trainer.max_steps=60", "trainer.validate_every=60", "+callbacks.slow._target_=slow.Slow",
-        f"hydra.run.dir=stopped{number}",
+        f"hydra.run.dir=stopped{number}", "data.workers=2",
     ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "segbench", *arguments], cwd=here, env=_environment({}), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     path = here / f"stopped{number}"
     for _ in range(600):
@@ -247,7 +248,7 @@ def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
         if (path / "run.log").exists() and "parameters" in (path / "run.log").read_text():
             break
     time.sleep(1.5)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert "the same command continues" in errors.strip().splitlines()[-1]

@@ -32,6 +32,13 @@ def test_every_folder_of_the_configuration_is_known():
     assert folders == {*GROUPS, "experiment", "hydra"}
 
 
+def test_the_readme_names_every_model():
+    named = (Path(__file__).parents[1] / "README.md").read_text()
+    models = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
+    missing = {model for model in models if f"`{model}`" not in named and not model.startswith("context_")}
+    assert not missing
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_its_classes_take_its_values(option):
     config = configure(option)
@@ -47,7 +54,7 @@ def test_every_option_is_instantiated(option):
     group = option.partition("=")[0]
     config = configure(option, "trainer.max_steps=10")
     shares = {name: [0.8, 0.15, 0.05] for name in ("class_frequencies", "class_frequencies_where_present")}
-    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, **shares}
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, "class_0_counts": False, **shares}
     nodes = {"data": "data.dataset", "task": "task.objective", "metrics": "metrics.classes"}
     if group not in ("trainer", "logger", "callbacks", "data"):
         node = OmegaConf.select(config, nodes.get(group, group))

@@ -1,5 +1,8 @@
 """The objective: a weighted sum over heads and resolutions."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from skimage.transform import downscale_local_mean
 from torch import Tensor, nn
 
 from segbench.errors import UserError
+from segbench.models.unet import UNet
 from segbench.objective import Objective, Part, resize, supervision_weights
 
 
@@ -77,6 +81,46 @@ def test_deep_supervision(dims: int) -> None:
     total.backward()
     assert outputs[1].grad is not None
     assert outputs[2].grad is None
+
+
+@pytest.fixture
+def process_group(tmp_path: Path) -> Iterator[None]:
+    """A single process that is told it is one of several."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.usefixtures("process_group")
+def test_deep_supervision_in_several_processes(dims: int) -> None:
+    """DDP refuses the second step where a parameter had no gradient in the first; the weights are those without it."""
+    objective = Objective({"mask": Part(cross_entropy)})
+    image, target = torch.rand(2, 1, *(16,) * dims), labels(2, *(16,) * dims)
+    trained = []
+    for wrap in (nn.parallel.DistributedDataParallel, lambda net: net):
+        torch.manual_seed(0)
+        net = UNet(dims, 1, {"mask": 3}, channels=(2, 4, 4, 4), deep_supervision=True)
+        optimizer, wrapped = torch.optim.SGD(net.parameters(), lr=0.1), wrap(net)
+        for _ in range(2):
+            optimizer.zero_grad()
+            objective(wrapped(image), {"mask": target})[0].backward()
+            assert all(parameter.grad is not None for parameter in net.parameters())
+            optimizer.step()
+        trained.append(list(net.parameters()))
+    assert all(torch.equal(one, other) for one, other in zip(*trained, strict=True))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), -float("inf")])
+@pytest.mark.usefixtures("process_group")
+def test_the_level_that_does_not_count_adds_nothing_whatever_it_holds(value: float) -> None:
+    outputs = [logits(2, 3, 8, 8), torch.full((2, 3, 4, 4), value, requires_grad=True)]
+    target = labels(2, 8, 8)
+    total, _ = Objective({"mask": Part(cross_entropy)})({"mask": outputs}, {"mask": target})
+    assert total == cross_entropy(outputs[0], target)
+    total.backward()
+    assert outputs[1].grad is not None
+    assert not outputs[1].grad.any()
 
 
 def test_single_output_in_a_list_is_that_output() -> None:

@@ -1,14 +1,20 @@
+import errno
+import fcntl
 import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from segbench.atomic import write_atomically
 from segbench.errors import Stopped, UserError
+from segbench.lock import FileLock, is_held
 from segbench.rundir import CASE_COLUMNS, RunDirectory, read_cases
 
 
@@ -86,6 +92,81 @@ def test_an_empty_directory_is_discarded_and_a_begun_one_kept(tmp_path):
     begun.discard_if_empty()
     assert not empty.path.exists()
     assert json.loads((begun.path / "run.json").read_text())["id"] == "a"
+
+
+def test_a_directory_that_another_process_is_about_to_begin_is_not_discarded(tmp_path):
+    """Two commands of one run: the second is refused, and must not take away what the first stands on."""
+    first = RunDirectory(tmp_path / "run").open("a")
+    RunDirectory(tmp_path / "run").discard_if_empty()
+    first.start("", {"id": "a"})
+    assert (first.path / "checkpoints").is_dir()
+    assert is_held(first.path / ".lock")
+    first.close()
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path):
+    """Else two processes could hold locks on two files of one name."""
+    first, second = FileLock(tmp_path / ".lock"), FileLock(tmp_path / ".lock")
+    assert first.acquire() is None
+    waiting = threading.Thread(target=second.acquire, args=(5.0,))
+    waiting.start()
+    time.sleep(0.2)
+    first.path.unlink()
+    first.release()
+    waiting.join()
+    assert is_held(tmp_path / ".lock")
+    assert FileLock(tmp_path / ".lock").acquire(0.0) == f"process {os.getpid()} on {socket.gethostname()}"
+    second.release()
+
+
+def test_a_file_system_without_locks_is_no_other_process(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="has no locks"):
+        RunDirectory(tmp_path).open("a")
+    assert not is_held(tmp_path / ".lock")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "failed"), ("running", "failed"), ("interrupted", "failed"),
+        ("failed", "failed before"), ("finished", "finished"), ("pruned", "pruned"),
+    ],
+)  # fmt: skip
+def test_who_finds_a_run_ended_tells_what_it_could_not(tmp_path, before, after):
+    directory = RunDirectory(tmp_path / "run")
+    if before is not None:
+        directory.open("a").start("", {"id": "a"})
+        directory.update(status=before, error="before")
+        directory.close()
+    RunDirectory(tmp_path / "run").record_end("out of memory", needs_user=True)
+    record = RunDirectory(tmp_path / "run").record
+    assert record["status"] == after.partition(" ")[0]
+    assert record["error"] == ("out of memory" if after == "failed" else "before")
+
+
+def test_a_run_that_a_process_has_is_not_recorded_as_ended(tmp_path):
+    with RunDirectory(tmp_path).open("a") as directory:
+        directory.start("", {"id": "a"})
+        RunDirectory(tmp_path).record_end("SLURM says so")
+        assert RunDirectory(tmp_path).status == "running"
+
+
+def test_a_run_tried_again_has_not_failed_yet(tmp_path):
+    begun, never = RunDirectory(tmp_path / "begun"), RunDirectory(tmp_path / "never")
+    begun.open("a").start("", {"id": "a"})
+    begun.update(status="failed", error="the disk is full", needs_user=True)
+    begun.close()
+    never.record_failure(UserError("no such loss"))
+    for directory in (begun, never):
+        assert RunDirectory(directory.path).record["needs_user"]
+        RunDirectory(directory.path).forget_failure()
+    record = RunDirectory(begun.path).record
+    assert (record["status"], record["error"], record["needs_user"]) == ("interrupted", None, False)
+    assert RunDirectory(never.path).record == {}
 
 
 def test_a_full_disk_leaves_the_file_before(tmp_path):

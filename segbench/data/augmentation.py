@@ -1,9 +1,9 @@
 """What happens at random to a training sample: a spatial transform, then colours, then intensities.
 
 A transform of colours or intensities is any callable `(image, rng) -> image` that leaves its argument as it
-is. Those of colours (`segbench.data.colour`) get the image as it was decoded, those of intensities float32
-(C, *P), z-scored. MONAI's array transforms ask for a random state of their own, albumentations' clip
-to [0, 1], so the usual ones are written here.
+is. Those of colours (`segbench.data.colour`) get the image as it was decoded, or what another one has made of it
+in the same unit, those of intensities float32 (C, *P), z-scored. MONAI's array transforms ask for a random state of
+their own, albumentations' clip to [0, 1], so the usual ones are written here.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from segbench.data.patches import PatchSampler
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
+from segbench.signals import obey_parent_alone
 
 
 class StepBatches:
@@ -61,6 +62,10 @@ class PatchLoader(DataLoader[dict[str, Any]]):
     def begin(self) -> None:
         """Starts the workers, which make the first batches while this process does something else."""
         self._begun = super().__iter__()
+
+    def end(self) -> None:
+        """Ends the workers that have begun, if nobody has asked for their batches."""
+        self._begun = None
 
     def __iter__(self) -> Any:
         begun, self._begun = self._begun, None
@@ -156,6 +161,11 @@ class DataModule(L.LightningDataModule):
             self._begun = self._patches()
             self._begun.begin()
 
+    def end(self) -> None:
+        """Ends the workers that have begun, if training never came to them."""
+        if self._begun is not None:
+            self._begun.end()
+
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Batches of patches from the trainer's step on; one more than training takes, so that it sees no end."""
         begun, self._begun = self._begun, None
@@ -166,6 +176,7 @@ class DataModule(L.LightningDataModule):
             self.sampler,  # type: ignore[arg-type]  # what a loader needs of a data set is __getitem__
             batch_sampler=StepBatches(self._batches_done, self.batch_size, *self._place(), last=self.batches),  # type: ignore[arg-type]
             num_workers=self.workers,
+            worker_init_fn=obey_parent_alone,
             pin_memory=torch.cuda.is_available(),
             prefetch_factor=4 if self.workers else None,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,8 @@ EXTENSIONS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
 _TIFF = (".tif", ".tiff")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_DEPTH = 24  # offset of the bits per channel in a PNG file
+_PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets of the bits per channel and of the kind of pixels in a PNG file
+_PNG_PALETTE, _PNG_COLOURS = 3, (2, 6)  # kinds of pixels: those with a palette, those in red, green and blue
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 
 _complaints = threading.local()  # files are read in several threads at once
@@ -78,6 +80,16 @@ def read_image(path: Path) -> np.ndarray:
     if not np.isfinite(pixels).all():
         raise UserError(f"{path} has pixels that are NaN or infinite: every pixel must be a finite number")
     return pixels
+
+
+def count_channels(path: Path) -> int:
+    """How many channels `read_image` gives, by the file's header: no pixel is decoded unless there is a palette.
+
+    Raises:
+        UserError: where the file cannot be read.
+    """
+    with reading(path):
+        return _count_tiff(path) if path.suffix.lower() in _TIFF else _count_flat(path)
 
 
 def read_mask(path: Path, colours: bool = False) -> np.ndarray:
@@ -232,6 +244,22 @@ def _decode_flat(path: Path, expand_palette: bool) -> np.ndarray:
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
+def _count_flat(path: Path) -> int:
+    """Channels of a PNG, BMP or JPEG file."""
+    with path.open("rb") as file:
+        start = file.read(_PNG_COLOUR + 1)
+    if start.startswith(_PNG_SIGNATURE) and len(start) > _PNG_COLOUR and start[_PNG_COLOUR] != _PNG_PALETTE:
+        return 3 if start[_PNG_COLOUR] in _PNG_COLOURS else 1
+    with Image.open(path) as image:
+        mode = _plain_mode(image, expand_palette=True).mode if image.mode == "P" else image.mode
+        return 3 if _is_colour(mode) else 1
+
+
+def _is_colour(mode: str) -> bool:
+    """Whether Pillow's mode has more than brightness and transparency."""
+    return not (mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16"))
+
+
 def _plain_mode(image: Image.Image, expand_palette: bool) -> Image.Image:
     """Grey or RGB: alpha dropped, other colour spaces converted."""
     if image.mode == "P":
@@ -241,9 +269,18 @@ def _plain_mode(image: Image.Image, expand_palette: bool) -> Image.Image:
         return image.convert("L" if _is_grey(palette.T) else "RGB")
     if image.mode == "LA":
         return image.convert("L")
-    if image.mode in ("1", "L", "I", "F", "RGB") or image.mode.startswith("I;16"):
-        return image
-    return image.convert("RGB")
+    return image.convert("RGB") if _is_colour(image.mode) and image.mode != "RGB" else image
+
+
+def _count_tiff(path: Path) -> int:
+    """Channels of a TIFF file."""
+    with _strict_tifffile(), tifffile.TiffFile(path) as file:
+        series, page = file.series[0], file.series[0].keyframe
+        if page.colormap is not None:
+            return 1 if _is_grey(page.colormap >> 8) else 3
+        alpha = sum(extra in _ALPHA for extra in page.extrasamples) if "S" in series.axes else 0
+        sizes = zip(series.axes, series.shape, strict=True)
+        return int(math.prod(length for axis, length in sizes if axis in "SC")) - alpha
 
 
 def _decode_tiff(path: Path, expand_palette: bool) -> np.ndarray:

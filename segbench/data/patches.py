@@ -12,6 +12,7 @@ from torch.nn.functional import grid_sample
 
 from segbench.data.augmentation import Augmentation
 from segbench.data.case import IGNORE
+from segbench.data.colour import BetweenBlackAndWhite
 from segbench.data.normalize import Normalize
 from segbench.data.places import Placement, TrainingCases
 from segbench.data.spatial import SpatialDraw, offsets
@@ -53,10 +54,13 @@ class PatchSampler:
             draw = draw.pinned(self.patch_size)
 
         def prepare(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+            decoded = raw.dtype
             if self.augmentation.matching is not None:
                 other = self.cases.ids[int(rng.integers(len(self.cases.ids)))]
                 raw = self.augmentation.matching(raw, channels, self.cases.store.meta(other).intensities, rng)
             for recolour in self.augmentation.colour.values():
+                if isinstance(recolour, BetweenBlackAndWhite):
+                    recolour = recolour.for_case(decoded, channels)
                 raw = recolour(raw, rng)
             return self.normalize(raw, channels)
 

@@ -259,6 +259,9 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
     temporary.mkdir()
+    if (folder / _INDEX).exists():  # another node's work: a network file system shows it after a change to the folder
+        temporary.rmdir()
+        return
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         done = pool.map(lambda record: _decode(dataset, record, temporary / record.id), records)

@@ -15,7 +15,7 @@ from segbench.errors import UserError
 
 
 class Cleaned(Argmax):
-    """The class with the largest logit; then each class is cleaned, parts first.
+    """The class with the largest logit; then the stray parts of all classes go, then their holes are filled.
 
     Attributes:
         largest: keep only the largest connected region of each class (nnU-Net, Isensee et al. 2021, where it helps
@@ -49,11 +49,13 @@ class Cleaned(Argmax):
         background = self.background
         assert background is not None
         structure = generate_binary_structure(label.ndim, min(self.connectivity, label.ndim))
-        for value in np.unique(label[label != background]):
+        classes = np.unique(label[label != background])
+        for value in classes:
             regions, found = connected_components(label == value, structure)
             sizes = np.bincount(regions.ravel(), minlength=found + 1)[1:]
             kept = sizes >= (max(self.smallest, sizes.max()) if self.largest else self.smallest)
             label[~np.concatenate([[True], kept])[regions]] = background
-            if self.fill_holes:
-                label[binary_fill_holes(label == value) & (label == background)] = value
+        # Only now: a part that is gone leaves a hole in the class around it.
+        for value in classes if self.fill_holes else ():
+            label[binary_fill_holes(label == value) & (label == background)] = value
         return label

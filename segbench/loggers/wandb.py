@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import wandb
@@ -154,6 +155,8 @@ class Wandb(Logger):
             self._warn(f"did not take the rest of this run within {self.settings.finish_timeout:g} s")
         except Exception as error:  # whatever W&B stumbles over, the run's own results are on disk
             self._give_up(error)
+            with suppress(Exception):  # a process of W&B that is gone, such as by a signal to all of a job's processes,
+                wandb.teardown()  # would else be missed once more, at the end of this one
 
     def _is_there(self) -> bool:
         try:

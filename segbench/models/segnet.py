@@ -88,7 +88,8 @@ class SegNet(nn.Module):
         if weights is not None:
             if (spatial_dims, tuple(convs), kernel) != (2, CONVS, 3):
                 raise UserError(
-                    f"model.weights={weights}: VGG16 is 2D with model.convs={list(CONVS)} of model.kernel=3"
+                    f"model.weights={weights}: VGG16 is 2D with model.convs={list(CONVS)} of model.kernel=3;"
+                    " for another network or volumes set model.weights=null"
                 )
             transplant(pretrained(weights, norm, in_channels)[0], self.encoder)
 

@@ -1,4 +1,4 @@
-"""Decoders of segmentation-models-pytorch on any of its encoders (2D only)."""
+"""Decoders of segmentation-models-pytorch on those of its encoders that each takes (2D only)."""
 
 from __future__ import annotations
 
@@ -97,8 +97,13 @@ class SmpModel(nn.Module):
                 f"model.weights={weights}: the weights of {encoder} could not be downloaded; run once with a "
                 "connection, so that they are kept, or set model.weights=null"
             ) from error
-        except (KeyError, ValueError, NotImplementedError) as error:
+        except KeyError as error:
             raise UserError(f"model.encoder={encoder} model.weights={weights}: {error.args[0]}") from error
+        except (NotImplementedError, TypeError, ValueError) as error:  # as decoders and timm's encoders refuse
+            raise UserError(
+                f"model.encoder={encoder} model.weights={weights}: {' '.join(str(error).split())}; the encoder that"
+                " the model's file names fits: leave model.encoder out, or choose one of its kind"
+            ) from error
         PooledBatchNorm2d.convert(self.net)
         self.heads = dict(heads)
         self.stride = self.net.encoder.output_stride if stride is None else stride

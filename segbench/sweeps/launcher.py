@@ -70,6 +70,8 @@ class SweepLauncher(ABC):
                 left = [job for job in left if _may_be_tried_again(job)]
                 if left:
                     log.info("trying %d again (%d of %d)", len(left), attempt, self.retries)
+            for job in left:
+                RunDirectory(job.path).forget_failure()
             if left:
                 self.execute(left)
         self._tell_failures(jobs)

@@ -12,7 +12,6 @@ from joblib.externals.loky import BrokenProcessPool, Future, ProcessPoolExecutor
 
 from segbench.errors import UserError
 from segbench.rundir import RunDirectory
-from segbench.status import read_progress
 from segbench.sweeps import worker
 from segbench.sweeps.plan import Job
 
@@ -102,7 +101,7 @@ def _cause(error: BrokenProcessPool) -> str:
 
 def _record_end(job: Job, cause: str) -> None:
     """Writes into the run's record what the run itself could not; its checkpoint stays."""
-    with suppress(UserError, OSError):
-        if not (job.path / "run.json").exists() or read_progress(job.path).state == "stopped":
-            job.path.mkdir(parents=True, exist_ok=True)
-            RunDirectory(job.path).update(status="failed", error=cause)
+    with suppress(UserError):
+        directory = RunDirectory(job.path)
+        if directory.record.get("error") is None:
+            directory.record_end(cause)

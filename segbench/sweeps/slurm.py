@@ -8,16 +8,20 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import submitit
+import submitit.helpers
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import OmegaConf
 
 from segbench.atomic import write_atomically
 from segbench.errors import UserError
 from segbench.rundir import RunDirectory
+from segbench.signals import held_back
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.monitor import Monitor
 from segbench.sweeps.plan import Job
@@ -29,6 +33,9 @@ log = logging.getLogger(__name__)
 
 RELEASES = 3
 """How often a job is released that no node could start."""
+
+LATE = 60.0
+"""Seconds after which a network file system shows what another node has written: the usual ones' longest."""
 
 
 class SlurmLauncher(SweepLauncher):
@@ -96,8 +103,6 @@ class SlurmLauncher(SweepLauncher):
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         """Submits arrays, as long as SLURM allows."""
-        import submitit
-
         code = pin(self.files / "code", self.code)
         executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
         longest = array_size()
@@ -106,9 +111,10 @@ class SlurmLauncher(SweepLauncher):
             for start in range(0, len(jobs), longest):
                 part = jobs[start : start + longest]
                 arguments = [job.arguments(self.config) for job in part]
-                submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
-                ids = {job.name: one.job_id for job, one in zip(part, submitted, strict=True)}
-                write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
+                with held_back(), _outside_a_job():  # else SLURM could have jobs that nobody knows
+                    submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
+                    ids = {job.name: one.job_id for job, one in zip(part, submitted, strict=True)}
+                    write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
                 log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}") from None
@@ -132,23 +138,25 @@ class SlurmLauncher(SweepLauncher):
     def _watch(self, jobs: Sequence[Job]) -> None:
         """Shows how far the runs are until SLURM has none of them any more."""
         known = self._known()
-        paths = {known[job.name]: job.path for job in jobs if job.name in known}
+        by_id = {known[job.name]: job for job in jobs if job.name in known}
+        left = dict(by_id)  # SLURM knows how a job ended for some minutes only
         told: set[str] = set()
         released: Counter[str] = Counter()
         with Monitor(jobs) as monitor:
             while True:
                 queued = self._queue()
-                mine = {job: one for job, one in queued.items() if job in paths}
-                running = [paths[job] for job, one in mine.items() if one.state in RUNNING]
-                monitor.update([paths[job] for job, one in mine.items() if one.state not in RUNNING], running)
+                mine = {number: one for number, one in queued.items() if number in by_id}
+                for number in left.keys() - mine.keys():
+                    self._record_ending(left.pop(number), number)
+                running = [by_id[number].path for number, one in mine.items() if one.state in RUNNING]
+                waiting = [by_id[number].path for number, one in mine.items() if one.state not in RUNNING]
+                monitor.update(waiting, running)
                 self._tell_reasons(mine, told)
                 self._release(mine, released)
                 if not mine:
                     break
+                left |= {number: by_id[number] for number in mine}  # some come back
                 time.sleep(self.poll)
-        for job in jobs:
-            if job.name in known:
-                self._record_ending(job, known[job.name])
 
     def _tell_reasons(self, queued: Mapping[str, Queued], told: set[str]) -> None:
         """Says why jobs wait, once for each reason."""
@@ -166,16 +174,25 @@ class SlurmLauncher(SweepLauncher):
 
     def _record_ending(self, job: Job, slurm_id: str) -> None:
         """Says in the run's record how its job ended, where the run itself could not."""
-        directory = RunDirectory(job.path)
-        if job.done or directory.status == "failed":
+        if job.done:
             return
         how = ending(slurm_id)
+        if how is None:
+            return
+        if how == "completed" and self._appears(job):
+            return
         text = f"SLURM job {slurm_id} ended{f' as {how}' if how else ''}"
-        if directory.status is None:
-            job.path.mkdir(parents=True, exist_ok=True)
+        if RunDirectory(job.path).status is None:
             logs = sorted(self.files.glob(f"{slurm_id}_*_log.*"), key=os.path.getsize)
             text += f" before the run began: see {logs[-1] if logs else self.files}"
-        directory.update(status="failed", error=text, needs_user=how.startswith("cancelled"))
+        RunDirectory(job.path).record_end(text, needs_user=how.startswith("cancelled"))
+
+    def _appears(self, job: Job) -> bool:
+        """Whether a run is done of which SLURM says so: a network file system may show it some time later."""
+        until = time.monotonic() + LATE
+        while not job.done and time.monotonic() < until:
+            time.sleep(self.poll)
+        return job.done
 
     def _queue(self) -> dict[str, Queued]:
         """Waits until SLURM answers: a controller that restarts is no reason to end."""
@@ -191,6 +208,18 @@ class SlurmLauncher(SweepLauncher):
         except (OSError, ValueError):
             return {}
         return known
+
+
+@contextmanager
+def _outside_a_job() -> Iterator[None]:
+    """The environment as it would be on a login node: what a job is given there, those it submits must not inherit.
+
+    What says where SLURM is, and what the user has set for sbatch, stays.
+    """
+    kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or name.startswith("SBATCH_")}
+    with submitit.helpers.clean_env():
+        os.environ.update(kept)
+        yield
 
 
 def _reason(error: Exception) -> str:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
-import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TypeVar
 
 from segbench.errors import Stopped
 from segbench.processes import is_main_process
 from segbench.sweeps.job import execute
+from segbench.sweeps.squeue import requeue, state_of
+
+T = TypeVar("T")
 
 STOPS = (signal.SIGTERM, signal.SIGUSR2)
 """SLURM's word before a preemption, and the one asked of it some time before the time limit."""
+
+PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
+"""Seconds, about, between tries to reach the controller; fewer in all than `signal_delay_s` leaves."""
 
 
 def run_job(arguments: Sequence[str], requeues: int) -> None:
@@ -52,11 +60,23 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _requeue(requeues: int) -> None:
     job = os.environ["SLURM_JOB_ID"]
-    shown = subprocess.run(["scontrol", "show", "job", "-o", job], capture_output=True, text=True, check=False)
-    if "JobState=RUNNING" not in shown.stdout:
+    state = _insist(lambda: state_of(job))
+    if state not in ("RUNNING", None):
         return  # SLURM is ending it, or has put it back into the queue
     if int(os.environ.get("SLURM_RESTART_COUNT", 0)) >= requeues:
         print(f"segbench: the job was queued again {requeues} times: that is enough", file=sys.stderr)
         return
-    print("segbench: stopped with a checkpoint; the job is queued again", file=sys.stderr, flush=True)
-    subprocess.run(["scontrol", "requeue", job], check=False)
+    if _insist(lambda: requeue(job) or None):
+        print("segbench: stopped with a checkpoint; the job is queued again", file=sys.stderr, flush=True)
+    else:
+        print("segbench: stopped with a checkpoint; SLURM does not queue the job again", file=sys.stderr, flush=True)
+
+
+def _insist(ask: Callable[[], T | None]) -> T | None:
+    """The answer of a controller that may be busy: the jobs of an array come to their time limit together."""
+    for pause in PAUSES:
+        answer = ask()
+        if answer is not None:
+            return answer
+        time.sleep(random.uniform(0.5, 1.5) * pause)
+    return ask()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+ENDED = {
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+}  # fmt: skip
 RUNNING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
 HELD = "launch failed requeued held"
@@ -34,7 +37,7 @@ def queue() -> dict[str, Queued] | None:
     if text is None:
         return None
     fields = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]
-    return {job: Queued(state, reason.replace("_", " ")) for job, state, reason in fields if state in WAITING | RUNNING}
+    return {job: Queued(state, reason.replace("_", " ")) for job, state, reason in fields if state not in ENDED}
 
 
 def release(job: str) -> None:
@@ -42,9 +45,21 @@ def release(job: str) -> None:
     _ask("scontrol", "release", job)
 
 
-def ending(job: str) -> str:
-    """How a job ended, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it."""
+def requeue(job: str) -> bool:
+    """Puts a job back into the queue; whether SLURM has taken that."""
+    return _ask("scontrol", "requeue", job) is not None
+
+
+def state_of(job: str) -> str | None:
+    """The state of a job, such as "RUNNING"; None where SLURM does not answer or has forgotten it."""
+    return _facts(job).get("JobState")
+
+
+def ending(job: str) -> str | None:
+    """How a job ended, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it, None where it goes on."""
     facts = _facts(job)
+    if facts.get("JobState", "COMPLETED") not in ENDED:
+        return None
     state = facts.get("JobState", "").lower().replace("_", " ")
     reason = facts.get("Reason", "None")
     code = facts.get("ExitCode", "0:0")

@@ -1,5 +1,7 @@
 """Changes of colours: scikit-image's colour spaces and histograms, nothing at strength zero, RGB only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,7 +81,7 @@ def test_stains_are_scikit_images(seed: int, range_: tuple[float, float]) -> Non
     np.testing.assert_allclose(separate_stains(rgb, hed_from_rgb), stains, atol=1e-6)
     image = np.moveaxis(rgb * 256 - 1, -1, 0).astype(np.float32)
     image = image.clip(0)
-    result = StainJitter(1.0, range_)(image, np.random.default_rng(seed))
+    result = StainJitter(1.0, range_, white=255)(image, np.random.default_rng(seed))
     rng = np.random.default_rng(seed)
     rng.random()
     expected = combine_stains(stains * rng.uniform(*range_, 3), rgb_from_hed)
@@ -102,6 +104,29 @@ def test_shift_adds_the_same_stain_everywhere() -> None:
 def test_other_channels_than_rgb(transform: Intensity, channels: int) -> None:
     with pytest.raises(UserError, match=f"red, green and blue; these have {channels} channels"):
         transform(np.zeros((channels, 4, 4), np.uint8), np.random.default_rng(0))
+
+
+UNITS = {"uint16": 257.0, "float32": 1 / 255}
+"""The value of a level of 8 bits in images of other types."""
+
+
+@pytest.mark.parametrize("transform", JITTERS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("dtype", UNITS)
+@given(seed=seeds)
+def test_the_type_says_what_white_is(transform: Intensity, dtype: str, seed: int) -> None:
+    """The same colours in another unit stay the same colours."""
+    image = photograph(seed)
+    result = transform((image * UNITS[dtype]).astype(dtype), np.random.default_rng(seed))
+    expected = transform(image, np.random.default_rng(seed))
+    np.testing.assert_allclose(result / UNITS[dtype], expected, atol=0.01)
+
+
+def test_a_white_that_is_set_is_taken() -> None:
+    """Images of 12 bits in 16."""
+    image = photograph(0)
+    for transform in JITTERS:
+        twelve = replace(transform, white=4095.0)((image * (4095 / 255)).astype(np.float32), np.random.default_rng(1))
+        np.testing.assert_allclose(twelve * (255 / 4095), transform(image, np.random.default_rng(1)), atol=0.01)
 
 
 # Histograms
@@ -139,11 +164,13 @@ def test_the_black_around_a_scan_stays_black() -> None:
 # In a training sample
 
 
-def cases(count: int) -> dict[str, ArrayCase]:
+def cases(count: int, dtype: str = "uint8") -> dict[str, ArrayCase]:
     made = {}
     for number in range(count):
         image = (photograph(number, (40, 40)) * (0.3 + 0.2 * number)).astype(np.uint8)
-        made[str(number)] = ArrayCase(image, (image[0] > 90).astype(np.uint8), None, (1.0, 1.0), str(number))
+        label = (image[0] > 90).astype(np.uint8)
+        image = (image * UNITS.get(dtype, 1)).astype(dtype)
+        made[str(number)] = ArrayCase(image, label, None, (1.0, 1.0), str(number))
     return made
 
 
@@ -154,8 +181,8 @@ class Cases(dict[str, ArrayCase]):
         return self[case].meta
 
 
-def sampler(augmentation: Augmentation) -> PatchSampler:
-    store = Cases(cases(4))
+def sampler(augmentation: Augmentation, dtype: str = "uint8") -> PatchSampler:
+    store = Cases(cases(4, dtype))
     training = TrainingCases(store, list(store), 0, 0)  # type: ignore[arg-type]
     return PatchSampler(training, (16, 16), InsideImage(0.3), augmentation, {"mask": mask}, zscore)
 
@@ -173,3 +200,29 @@ def test_colours_change_before_normalisation_and_leave_the_mask() -> None:
             np.testing.assert_array_equal(one["mask"], before["mask"])
             different += not np.allclose(one["image"], before["image"], atol=1e-3)
         assert different >= 4
+
+
+@pytest.mark.parametrize("matching", [None, HistogramMatching(1.0)], ids=["", "matching"])
+@pytest.mark.parametrize("dtype", UNITS)
+def test_several_transforms_keep_the_unit_of_the_case(dtype: str, matching: HistogramMatching | None) -> None:
+    """Matching and the first jitter return float32, in which white is no 1."""
+    colour = {"stain": StainJitter(1.0, (0.8, 1.2)), "hue": HueJitter(1.0, (0.1, 0.2), value=(1.0, 1.5))}
+    augmentation = Augmentation(matching=matching, colour=colour)
+    eight, other = sampler(augmentation), sampler(augmentation, dtype)
+    for k in range(4):
+        assert eight[k]["image"].std() > 0.1
+        np.testing.assert_allclose(other[k]["image"], eight[k]["image"], atol=1e-3)
+
+
+def test_values_beyond_white_are_refused_and_white_can_be_set() -> None:
+    store = Cases(cases(1))
+    store["0"] = replace(store["0"], image=store["0"].image.astype(np.float32))
+    training = TrainingCases(store, ["0"], 0, 0)  # type: ignore[arg-type]
+    for jitter in JITTERS:
+        patches = PatchSampler(
+            training, (16, 16), InsideImage(0.3), Augmentation(colour={"it": jitter}), {"mask": mask}, zscore
+        )
+        with pytest.raises(UserError, match=r"white is 1 in images of float32, .* up to 76: say .*\.white=255"):
+            patches[0]
+        told = replace(patches, augmentation=Augmentation(colour={"it": replace(jitter, white=255.0)}))
+        assert told[0]["image"].std() > 0.1

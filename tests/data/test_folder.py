@@ -9,6 +9,7 @@ from PIL import Image
 
 from segbench import schema
 from segbench.data.case import Dataset, check_case
+from segbench.data.images import count_channels
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from tests.runs import configure
@@ -147,13 +148,42 @@ def test_volumes(tmp_path: Path) -> None:
         folder(tmp_path, spatial_dims=3, spacing=[1.0, 1.0])
 
 
-def test_grey_image_among_colour_images_gets_three_channels(tmp_path: Path) -> None:
-    write_pair(tmp_path, "a.png", channels=3)
-    write_pair(tmp_path, "b.png", channels=1)
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+@pytest.mark.parametrize("colours", ["a", "b", "c"])
+def test_grey_images_among_colour_images_get_three_channels(tmp_path: Path, colours: str, extension: str) -> None:
+    """Whichever comes first."""
+    for name in "abc":
+        write_pair(tmp_path, f"{name}{extension}", channels=3 if name == colours else 1)
     dataset = folder(tmp_path)
-    image = dataset.load(dataset.records()[1]).image
-    assert image.shape == (3, *SIZE)
-    np.testing.assert_array_equal(image[0], image[2])
+    assert dataset.channels == 3
+    for record in dataset.records():
+        case = dataset.load(record)
+        check_case(case, record, dataset)
+        assert np.array_equal(case.image[0], case.image[2]) == (record.id != colours)
+
+
+def test_grey_images_alone_have_one_channel(tmp_path: Path) -> None:
+    for name in ("a.png", "b.tif", "c.jpg"):
+        write_pair(tmp_path, name, channels=1)
+    dataset = folder(tmp_path)
+    assert dataset.channels == 1
+    assert dataset.load(dataset.records()[0]).image.shape == (1, *SIZE)
+
+
+def test_only_as_many_headers_are_read_as_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        write_pair(tmp_path, name, channels=1 if name == "a.png" else 3)
+    opened: list[str] = []
+
+    def count(path: Path) -> int:
+        opened.append(path.name)
+        return count_channels(path)
+
+    monkeypatch.setattr("segbench.data.datasets.folder.count_channels", count)
+    monkeypatch.setattr("segbench.data.datasets.folder.read_image", None)
+    dataset = folder(tmp_path)
+    assert [dataset.channels for _ in range(2)] == [3, 3]
+    assert opened == ["a.png", "b.png"]
 
 
 # Bad input: one line that names the file, and nothing in the cache.
@@ -205,8 +235,11 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
 
 def test_channels_that_differ(tmp_path: Path) -> None:
     write_pair(tmp_path / "data", "a.png", channels=1)
-    write_pair(tmp_path / "data", "b.png", channels=3)
-    assert "b.png has 3 channels" in refusal(tmp_path / "data", tmp_path / "cache")
+    write_pair(tmp_path / "data", "b.tif")
+    two = np.zeros((2, *SIZE), np.uint8)
+    tifffile.imwrite(tmp_path / "data" / "images" / "b.tif", two, imagej=True, metadata={"axes": "CYX"})
+    message = refusal(tmp_path / "data", tmp_path / "cache")
+    assert "b.tif has 2 channels and 2 spatial dimensions; the data set data has 1 and 2" in message
 
 
 def test_label_value_that_is_not_in_the_mapping(tmp_path: Path) -> None:

@@ -13,10 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segbench.data.images import count_pages, read_image, read_mask, write_mask
+from segbench.data import images
+from segbench.data.images import count_channels, count_pages, read_mask, write_mask
 from segbench.errors import UserError
 
 SIZE = (13, 17)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """As segbench reads it; the header tells as many channels."""
+    pixels = images.read_image(path)
+    assert count_channels(path) == len(pixels)
+    return pixels
 
 
 def random_pixels(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
@@ -90,6 +98,23 @@ def test_grey_palette_is_grey(tmp_path: Path, extension: str) -> None:
     image.putpalette([255 - value for value in range(256) for _ in range(3)])
     image.save(tmp_path / f"image{extension}")
     np.testing.assert_array_equal(read_image(tmp_path / f"image{extension}"), 255 - index[None])
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif", ".bmp", ".jpg"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_are_counted_without_the_pixels(tmp_path: Path, extension: str, channels: int) -> None:
+    path = tmp_path / f"image{extension}"
+    pixels = random_pixels((200, 200, channels))
+    iio.imwrite(path, pixels.squeeze(-1) if channels == 1 else pixels)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"image\.\w+ cannot be read"):
+        images.read_image(path)
+    if extension != ".tif":  # whose header may stand at the end
+        assert count_channels(path) == channels
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"image\.\w+ cannot be read"):
+        count_channels(path)
 
 
 def test_one_bit(tmp_path: Path) -> None:

@@ -318,6 +318,20 @@ def test_monuseg_overlaps_go_to_the_first_nucleus(read: Read, tmp_path: Path) ->
     np.testing.assert_array_equal(instances, expected)  # the third encloses no pixel's centre
 
 
+def test_monuseg_negative_regions_are_holes(read: Read) -> None:
+    """Before or after their nucleus, and in all nuclei that they lie in."""
+    dataset = read("monuseg")
+    record = dataset.records()[0]
+    expected = np.zeros((40, 40), int)
+    expected[2:12, 8:18] = 3
+    expected[2:12, 2:12] = 1
+    expected[5:9, 6:15] = 0
+    regions = [("", box(2, 2, 12, 12)), ("", box(6, 5, 15, 9)), ("", box(8, 2, 18, 12))]
+    imagescope(record.files[1], regions, holes=[1])
+    np.testing.assert_array_equal(dataset.load(record).instances, expected)
+    np.testing.assert_array_equal(dataset.load(record).label, expected > 0)
+
+
 def test_monuseg_bad_input(read: Read, tmp_path: Path) -> None:
     dataset = read("monuseg")
     folder = tmp_path / "monuseg" / "MoNuSeg 2018 Training Data"

@@ -35,6 +35,19 @@ def test_the_largest_region_of_each_class_is_kept():
     np.testing.assert_array_equal(clean(LABEL, largest=True, fill_holes=False), expected)
 
 
+def test_a_stray_part_of_another_class_leaves_no_hole():
+    """Whichever class has the lower number."""
+    inner = np.zeros((9, 9), np.uint8)
+    inner[1:8, 1:8] = 1
+    expected = inner.copy()
+    inner[4, 4] = 2
+    for first, second in ((1, 2), (2, 1)):
+        table = np.array([0, first, second], np.uint8)
+        np.testing.assert_array_equal(clean(table[inner], smallest=4), table[expected])
+        without = np.where(inner == 2, 0, inner)
+        np.testing.assert_array_equal(clean(table[inner], smallest=4, fill_holes=False), table[without])
+
+
 @pytest.mark.parametrize("shape", [(30, 31), (9, 10, 11)])
 def test_small_regions_go_as_in_scikit_image(shape):
     label = (np.random.default_rng(0).random(shape) < 0.45).astype(np.uint8)

@@ -6,7 +6,10 @@ from hydra.utils import instantiate
 
 from tests.losses.draws import CONF
 
-MEASURED = ["+measured.class_frequencies=[0.5,0.3,0.2]", "+measured.class_frequencies_where_present=[0.6,0.3,0.2]"]
+MEASURED = [
+    "+measured.class_frequencies=[0.5,0.3,0.2]", "+measured.class_frequencies_where_present=[0.6,0.3,0.2]",
+    "+measured.class_0_counts=false",
+]  # fmt: skip
 
 
 @cache

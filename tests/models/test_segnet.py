@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from segbench import schema
 from segbench.errors import UserError
 from segbench.models.segnet import SegNet
 from tests.models import fake_vgg
+from tests.runs import configure
 
 BASIC = {
     "channels": [64] * 4, "convs": [1] * 4, "decoder_convs": [1] * 4, "kernel": 7, "head_kernel": 1,
@@ -103,6 +105,17 @@ def test_padding_does_not_reach_far_pixels():
         cut, whole = net(image[..., :-7])["mask"], net(image)["mask"]
     torch.testing.assert_close(cut[..., :40], whole[..., :40], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(cut[..., -1], whole[..., -8], rtol=1e-4, atol=1e-4)
+
+
+def test_segnet_basic_says_that_there_are_no_weights_for_it():
+    config = configure("model=segnet_basic", "model.weights=imagenet")
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 2}
+    with pytest.raises(UserError) as error:
+        schema.build(config.model, "model")
+    assert str(error.value) == (
+        "model.weights=imagenet: VGG16 is 2D with model.convs=[2, 2, 3, 3, 3] of model.kernel=3; for another network"
+        " or volumes set model.weights=null"
+    )
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])

@@ -172,6 +172,24 @@ def test_encoder_that_does_not_fit_the_decoder():
         build(smp.DeepLabV3Plus, encoder="densenet121")
 
 
+@pytest.mark.parametrize(
+    ("model", "encoder"),
+    [
+        ("smp_unetplusplus", "mit_b0"), ("smp_linknet", "mit_b0"), ("smp_dpt", "resnet34"), ("smp_dpt", "tu-resnet18"),
+        ("smp_unet", "tu-vit_tiny_patch16_224"), ("smp_pan", "vgg16"),
+    ],
+)  # fmt: skip
+def test_decoders_that_take_some_encoders_only(model, encoder):
+    config = configure(f"model={model}", f"model.encoder={encoder}")
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 2}
+    with pytest.raises(UserError) as error:
+        schema.build(config.model, "model")
+    message = str(error.value)
+    assert message.startswith(f"model.encoder={encoder} model.weights=None: ")
+    assert message.endswith("the model's file names fits: leave model.encoder out, or choose one of its kind")
+    assert "\n" not in message
+
+
 def test_unknown_weights_name_the_known_ones():
     with pytest.raises(UserError, match=r"model\.weights=imagnet: Wrong pretrained weights .*'imagenet'"):
         build(weights="imagnet")

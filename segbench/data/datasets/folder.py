@@ -13,7 +13,7 @@ import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
 from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import EXTENSIONS, read_image, read_mask
+from segbench.data.images import EXTENSIONS, count_channels, read_image, read_mask
 from segbench.data.labels import LabelMapping, Value
 from segbench.errors import UserError
 
@@ -110,8 +110,10 @@ class Folder(Dataset):
 
     @cached_property
     def channels(self) -> int:
-        """Channels of the first image."""
-        return len(read_image(self.records()[0].files[0]))
+        """Those of the first image; 3 where it is grey, and another one is in colours."""
+        first, *others = (record.files[0] for record in self.records())
+        channels = count_channels(first)
+        return 3 if channels == 1 and any(count_channels(path) == 3 for path in others) else channels
 
     def records(self) -> list[Record]:
         """The images, sorted by part and path."""

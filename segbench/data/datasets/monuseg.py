@@ -42,6 +42,7 @@ class Monuseg(Dataset):
     remarks = (
         "where the contours of two nuclei overlap, the one that comes first in the file keeps the pixel",
         "a contour without the centre of any pixel inside is no nucleus",
+        "negative regions are holes in all nuclei that they lie in, wherever they stand in the file",
         "later releases have 37 training images, 30 is the number of the 2018 challenge",
     )
 
@@ -71,9 +72,11 @@ class Monuseg(Dataset):
         image_file, contour_file = record.files
         image = read_image(image_file)
         contours = read_contours(contour_file)
-        numbers = range(1, len(contours) + 1)
+        numbered = list(enumerate(contours, start=1))
+        # The first nucleus last, so that it keeps its pixels; then what is cut out of any.
+        ordered = [one for one in reversed(numbered) if not one[1].hole] + [one for one in numbered if one[1].hole]
         height, width = image.shape[1:]
-        instances = paint(contours[::-1], numbers[::-1], (height, width))
+        instances = paint([contour for _, contour in ordered], [number for number, _ in ordered], (height, width))
         label = (instances > 0).astype(np.uint8)
         return Case(record.id, image, label, (1.0, 1.0), record.group, instances)
 
