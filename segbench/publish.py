@@ -96,6 +96,8 @@ GOING_ON = "is going on; publish it when it has ended"
 
 def _leave_complete(items: Sequence[Item], wish: Wish, limits: Limits, found: Found) -> list[Item]:
     """Leaves out runs that the server has, such as those recorded online: it is asked once for a hundred of them."""
+    import wandb
+
     from segbench.loggers.wandb_upload import expected_lines, states
 
     asked: dict[Place, list[Item]] = {}
@@ -104,7 +106,10 @@ def _leave_complete(items: Sequence[Item], wish: Wish, limits: Limits, found: Fo
             asked.setdefault(_place(item, Wish(wish.project, wish.entity)), []).append(item)
     complete = set()
     for place, group in asked.items():
-        known = states(place, [item.record["wandb_id"] for item in group], limits.start)
+        try:
+            known = states(place, [item.record["wandb_id"] for item in group], limits.start)
+        except wandb.errors.Error:  # each is asked for again before it is uploaded
+            continue
         for item in group:
             state, lines = known.get(item.record["wandb_id"], ("", 0))
             if state == "finished" and lines >= expected_lines(item.path, item.record):

@@ -53,12 +53,27 @@ class StopSignals:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Keeps signals to stop waiting while in this context; processes that are started in it never get them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGHUP})
+    """Keeps signals to stop waiting while in this context, also from the commands that are started in it.
+
+    Only the main thread can; in others nothing waits.
+    """
+    came: dict[int, None] = {}
+    numbers: tuple[int, ...] = (*STOP_SIGNALS, signal.SIGHUP)
+    try:
+        before = {number: signal.signal(number, lambda one, _: came.setdefault(one)) for number in numbers}
+    except ValueError:
+        yield
+        return
+    # What is started takes over the mask; in this process another thread may receive a signal all the same.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def obey_parent_alone(_worker: int = 0) -> None:
