@@ -1,4 +1,4 @@
-"""The commands: `segbench [train] key=value ..`, predict, evaluate, prepare, compare."""
+"""The commands: `segbench [train] key=value ..`, and those that `COMMANDS` lists."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 0.5
+_A_MOMENT = 0.5
 """Seconds that one waits for those who only look whether somebody has the lock."""
 
 _PAUSE = 0.05
@@ -36,7 +36,7 @@ class FileLock:
         self.path = path
         self._handle: int | None = None
 
-    def acquire(self, patience: float = PATIENCE) -> str | None:
+    def acquire(self, patience: float = _A_MOMENT) -> str | None:
         """Takes the lock; waits a moment for those who only look whether somebody has it.
 
         Args:

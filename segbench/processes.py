@@ -171,19 +171,23 @@ def check_processes(config: DictConfig) -> None:
             )
         return
     if launch.on_each_node != devices:
-        srun = f"hydra.launcher.tasks_per_node={devices} (srun --ntasks-per-node={devices})"
-        remedy = srun if launch.by == "SLURM" else f"torchrun --nproc_per_node={devices}"
+        remedy = _remedy(launch, devices, "tasks_per_node", "ntasks-per-node", "nproc_per_node")
         raise UserError(
             f"trainer.devices={config.trainer.devices}: {launch.by} has started {launch.on_each_node} on each node, one"
             f" process is needed for each device; set {remedy} or trainer.devices={launch.on_each_node}"
         )
     if launch.nodes != nodes:
-        srun = f"hydra.launcher.nodes={nodes} (srun --nodes={nodes})"
-        remedy = srun if launch.by == "SLURM" else f"torchrun --nnodes={nodes}"
+        remedy = _remedy(launch, nodes, "nodes", "nodes", "nnodes")
         raise UserError(
             f"trainer.num_nodes={nodes}: {launch.by} has started processes on {launch.nodes}; set"
             f" {remedy} or trainer.num_nodes={launch.nodes}"
         )
+
+
+def _remedy(launch: Launch, count: int, of_launcher: str, of_srun: str, of_torchrun: str) -> str:
+    if launch.by == "SLURM":
+        return f"hydra.launcher.{of_launcher}={count} (srun --{of_srun}={count})"
+    return f"torchrun --{of_torchrun}={count}"
 
 
 def refuse_ddp_in_sweep(config: DictConfig) -> None:

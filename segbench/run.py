@@ -26,7 +26,6 @@ from segbench.evaluation import PredictedLabels, measure_cost, summarise, write_
 from segbench.fitting import fit
 from segbench.identity import run_id
 from segbench.invocation import Invocation
-from segbench.lock import PATIENCE
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
@@ -45,10 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE_IN_SWEEP = 120.0
-"""Seconds that a run of a sweep waits for its directory: for a process killed before that is writing its checkpoint,
-for an upload, or for a network file system that has lost a node."""
-
 
 def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
     """Trains, evaluates and records one configuration; returns at once if that is done already.
@@ -60,9 +55,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
     schema.check(config)
     check_loggers(config.logger)
     identity = run_id(config)
-    with RunDirectory(invocation.path).open(
-        identity, PATIENCE_IN_SWEEP if invocation.in_sweep else PATIENCE
-    ) as directory:
+    with RunDirectory(invocation.path).open(identity, patient=invocation.in_sweep) as directory:
         if directory.done:
             log.info("%s already: %s", directory.status, directory.path)
             return directory

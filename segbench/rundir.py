@@ -15,10 +15,14 @@ import pandas as pd
 
 from segbench.atomic import remove_leftovers, write_atomically
 from segbench.errors import Stopped, UserError
-from segbench.lock import PATIENCE, FileLock
+from segbench.lock import FileLock
 from segbench.processes import is_main_process
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 120.0
+"""Seconds that a patient one waits: for a process killed before that is writing its checkpoint, for an upload, or for a
+network file system that has lost a node."""
 
 Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
 
@@ -80,12 +84,12 @@ class RunDirectory:
         """The table of scores."""
         return self.path / "cases.csv"
 
-    def open(self, identity: str, patience: float = PATIENCE) -> Self:
+    def open(self, identity: str, patient: bool = False) -> Self:
         """Takes the lock and checks that the directory is new or belongs to this run.
 
         Args:
             identity: of the run.
-            patience: seconds to wait for a process that has the directory.
+            patient: whether to wait some minutes for a process that has the directory.
 
         Raises:
             UserError: where it cannot be written, another process has it, or it holds another run.
@@ -96,9 +100,9 @@ class RunDirectory:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             (self.path / "previews").mkdir(exist_ok=True)
             holder = self._lock.acquire()
-            if holder is not None and patience > PATIENCE:
+            if holder is not None and patient:
                 log.info("waiting for %s, which has %s", holder, self.path)
-                holder = self._lock.acquire(patience)
+                holder = self._lock.acquire(PATIENCE)
             if holder is None:
                 remove_leftovers(self.path, "", "checkpoints", "previews", "predictions")
         except OSError as error:
@@ -166,11 +170,7 @@ class RunDirectory:
 
     def record_failure(self, error: Exception) -> None:
         """Records why a run never began, so that its sweep can say so; nothing for a run that did."""
-        with suppress(OSError, UserError):  # a full disk: the first error is the one to tell
-            self.path.mkdir(parents=True, exist_ok=True)
-            with self._alone() as alone:
-                if alone and not self.record:
-                    self.update(status="failed", error=_one_line(error), needs_user=isinstance(error, UserError))
+        self._fail((None,), _one_line(error), isinstance(error, UserError))
 
     def record_end(self, error: str, needs_user: bool = False) -> None:
         """Records a failure of a run that could not do so itself: it never began, or its process is gone.
@@ -181,10 +181,13 @@ class RunDirectory:
             error: why it ended.
             needs_user: whether to try again is of no use.
         """
-        with suppress(OSError, UserError):  # as above
+        self._fail((None, "running", "interrupted"), error, needs_user)
+
+    def _fail(self, where: Sequence[Status | None], error: str, needs_user: bool) -> None:
+        with suppress(OSError, UserError):  # a full disk: the first error is the one to tell
             self.path.mkdir(parents=True, exist_ok=True)
             with self._alone() as alone:
-                if alone and self.status not in (*DONE, "failed"):
+                if alone and self.status in where:
                     self.update(status="failed", error=error, needs_user=needs_user)
 
     def forget_failure(self) -> None:

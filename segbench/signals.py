@@ -79,8 +79,11 @@ def held_back() -> Iterator[None]:
 def obey_parent_alone(_worker: int = 0) -> None:
     """In a process that helps another one: only from that one it takes a signal to stop, which is told too and ends it.
 
-    A terminal signals every process of a command, and SLURM may signal every process of a job.
+    A terminal signals every process of a command, and SLURM may signal every process of a job. Where the system does
+    not tell who sent a signal (macOS), all is left as it is.
     """
+    if not hasattr(signal, "sigwaitinfo"):
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # threads that are started from here on take this over
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
