@@ -16,6 +16,7 @@ from segbench.data.class_balance import shares_where_present
 from segbench.data.datamodule import DataModule
 from segbench.data.normalize import NORMALIZATIONS, Normalize
 from segbench.data.objects_needed import check_objects
+from segbench.data.opened import opened
 from segbench.data.patches import PatchSampler
 from segbench.data.places import TrainingCases
 from segbench.data.splits import Split, make_split, read_split
@@ -25,7 +26,7 @@ from segbench.metrics.overlap import dice
 from segbench.module import SegmentationModule
 from segbench.objective import Objective
 from segbench.processes import total_batch
-from segbench.schema import build
+from segbench.schema import as_plain, build
 from segbench.scoring import CaseScorer
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,12 @@ class Labels:
 
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
     """The data set and its decoded cases."""
-    dataset: Dataset = build(config.data.dataset, "data.dataset")
-    return dataset, CaseStore(dataset, config.data.cache)
+
+    def open_now() -> tuple[Dataset, CaseStore]:
+        dataset: Dataset = build(config.data.dataset, "data.dataset")
+        return dataset, CaseStore(dataset, config.data.cache)
+
+    return opened(f"{config.data.cache}: {as_plain(config.data.dataset)}", open_now)
 
 
 def build_data(config: DictConfig) -> DataModule:

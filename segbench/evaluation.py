@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import zlib
@@ -16,10 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from segbench.atomic import write_atomically
 from segbench.metrics import cost
 from segbench.models.estimator import Estimator
-from segbench.previews import preview
+from segbench.previews import preview, write_picture
 
 if TYPE_CHECKING:
     from segbench.data.datamodule import DataModule
@@ -81,9 +79,7 @@ def write_previews(
             label = module.decoder.label(predict(module, trainer, image), torch.from_numpy(image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
-        content = io.BytesIO()
-        picture.save(content, "PNG", compress_level=1)  # a quarter larger than by default, in less than half the time
-        write_atomically(folder / f"{place}.png", content.getvalue())
+        write_picture(folder / f"{place}.png", np.asarray(picture))
 
 
 def predict(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> dict[str, Tensor]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import imagecodecs
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
@@ -29,6 +29,9 @@ CONFUSED = np.array([255, 190, 0], dtype=np.float32)
 
 _SCORES = "validation Dice"
 _PANELS = ("loss", _SCORES, "learning rate")
+
+_TICKS = 6
+"""Numbers along an axis at most: to write them is what takes the time."""
 
 _HEADER = 26
 _GAP = 6
@@ -73,7 +76,8 @@ def preview(
 
 def write_curves(metrics: Path, picture: Path) -> None:
     """Draws the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     table = pd.read_csv(metrics)
     names = [str(name) for name in table.columns]
@@ -89,11 +93,13 @@ def write_curves(metrics: Path, picture: Path) -> None:
             drawn.remove()
         axis.set_prop_cycle(None)
         positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy()) > 0)
-        axis.set_yscale("log" if positive and panel != _SCORES else "linear")
-        if axis.get_yscale() == "log":
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_locator(NullLocator())
+        scale = "log" if positive and panel != _SCORES else "linear"
+        if axis.get_yscale() != scale:
+            axis.set_yscale(scale)
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if scale == "log" else MaxNLocator(_TICKS))
+            if scale == "log":
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_locator(NullLocator())
         for column in columns:
             values = table[column].to_numpy()
             there = ~np.isnan(values)
@@ -103,9 +109,18 @@ def write_curves(metrics: Path, picture: Path) -> None:
         axis.autoscale()
         if len(columns) > 1:
             axis.legend(fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=110, format="png", pil_kwargs={"compress_level": 1})
-    write_atomically(picture, content.getvalue())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    write_picture(picture, np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Writes RGB pixels (H, W, 3) uint8 as PNG.
+
+    Rows as differences to the row above, hardly packed: a quarter larger than the smallest, in a quarter of the time.
+    """
+    pixels = np.ascontiguousarray(pixels)
+    write_atomically(path, bytes(imagecodecs.png_encode(pixels, level=1, filter=imagecodecs.PNG.FILTER.UP)))
 
 
 @cache
@@ -114,17 +129,20 @@ def _figure() -> Figure:
 
     Margins and places of labels are fixed: to find them takes Matplotlib twice as long again.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(13, 3.6))
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(13, 3.6), dpi=110)
     figure.subplots_adjust(left=0.05, right=0.99, top=0.89, bottom=0.15, wspace=0.18)
     for axis, title in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         axis.set_title(title, y=1.02)
         axis.set_xlabel("step")
         axis.xaxis.set_label_coords(0.5, -0.11)
         axis.yaxis.set_label_coords(-0.2, 0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True, min_n_ticks=1))
+        axis.yaxis.set_major_locator(MaxNLocator(_TICKS))
+        axis.tick_params(bottom=False, left=False)
+        axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
     return figure
 

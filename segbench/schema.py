@@ -6,6 +6,7 @@ import difflib
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import yaml
@@ -112,7 +113,7 @@ def build(node: Any, key: str, **arguments: Any) -> Any:
     """
     try:
         if not arguments:
-            return instantiate(node, _convert_="all")
+            return _direct(instantiate(node, _convert_="all"))
         # Called here, not by Hydra, which would copy the arguments into a configuration.
         return instantiate(node, _convert_="all", _partial_=True)(**arguments)
     except (InstantiationException, OmegaConfBaseException, TypeError, ValueError) as error:
@@ -125,6 +126,18 @@ def build(node: Any, key: str, **arguments: Any) -> Any:
         if isinstance(deepest, ImportError | TypeError | ValueError | KeyError | OmegaConfBaseException):
             raise UserError(f"{place}: {_one_line(deepest)}") from error
         raise
+
+
+def _direct(value: Any) -> Any:
+    """The same, with plain partial functions for those of Hydra, which check the target anew whenever they are called.
+
+    They were checked when they were made, and metrics are called for every class of every case.
+    """
+    if isinstance(value, partial):
+        return partial(value.func, *value.args, **value.keywords)
+    if isinstance(value, dict):
+        return {key: _direct(one) for key, one in value.items()}
+    return value
 
 
 def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Iterator[tuple[str, list[str]]]:

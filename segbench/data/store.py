@@ -189,6 +189,11 @@ class CaseStore:
         self._open: dict[str, StoredCase] = {}  # the last ones used, the longest unused first
 
     @property
+    def complete(self) -> bool:
+        """Whether the cache is still there."""
+        return (self.folder / _INDEX).exists()
+
+    @property
     def ids(self) -> list[str]:
         """The cases, in the data set's order."""
         return list(self._meta)

@@ -25,6 +25,7 @@ class Curves(Logger):
         super().__init__()
         self.path = directory.path / "metrics.csv"
         self._rows: dict[int, dict[str, float]] = {}
+        self._written = False
         if self.path.exists():
             # To the last digit: pandas' quick way of reading numbers may be off by one, each time that a run continues.
             for row in pd.read_csv(self.path, float_precision="round_trip").to_dict("records"):
@@ -49,13 +50,17 @@ class Curves(Logger):
         """Keeps the values of one step. Lightning counts steps from 0; the file says how many are done."""
         values = {key: float(value) for key, value in metrics.items() if key != "epoch"}
         self._rows.setdefault((step or 0) + 1, {}).update(values)
+        self._written = False
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the file."""
+        """Writes the file, where there is something new: Lightning asks for it more often."""
+        if self._written:
+            return
         rows = [{"step": step, **values} for step, values in sorted(self._rows.items())]
         columns = ["step", *sorted({key for row in rows for key in row} - {"step"})]
         write_atomically(self.path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+        self._written = True
 
     def record_result(self, summary: Mapping[str, float]) -> None:
         """Results are in run.json and cases.csv."""

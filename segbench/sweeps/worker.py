@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from segbench.data import opened
+
 OUTPUT = "output.log"
 """What a run prints goes to this file in its directory."""
 
@@ -45,6 +47,7 @@ def start(parent: int, stop: Path) -> None:
     os.close(nowhere)
     # loky's own way of starting processes is not for those that load data.
     multiprocessing.set_start_method(None, force=True)
+    opened.keep()
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
 
 

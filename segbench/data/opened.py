@@ -1,0 +1,49 @@
+"""Data sets that are opened once for all runs of a sweep that one process executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segbench.data.case import Dataset
+    from segbench.data.store import CaseStore
+
+    Opened = tuple[Dataset, CaseStore]
+
+_kept: dict[str, Opened] | None = None
+
+
+def keep() -> None:
+    """From now on this process keeps the data sets that it opens, for the runs that follow.
+
+    So all of them see the images as they were when the first one looked: a change is seen by the next command.
+    """
+    global _kept
+    _kept = {}
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keeps data sets inside, and forgets them in the end."""
+    global _kept
+    keep()
+    try:
+        yield
+    finally:
+        _kept = None
+
+
+def opened(settings: str, open_now: Callable[[], Opened]) -> Opened:
+    """The data set with these settings, opened now unless it is kept.
+
+    Args:
+        settings: all that decides which images it has, and where it is decoded.
+        open_now: opens it.
+    """
+    if _kept is None:
+        return open_now()
+    if settings not in _kept or not _kept[settings][1].complete:
+        _kept[settings] = open_now()
+    return _kept[settings]
