@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -72,3 +74,9 @@ def test_text_that_looks_like_something_else_stays_text():
     written = schema.as_yaml(OmegaConf.create(values))
     assert OmegaConf.to_container(OmegaConf.create(written)) == values | {"o": "#1"}
     assert written == OmegaConf.to_yaml(OmegaConf.create(values), resolve=True)
+
+
+def test_functions_are_called_without_detours():
+    """Hydra's own kind of partial function checks its target at every call."""
+    built = schema.build(configure("metrics=standard").metrics.classes, "metrics.classes")
+    assert {type(metric) for metric in built.values()} == {partial}
