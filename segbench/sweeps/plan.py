@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.identity import run_id
 from segbench.rundir import RunDirectory
+from segbench.sweeps.own_code import own_modules
 
 NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",
                  "hydra.run.dir")  # fmt: skip
@@ -31,6 +32,7 @@ class Job:
         name: of its directory.
         processes: how many it takes on each node (`trainer.devices`), None where that is found out there.
         nodes: how many nodes it takes.
+        modules: of the user's own that its configuration names.
     """
 
     overrides: tuple[str, ...]
@@ -39,6 +41,7 @@ class Job:
     name: str
     processes: int | None = 1
     nodes: int = 1
+    modules: frozenset[str] = frozenset()
 
     @property
     def done(self) -> bool:
@@ -81,6 +84,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
                 tuple(overrides), path, run_id(composed), path.name,
                 processes=devices if isinstance(devices, int) and devices > 0 else None,
                 nodes=int(OmegaConf.select(composed, "trainer.num_nodes") or 1),
+                modules=own_modules(composed),
             )  # fmt: skip
     return list(jobs.values())
 

@@ -103,7 +103,7 @@ class SlurmLauncher(SweepLauncher):
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         """Submits arrays, as long as SLURM allows."""
-        code = pin(self.files / "code", self.code)
+        code = pin(self.files / "code", self.code, {name for job in jobs for name in job.modules})
         executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
         longest = array_size()
         try:

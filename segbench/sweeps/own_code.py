@@ -1,0 +1,107 @@
+"""Modules of the user's own: those that a configuration names, and those that they import."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def own_modules(config: DictConfig) -> frozenset[str]:
+    """The first parts of every `_target_` that names a module of the user's own, such as `my_networks`."""
+    names = {target.partition(".")[0] for target in _targets(config)}
+    return frozenset(name for name in names if _origin(name) is not None)
+
+
+def own_files(modules: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """The files of these modules, and of those of the user's own that they import, however deep.
+
+    What is imported is found in the text: nothing is executed.
+
+    Returns:
+        Names below a folder to import from, such as `my_package/networks.py`, and where the files are.
+    """
+    left, seen = list(modules), set(modules)
+    while left:
+        origin = _origin(left.pop())
+        if origin is None:
+            continue
+        for path in sorted(_inside(origin)):
+            yield path.relative_to(origin.parent), path
+            found = _imported(path) - seen
+            seen |= found
+            left += found
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every `_target_` as written. Read without resolving anything, since a sweep has a thousand configurations."""
+    if isinstance(node, DictConfig | ListConfig):
+        content = node._content
+        if isinstance(content, dict):
+            target = content.get("_target_")
+            if target is not None and not OmegaConf.is_missing(node, "_target_"):
+                yield str(target)
+            yield from (found for one in content.values() for found in _targets(one))
+        elif isinstance(content, list):
+            yield from (found for one in content for found in _targets(one))
+
+
+@cache
+def _origin(module: str) -> Path | None:
+    """The file or the folder of a module of the user's own; None for what is installed, built in, or not there."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a name such as "${", or one without a place
+        return None
+    if spec is None or module in ("segbench", "hydra_plugins"):
+        return None
+    if spec.submodule_search_locations:
+        origin = Path(next(iter(spec.submodule_search_locations))).absolute()
+    elif spec.has_location and spec.origin is not None:
+        origin = Path(spec.origin).absolute()
+    else:
+        return None
+    library = any(origin.is_relative_to(folder) for folder in _library_folders())
+    return None if library or _INSTALLED & set(origin.parts) else origin
+
+
+@cache
+def _library_folders() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def _inside(origin: Path) -> Iterator[Path]:
+    """A file itself; of a package all that it holds, since code may read what lies beside it."""
+    if origin.is_file():
+        yield origin
+        return
+    for path in origin.rglob("*"):
+        parts = path.relative_to(origin).parts
+        if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in parts):
+            yield path
+
+
+def _imported(path: Path) -> set[str]:
+    """The first parts of what a file imports; nothing where it is no Python that can be read."""
+    if path.suffix != ".py":
+        return set()
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found

@@ -1,0 +1,83 @@
+"""Modules of the user's own are copied for queued jobs, with what they import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segbench.errors import UserError
+from segbench.sweeps import own_code
+from segbench.sweeps.own_code import own_files, own_modules
+from segbench.sweeps.snapshot import pin
+from tests.runs import configure
+
+FILES = {
+    "my_networks.py": "import numpy, torch.nn\nfrom my_blocks.wide import block\n\ndef net(): return block()\n",
+    "my_blocks/__init__.py": "",
+    "my_blocks/wide.py": "from . import narrow\n\ndef block():\n    import my_numbers\n    return my_numbers.ONE\n",
+    "my_blocks/narrow.py": "",
+    "my_blocks/weights.bin": "many bytes",
+    "my_blocks/__pycache__/x.pyc": "old",
+    "my_numbers.py": "ONE = 1\n",
+    "not_needed.py": "",
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder of the user's, from which Python imports."""
+    folder = tmp_path / "mine"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    own_code._origin.cache_clear()
+    yield folder
+    own_code._origin.cache_clear()
+
+
+def test_a_configuration_names_modules_of_the_users(mine):
+    own = "model=external", "model.net._target_=my_networks.net", "+callbacks.x._target_=collections.Counter"
+    assert own_modules(configure(*own)) == {"my_networks"}
+    assert own_modules(configure("model=smp_unet")) == set()
+    assert own_modules(configure("model=external", "model.net._target_=not_there.Net")) == set()
+
+
+def test_what_they_import_comes_with_them(mine):
+    found = {str(name): path for name, path in own_files({"my_networks"})}
+    wanted = {name for name in FILES if "__pycache__" not in name} - {"not_needed.py"}
+    assert found == {name: mine / name for name in wanted}
+
+
+def imported(place: Path) -> str:
+    """What a job computes that imports from there first."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import my_networks; print(my_networks.net())"], capture_output=True, text=True,
+        env={"PYTHONPATH": str(place), "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    return done.stdout.strip() or done.stderr
+
+
+def test_queued_jobs_import_the_copy(mine, tmp_path):
+    place = pin(tmp_path / "code", modules={"my_networks"})
+    (mine / "my_numbers.py").write_text("ONE = 2\n")
+    assert imported(place) == "1"
+    assert (place / "my_blocks/weights.bin").read_text() == "many bytes"
+    with pytest.raises(UserError, match=r"\(my_numbers.py\): say hydra.launcher.code=keep"):
+        pin(tmp_path / "code", modules={"my_networks"})
+    assert pin(tmp_path / "code", "keep", {"my_networks"}) == place
+    assert imported(pin(tmp_path / "code", "renew", {"my_networks"})) == "2"
+
+
+def test_jobs_that_need_other_modules_are_no_difference(mine, tmp_path):
+    without = pin(tmp_path / "code")
+    place = pin(tmp_path / "code", modules={"my_networks"})
+    assert place != without
+    assert imported(place) == "1"
+    assert pin(tmp_path / "code") == place
+    (mine / "my_numbers.py").write_text("ONE = 2\n")
+    kept = pin(tmp_path / "code", "keep", {"my_networks", "not_needed"})
+    assert imported(kept) == "1"
+    assert (kept / "not_needed.py").exists()
+    assert (kept / "git.json").read_text() == (place / "git.json").read_text()
