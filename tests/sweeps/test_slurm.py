@@ -258,6 +258,21 @@ def test_changed_code_is_refused_and_queued_jobs_do_not_see_it(here):
     assert len(list(checkout.glob("sweep/*/cases.csv"))) == 2
 
 
+def test_queued_jobs_do_not_see_changes_of_the_users_own_modules(here):
+    network = here / "my_networks.py"
+    network.write_text("from my_layers import layer\n\n\ndef net():\n    return layer()\n")
+    (here / "my_layers.py").write_text("import torch\n\n\ndef layer():\n    return torch.nn.Conv2d(1, 4, 1)\n")
+    own = "model=external", "model.net._target_=my_networks.net"
+    tiny = [one for one in TINY if not one.startswith("model")]
+    hold = "+hydra.launcher.additional_parameters.hold=true"
+    process = start(here, *own, *LAUNCHER, hold, "hydra.sweep.dir=sweep", tiny=tiny)
+    wait_for((here / "sweep/slurm/jobs.json").exists)
+    network.write_text("raise RuntimeError('broken by an edit')\n")
+    scontrol("release", job_of(here))
+    run_until_end(process)
+    assert the_run(here).finished
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
