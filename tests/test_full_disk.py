@@ -88,9 +88,9 @@ def test_a_disk_that_fills_up(reference, tmp_path, moment, number):
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_at_any_moment(reference, tmp_path):
-    for moment, passed in reference.moments.items():
+    for place, (moment, passed) in enumerate(reference.moments.items()):
         for number in sorted({0, len(passed) // 2, len(passed) - 1}):
-            fill_up(reference, tmp_path / f"{moment} {number}", moment, number)
+            fill_up(reference, tmp_path / f"{place}-{number}", moment, number)
 
 
 def fill_up(reference: Reference, folder: Path, moment: str, number: int) -> None:

@@ -44,6 +44,8 @@ def opened(settings: str, open_now: Callable[[], Opened]) -> Opened:
     """
     if _kept is None:
         return open_now()
+    for _, store in _kept.values():
+        store.close()  # what the run before has looked at
     if settings not in _kept or not _kept[settings][1].complete:
         _kept[settings] = open_now()
     return _kept[settings]

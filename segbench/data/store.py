@@ -218,6 +218,10 @@ class CaseStore:
             self._open.pop(next(iter(self._open)), None)
         return case
 
+    def close(self) -> None:
+        """Forgets the cases that are kept open."""
+        self._open.clear()
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
 
