@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import segbench
@@ -39,12 +40,11 @@ def pin(folder: Path, policy: str = "refuse", modules: Iterable[str] = ()) -> Pa
     """
     if policy not in POLICIES:
         raise UserError(f"hydra.launcher.code={policy}: must be one of {', '.join(POLICIES)}")
-    files = {str(name): path for name, path in (*_files(), *own_files(modules))}
-    former, sums_before = _former(folder)
+    present, former = Code.present(modules), Code.former(folder)
+    code = present
     if former is not None:
-        earlier = {name: former / name for name in sums_before}
-        files |= {name: path for name, path in earlier.items() if name not in files and not _ours(name)}
-        differ = _difference(sums_before, _sums(files))
+        code = present.with_modules_of(former)
+        differ = code.difference(former)
         if differ and policy == "refuse":
             shown = ", ".join(differ[:4]) + (f" and {len(differ) - 4} more" if len(differ) > 4 else "")
             raise UserError(
@@ -53,23 +53,73 @@ def pin(folder: Path, policy: str = "refuse", modules: Iterable[str] = ()) -> Pa
                 "hydra.sweep.dir"
             )
         if differ and policy == "keep":
-            files = {name: path for name, path in files.items() if not _ours(name)} | earlier
-    else:
-        differ = []
-    sums = _sums(files)
-    digest = hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:12]
+            code = former.with_modules_of(present)
+    digest = hashlib.sha256(json.dumps(code.sums).encode()).hexdigest()[:12]
     place = folder / digest
     if not (place / STATE).exists():
-        _copy(files, place)
-        if former is not None and differ and policy == "keep":
-            state, changes = (former / STATE).read_text(), _read(former / CHANGES)
-        else:
-            state, changes = json.dumps(git_state()) + "\n", git_diff()
-        if changes:
-            write_atomically(place / CHANGES, changes)
-        write_atomically(place / STATE, state)  # the last: it says that the copy is whole
-    write_atomically(folder / PINNED, json.dumps({"code": digest, "files": sums}, indent=0) + "\n")
+        code.write(place)
+    write_atomically(folder / PINNED, json.dumps({"code": digest, "files": code.sums}, indent=0) + "\n")
     return place
+
+
+@dataclass(frozen=True)
+class Code:
+    """What jobs import.
+
+    Attributes:
+        files: where they are, by their names in the snapshot.
+        sums: hashes of those that are code.
+        state: the commit, as JSON.
+        changes: since the commit.
+    """
+
+    files: Mapping[str, Path]
+    sums: Mapping[str, str]
+    state: str
+    changes: str
+
+    @classmethod
+    def present(cls, modules: Iterable[str]) -> Code:
+        """The code as it is now, with these modules of the user's own."""
+        files = {str(name): path for name, path in (*_files(), *own_files(modules))}
+        code = sorted((name, path) for name, path in files.items() if _is_code(name))
+        sums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in code}
+        return cls(files, sums, json.dumps(git_state()) + "\n", git_diff())
+
+    @classmethod
+    def former(cls, folder: Path) -> Code | None:
+        """The code of the sweep's jobs before."""
+        try:
+            pinned = json.loads((folder / PINNED).read_text())
+            place, sums = folder / str(pinned["code"]), dict(pinned["files"])
+        except (OSError, ValueError, KeyError):
+            return None
+        return cls({name: place / name for name in sums}, sums, _read(place / STATE), _read(place / CHANGES))
+
+    def with_modules_of(self, other: Code) -> Code:
+        """This code, and the user's modules that only the other one has."""
+        more = {name: path for name, path in other.files.items() if name not in self.files and not _ours(name)}
+        sums = {**self.sums, **{name: other.sums[name] for name in more if name in other.sums}}
+        return replace(self, files={**self.files, **more}, sums=dict(sorted(sums.items())))
+
+    def difference(self, former: Code) -> list[str]:
+        """Files that have changed, and those of segbench that were added or removed."""
+        names = former.sums.keys() | {name for name in self.sums if _ours(name)}
+        return sorted(name for name in names if self.sums.get(name) != former.sums.get(name))
+
+    def write(self, place: Path) -> None:
+        """Copies the code; what lies beside the user's, of any size, is linked."""
+        for name, path in self.files.items():
+            target = place / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if name in self.sums:
+                shutil.copyfile(path, target)
+            else:
+                target.unlink(missing_ok=True)
+                target.symlink_to(path)
+        if self.changes:
+            write_atomically(place / CHANGES, self.changes)
+        write_atomically(place / STATE, self.state)  # the last: it says that the copy is whole
 
 
 def _files() -> Iterator[tuple[Path, Path]]:
@@ -91,39 +141,8 @@ def _ours(name: str) -> bool:
 
 
 def _is_code(name: str) -> bool:
-    """Whether a file is copied and compared; what lies beside the code of the user, of any size, is linked."""
+    """Whether a file is copied and compared."""
     return _ours(name) or name.endswith(".py")
-
-
-def _sums(files: Mapping[str, Path]) -> dict[str, str]:
-    code = sorted((name, path) for name, path in files.items() if _is_code(name))
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in code}
-
-
-def _copy(files: Mapping[str, Path], place: Path) -> None:
-    for name, path in files.items():
-        target = place / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if _is_code(name):
-            shutil.copyfile(path, target)
-        else:
-            target.unlink(missing_ok=True)
-            target.symlink_to(path)
-
-
-def _former(folder: Path) -> tuple[Path | None, dict[str, str]]:
-    """Where the code of the sweep's jobs before is, and the hashes of its files."""
-    try:
-        pinned = json.loads((folder / PINNED).read_text())
-        return folder / str(pinned["code"]), dict(pinned["files"])
-    except (OSError, ValueError, KeyError):
-        return None, {}
-
-
-def _difference(former: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
-    """Files that have changed, and those of segbench that were added or removed."""
-    names = {name for name in former.keys() | present.keys() if _ours(name)} | (former.keys() & present.keys())
-    return sorted(name for name in names if former.get(name) != present.get(name))
 
 
 def _read(path: Path) -> str:
