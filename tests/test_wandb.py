@@ -266,7 +266,15 @@ def test_secrets_of_the_environment_are_written_nowhere(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_secrets_are_written_nowhere_in_a_sweep(tmp_path):
-    command = [sys.executable, "-m", "segbench", *OFFLINE, "seed=0,1", "-m", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "segbench",
+        *OFFLINE,
+        "loss=dice,dice_ce",
+        "-m",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    ]
     environment = {**os.environ, **SECRETS, "WANDB_MODE": "offline", "HOME": str(tmp_path / "home")}
     (tmp_path / "home").mkdir()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1])
