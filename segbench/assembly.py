@@ -41,18 +41,20 @@ class Labels:
         classes: names, by class index.
         background: the class left out of scores, or None.
         objects: the classes whose connected regions are objects; None: all but the background.
+        instances: whether its cases may have objects to score.
     """
 
     dataset: str
     classes: tuple[str, ...]
     background: int | None
     objects: tuple[int, ...] | None = None
+    instances: bool = True
 
     @classmethod
     def of(cls, dataset: Dataset) -> Labels:
         """Those of a data set."""
         objects = None if dataset.objects is None else tuple(dataset.objects)
-        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects)
+        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, dataset.has_instances)
 
 
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
@@ -130,7 +132,7 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
         classes=labels.classes,
         background=labels.background,
         class_metrics=build(metrics.classes, "metrics.classes"),
-        object_metrics=build(metrics.objects, "metrics.objects"),
+        object_metrics=build(metrics.objects, "metrics.objects") if labels.instances else {},
         empty_distance=metrics.empty_distance,
         columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
     )

@@ -153,20 +153,27 @@ def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:
 
 def _display(image: np.ndarray) -> np.ndarray:
     """(C, H, W) as RGB (H, W, 3) in 0..255, its brightest and darkest half per cent clipped."""
-    colour = image[:3] if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
-    low, high = np.percentile(colour, (0.5, 99.5))
-    scaled = (colour.astype(np.float32) - low) / max(float(high - low), 1e-6)
-    return np.asarray(np.moveaxis(np.clip(scaled, 0, 1) * 255, 0, -1))
+    shown = image[:3] if len(image) == 3 else image[:1]
+    low, high = np.percentile(shown, (0.5, 99.5))
+    scaled = (shown.astype(np.float32) - low) / max(float(high - low), 1e-6)
+    pixels = np.moveaxis(np.clip(scaled, 0, 1) * 255, 0, -1)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
 def _coloured(grey: np.ndarray, label: np.ndarray, background: int | None) -> np.ndarray:
     """Class colours over the image; ignored pixels are dark."""
-    result = grey.copy()
-    inside = _foreground(label, background)
-    classes = label.astype(int) - (0 if background is None else 1)
-    result[inside] = 0.45 * grey[inside] + 0.55 * PALETTE[classes[inside] % len(PALETTE)]
-    result[label == IGNORE] *= 0.4
-    return result
+    shine, tint = _colours(background)
+    return np.asarray(grey * shine[label][..., None] + tint[label])
+
+
+@cache
+def _colours(background: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """For each class, how much of the image shines through, and the colour that is added."""
+    classes = np.arange(IGNORE + 1)
+    foreground = _foreground(classes, background)
+    shine = np.where(foreground, 0.45, np.where(classes == IGNORE, 0.4, 1)).astype(np.float32)
+    colour = PALETTE[(classes - (0 if background is None else 1)) % len(PALETTE)]
+    return shine, np.where(foreground[:, None], np.float32(0.55) * colour, np.float32(0))
 
 
 def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None) -> np.ndarray:
@@ -181,17 +188,20 @@ def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, bac
     return pale
 
 
+_font = cache(ImageFont.load_default)
+
+
 def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Image:
     height, width = panels[0][1].shape[:2]
     zoom = max(_SMALLEST / max(height, width), 1.0) if max(height, width) <= _LARGEST else _LARGEST / max(height, width)
     size = (round(width * zoom), round(height * zoom))
-    font = ImageFont.load_default(size=13)
+    font = _font(13)
     canvas = Image.new("RGB", (len(panels) * (size[0] + _GAP) + _GAP, size[1] + 2 * _HEADER + _GAP), "white")
     draw = ImageDraw.Draw(canvas)
     draw.text((_GAP, 5), title, fill="black", font=font)
     for number, (name, pixels) in enumerate(panels):
         left = _GAP + number * (size[0] + _GAP)
-        fitting = ImageFont.load_default(size=min(13, max(8, int(13 * size[0] / max(font.getlength(name), 1)))))
+        fitting = _font(min(13, max(8, int(13 * size[0] / max(font.getlength(name), 1)))))
         draw.text((left, _HEADER + 5), name, fill=(90, 90, 90), font=fitting)
         picture = Image.fromarray(pixels.astype(np.uint8)).resize(
             size, Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BILINEAR

@@ -139,7 +139,8 @@ def _train(
                 "gap": None if seen is None else seen - best,  # generalisation gap at the best step
             },
         )
-    best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)
+    # Mapped, since the optimizer's state in it, twice as large, is not needed.
+    best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False, mmap=True)
     module.load_state_dict(best["state_dict"])
 
 
