@@ -15,7 +15,7 @@ from segbench.atomic import write_atomically
 from segbench.data.case import IGNORE
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 PALETTE = np.array(
     [[230, 159, 0], [0, 158, 115], [204, 121, 167], [240, 228, 66], [86, 180, 233], [213, 94, 0], [0, 114, 178]],
@@ -76,7 +76,6 @@ def preview(
 
 def write_curves(metrics: Path, picture: Path) -> None:
     """Draws the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     table = pd.read_csv(metrics)
@@ -87,8 +86,8 @@ def write_curves(metrics: Path, picture: Path) -> None:
         [name for name in names if name.startswith("validation/dice")],  # with the gap, about 0, all would look alike
         [name for name in names if name == "lr"],
     )
-    figure = _figure()
-    for axis, panel, columns in zip(figure.axes, _PANELS, wanted, strict=True):
+    canvas = _canvas()
+    for axis, panel, columns in zip(canvas.figure.axes, _PANELS, wanted, strict=True):
         for drawn in (*axis.lines, *filter(None, [axis.get_legend()])):
             drawn.remove()
         axis.set_prop_cycle(None)
@@ -108,8 +107,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
         axis.relim()
         axis.autoscale()
         if len(columns) > 1:
-            axis.legend(fontsize=8)
-    canvas = FigureCanvasAgg(figure)
+            axis.legend(fontsize=8, loc="lower right" if panel == _SCORES else "upper right")
     canvas.draw()  # type: ignore[no-untyped-call]
     write_picture(picture, np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
 
@@ -124,11 +122,12 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
 
 
 @cache
-def _figure() -> Figure:
+def _canvas() -> FigureCanvasAgg:
     """The panels without their curves: one for all runs of a sweep, since to make it takes as long as to draw.
 
     Margins and places of labels are fixed: to find them takes Matplotlib twice as long again.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -144,7 +143,7 @@ def _figure() -> Figure:
         axis.tick_params(bottom=False, left=False)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
-    return figure
+    return FigureCanvasAgg(figure)
 
 
 def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:
