@@ -51,20 +51,18 @@ class Labels:
     instances: bool = True
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Labels:
-        """Those of a data set."""
+    def of(cls, dataset: Dataset, store: CaseStore) -> Labels:
+        """Those of a data set, decoded."""
         objects = None if dataset.objects is None else tuple(dataset.objects)
-        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, dataset.has_instances)
+        instances = any(store.meta(case).objects is not None for case in store.ids)
+        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, instances)
 
 
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
     """The data set and its decoded cases."""
-
-    def open_now() -> tuple[Dataset, CaseStore]:
-        dataset: Dataset = build(config.data.dataset, "data.dataset")
-        return dataset, CaseStore(dataset, config.data.cache)
-
-    return opened(f"{config.data.cache}: {as_plain(config.data.dataset)}", open_now)
+    dataset: Dataset = build(config.data.dataset, "data.dataset")
+    settings = f"{config.data.cache}: {as_plain(config.data.dataset)}"
+    return dataset, opened(settings, lambda: CaseStore(dataset, config.data.cache))
 
 
 def build_data(config: DictConfig) -> DataModule:

@@ -72,7 +72,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     with stopper.listening(), ExitStack() as ending:
         data = assembly.build_data(config)
         _check_same_data(directory, data)
-        module = assembly.build_module(config, assembly.Labels.of(data.dataset))
+        module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
             initial_weights.take_over(module.model, source)
@@ -268,7 +268,7 @@ def _prediction_writer(
     """Keeps each predicted mask, and writes it in the format of its image."""
     folder = directory.path / "predictions"
     folder.mkdir(exist_ok=True)
-    files = {record.id: record.files for record in data.dataset.records()}
+    files = {record.id: record.files for record in data.store.records}
 
     def write(case: str, label: np.ndarray) -> None:
         labels.keep(case, label)

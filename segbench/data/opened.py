@@ -1,4 +1,4 @@
-"""Data sets that are opened once for all runs of a sweep that one process executes."""
+"""Decoded data sets that are opened once for all runs of a sweep that one process executes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from segbench.data.case import Dataset
     from segbench.data.store import CaseStore
 
-    Opened = tuple[Dataset, CaseStore]
-
-_kept: dict[str, Opened] | None = None
+_kept: dict[str, CaseStore] | None = None
 
 
 def keep() -> None:
@@ -35,7 +32,7 @@ def kept() -> Iterator[None]:
         _kept = None
 
 
-def opened(settings: str, open_now: Callable[[], Opened]) -> Opened:
+def opened(settings: str, open_now: Callable[[], CaseStore]) -> CaseStore:
     """The data set with these settings, opened now unless it is kept.
 
     Args:
@@ -44,8 +41,8 @@ def opened(settings: str, open_now: Callable[[], Opened]) -> Opened:
     """
     if _kept is None:
         return open_now()
-    for _, store in _kept.values():
+    for store in _kept.values():
         store.close()  # what the run before has looked at
-    if settings not in _kept or not _kept[settings][1].complete:
+    if settings not in _kept or not _kept[settings].complete:
         _kept[settings] = open_now()
     return _kept[settings]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+PINNED = "pinned.json"
+"""Beside the snapshots of a sweep: which one is the last."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -31,11 +35,13 @@ def own_files(modules: Iterable[str]) -> Iterator[tuple[Path, Path]]:
     """
     left, seen = list(modules), set(modules)
     while left:
-        origin = _origin(left.pop())
+        module = left.pop()
+        origin = _origin(module)
         if origin is None:
             continue
-        for path in sorted(_inside(origin)):
-            yield path.relative_to(origin.parent), path
+        for inside, path in sorted(_inside(origin)):
+            # Under the name that it is imported by, which that of its folder need not be.
+            yield Path(module) / inside if inside.parts else Path(f"{module}{path.suffix}"), path
             found = _imported(path) - seen
             seen |= found
             left += found
@@ -79,15 +85,23 @@ def _library_folders() -> tuple[Path, ...]:
     return tuple(Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
-def _inside(origin: Path) -> Iterator[Path]:
-    """A file itself; of a package all that it holds, since code may read what lies beside it."""
+def _inside(origin: Path) -> Iterator[tuple[Path, Path]]:
+    """A file itself; of a package all that it holds, since code may read what lies beside it; of a folder its code."""
     if origin.is_file():
-        yield origin
+        yield Path(), origin
         return
-    for path in origin.rglob("*"):
-        parts = path.relative_to(origin).parts
-        if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in parts):
-            yield path
+    package, been = (origin / "__init__.py").exists(), set()
+    for place, folders, files in os.walk(origin, followlinks=True):
+        real = os.path.realpath(place)
+        if real in been or PINNED in files:  # a link to a folder above; snapshots of a sweep
+            folders.clear()
+            continue
+        been.add(real)
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and (package or name.endswith(".py")):
+                path = Path(place, name)
+                yield path.relative_to(origin), path
 
 
 def _imported(path: Path) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,10 +15,9 @@ from segbench.atomic import write_atomically
 from segbench.errors import UserError
 from segbench.paths import conf_folder
 from segbench.provenance import STATE, git_diff, git_state
-from segbench.sweeps.own_code import own_files
+from segbench.sweeps.own_code import PINNED, own_files
 
 POLICIES = ("refuse", "keep", "renew")
-PINNED = "pinned.json"
 CHANGES = "changes.diff"
 SKIPPED = {"__pycache__", ".DS_Store"}
 
@@ -54,7 +54,7 @@ def pin(folder: Path, policy: str = "refuse", modules: Iterable[str] = ()) -> Pa
             )
         if differ and policy == "keep":
             code = former.with_modules_of(present)
-    digest = hashlib.sha256(json.dumps(code.sums).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([code.sums, sorted(code.files)]).encode()).hexdigest()[:12]
     place = folder / digest
     if not (place / STATE).exists():
         code.write(place)
@@ -94,11 +94,15 @@ class Code:
             place, sums = folder / str(pinned["code"]), dict(pinned["files"])
         except (OSError, ValueError, KeyError):
             return None
-        return cls({name: place / name for name in sums}, sums, _read(place / STATE), _read(place / CHANGES))
+        inside = {path: path.relative_to(place) for path in place.rglob("*") if path.is_symlink() or not path.is_dir()}
+        told = {Path(STATE), Path(CHANGES)}
+        files = {str(name): path for path, name in inside.items() if name not in told and not SKIPPED & set(name.parts)}
+        return cls(files, sums, _read(place / STATE), _read(place / CHANGES))
 
     def with_modules_of(self, other: Code) -> Code:
         """This code, and the user's modules that only the other one has."""
-        more = {name: path for name, path in other.files.items() if name not in self.files and not _ours(name)}
+        mine = {_module(name) for name in self.files}
+        more = {name: path for name, path in other.files.items() if _module(name) not in mine and not _ours(name)}
         sums = {**self.sums, **{name: other.sums[name] for name in more if name in other.sums}}
         return replace(self, files={**self.files, **more}, sums=dict(sorted(sums.items())))
 
@@ -109,17 +113,27 @@ class Code:
 
     def write(self, place: Path) -> None:
         """Copies the code; what lies beside the user's, of any size, is linked."""
-        for name, path in self.files.items():
-            target = place / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if name in self.sums:
-                shutil.copyfile(path, target)
-            else:
-                target.unlink(missing_ok=True)
-                target.symlink_to(path)
-        if self.changes:
-            write_atomically(place / CHANGES, self.changes)
-        write_atomically(place / STATE, self.state)  # the last: it says that the copy is whole
+        temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            for name, path in self.files.items():
+                target = temporary / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if name in self.sums:
+                    shutil.copyfile(path, target)
+                else:
+                    target.symlink_to(path.readlink() if path.is_symlink() else path)
+            if self.changes:
+                write_atomically(temporary / CHANGES, self.changes)
+            write_atomically(temporary / STATE, self.state)  # the last: it says that the copy is whole
+            if not (place / STATE).exists():
+                shutil.rmtree(place, ignore_errors=True)
+            temporary.rename(place)
+        except OSError:
+            if not (place / STATE).exists():  # no other command was quicker
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _files() -> Iterator[tuple[Path, Path]]:
@@ -138,6 +152,11 @@ def _files() -> Iterator[tuple[Path, Path]]:
 def _ours(name: str) -> bool:
     """Whether a file belongs to segbench, and not to modules of the user's own."""
     return Path(name).parts[0] in ("segbench", "conf", "hydra_plugins")
+
+
+def _module(name: str) -> str:
+    """The first part of the name by which a file is imported."""
+    return Path(name).parts[0].removesuffix(".py")
 
 
 def _is_code(name: str) -> bool:

@@ -23,7 +23,7 @@ def kept():
 
 
 def test_a_data_set_is_opened_once(tmp_path, kept):
-    assert build_dataset(cells(tmp_path)) is build_dataset(cells(tmp_path))
+    assert build_dataset(cells(tmp_path))[1] is build_dataset(cells(tmp_path))[1]
 
 
 def test_other_settings_are_another_data_set(tmp_path, kept):
@@ -42,6 +42,7 @@ def test_a_cache_that_was_removed_is_made_anew(tmp_path, kept):
 
 def test_outside_of_a_sweep_every_run_looks_anew(tmp_path):
     with opened.kept():
-        inside = build_dataset(cells(tmp_path))
-    assert build_dataset(cells(tmp_path)) is not inside
-    assert build_dataset(cells(tmp_path)) is not build_dataset(cells(tmp_path))
+        inside = build_dataset(cells(tmp_path))[1]
+    outside = [build_dataset(cells(tmp_path))[1] for _ in range(2)]
+    assert inside is not outside[0]
+    assert outside[0] is not outside[1]

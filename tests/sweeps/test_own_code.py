@@ -1,5 +1,7 @@
 """Modules of the user's own are copied for queued jobs, with what they import."""
 
+import importlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +83,36 @@ def test_jobs_that_need_other_modules_are_no_difference(mine, tmp_path):
     assert imported(kept) == "1"
     assert (kept / "not_needed.py").exists()
     assert (kept / "git.json").read_text() == (place / "git.json").read_text()
+
+
+def test_a_package_that_became_a_file_is_a_difference(mine, tmp_path):
+    """Beside the file, a former package of the same name would be what Python imports."""
+    pin(tmp_path / "code", modules={"my_networks"})
+    shutil.rmtree(mine / "my_blocks")
+    (mine / "my_blocks.py").write_text("")
+    (mine / "my_networks.py").write_text("import my_blocks\n\ndef net(): return 'of the file'\n")
+    own_code._origin.cache_clear()
+    importlib.invalidate_caches()
+    with pytest.raises(UserError, match=r"\(my_blocks/__init__.py, my_blocks/narrow.py"):
+        pin(tmp_path / "code", modules={"my_networks"})
+    assert imported(pin(tmp_path / "code", "renew", {"my_networks"})) == "of the file"
+
+
+def test_what_lies_beside_the_code_is_linked_whichever_jobs_come_first(mine, tmp_path):
+    for modules in ({"my_blocks"}, {"not_needed"}, {"my_networks"}):
+        place = pin(tmp_path / "code", modules=modules)
+        assert (place / "my_blocks/weights.bin").readlink() == mine / "my_blocks/weights.bin"
+    (mine / "my_blocks/more.bin").write_text("more")
+    assert (pin(tmp_path / "code", modules={"my_blocks"}) / "my_blocks/more.bin").read_text() == "more"
+
+
+def test_linked_folders_and_folders_without_init(mine, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/far.py").write_text("")
+    (mine / "my_blocks/linked").symlink_to(tmp_path / "elsewhere")
+    (mine / "my_blocks/around").symlink_to(mine / "my_blocks")
+    assert Path("my_blocks/linked/far.py") in dict(own_files({"my_blocks"}))
+    (mine / "my_folder/sweep/slurm/code").mkdir(parents=True)
+    for name in ("net.py", "image.png", "sweep/slurm/code/pinned.json", "sweep/slurm/code/former.py"):
+        (mine / "my_folder" / name).write_text("")
+    assert set(own_files({"my_folder"})) == {(Path("my_folder/net.py"), mine / "my_folder/net.py")}
