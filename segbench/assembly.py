@@ -51,10 +51,10 @@ class Labels:
     instances: bool = True
 
     @classmethod
-    def of(cls, dataset: Dataset, store: CaseStore) -> Labels:
-        """Those of a data set, decoded."""
+    def of(cls, dataset: Dataset, store: CaseStore | None = None) -> Labels:
+        """Those of a data set; decoded, it tells whether there are objects."""
         objects = None if dataset.objects is None else tuple(dataset.objects)
-        instances = any(store.meta(case).objects is not None for case in store.ids)
+        instances = store is None or any(store.meta(case).objects is not None for case in store.ids)
         return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, instances)
 
 
