@@ -54,7 +54,7 @@ def _own_cases(finished: FinishedRun) -> Rows:
         raise UserError(f"data.root={finished.config.data.root}: holds other images than the run was trained on")
     finished.module.scorer = assembly.build_scorer(finished.config, finished.labels, "test")
     # By the data set, not by the run: run.json of earlier versions does not say which classes form objects.
-    finished.module.decoder = assembly.build_decoder(finished.config, assembly.Labels.of(data.dataset, data.store))
+    finished.module.decoder = assembly.build_decoder(finished.config, assembly.Labels.of(data.dataset))
     finished.trainer.test(finished.module, data, verbose=False)
     return finished.module.rows
 

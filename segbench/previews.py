@@ -93,12 +93,13 @@ def write_curves(metrics: Path, picture: Path) -> None:
         axis.set_prop_cycle(None)
         positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy()) > 0)
         scale = "log" if positive and panel != _SCORES else "linear"
-        if axis.get_yscale() != scale:
-            axis.set_yscale(scale)
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if scale == "log" else MaxNLocator(_TICKS))
-            if scale == "log":
-                axis.yaxis.set_major_formatter("{x:g}")
-                axis.yaxis.set_minor_locator(NullLocator())
+        axis.set_yscale(scale)
+        if scale == "log":
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(NullLocator())
+        else:
+            axis.yaxis.set_major_locator(MaxNLocator(_TICKS))
         for column in columns:
             values = table[column].to_numpy()
             there = ~np.isnan(values)
@@ -139,7 +140,6 @@ def _canvas() -> FigureCanvasAgg:
         axis.xaxis.set_label_coords(0.5, -0.11)
         axis.yaxis.set_label_coords(-0.2, 0.5)
         axis.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True, min_n_ticks=1))
-        axis.yaxis.set_major_locator(MaxNLocator(_TICKS))
         axis.tick_params(bottom=False, left=False)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)

@@ -13,8 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+OURS = ("segbench", "conf", "hydra_plugins")
+"""What segbench itself brings into a snapshot; no module of a user's own has such a name there."""
+
 PINNED = "pinned.json"
-"""Beside the snapshots of a sweep: which one is the last."""
+"""Beside the snapshots of a sweep: which one is the last. What lies there is no code of the user's."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -67,7 +70,7 @@ def _origin(module: str) -> Path | None:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # a name such as "${", or one without a place
         return None
-    if spec is None or module in ("segbench", "hydra_plugins"):
+    if spec is None or module in OURS:
         return None
     if spec.submodule_search_locations:
         origin = Path(next(iter(spec.submodule_search_locations))).absolute()

@@ -15,7 +15,7 @@ from segbench.atomic import write_atomically
 from segbench.errors import UserError
 from segbench.paths import conf_folder
 from segbench.provenance import STATE, git_diff, git_state
-from segbench.sweeps.own_code import PINNED, own_files
+from segbench.sweeps.own_code import OURS, PINNED, own_files
 
 POLICIES = ("refuse", "keep", "renew")
 CHANGES = "changes.diff"
@@ -151,7 +151,7 @@ def _files() -> Iterator[tuple[Path, Path]]:
 
 def _ours(name: str) -> bool:
     """Whether a file belongs to segbench, and not to modules of the user's own."""
-    return Path(name).parts[0] in ("segbench", "conf", "hydra_plugins")
+    return Path(name).parts[0] in OURS
 
 
 def _module(name: str) -> str:
