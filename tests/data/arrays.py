@@ -43,6 +43,14 @@ class ArrayCase:
         return {value: np.flatnonzero(self.label == value) for value in sorted(self.meta.present)}
 
 
+class Cases(dict[str, ArrayCase]):
+    """Cases by their ids, which stand in for a store."""
+
+    def meta(self, case: str) -> CaseMeta:
+        """What is known of the case."""
+        return self[case].meta
+
+
 def random_case(rng: np.random.Generator, shape: tuple[int, ...], id: str = "case") -> ArrayCase:
     """Two channels of noise, labels of four classes (class 3 rare), and instances."""
     label = rng.choice(np.arange(4, dtype=np.uint8), shape, p=[0.6, 0.2, 0.19, 0.01])

@@ -27,9 +27,8 @@ from segbench.data.augmentation import (
 from segbench.data.case import IGNORE
 from segbench.data.patches import PatchSampler
 from segbench.data.places import InsideImage, TrainingCases
-from segbench.data.store import CaseMeta
 from segbench.data.targets import mask
-from tests.data.arrays import ArrayCase, random_case
+from tests.data.arrays import ArrayCase, Cases, random_case
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 EVERY: list[Intensity] = [
@@ -246,13 +245,6 @@ def test_one_value_is_changed_and_one_transform_left_out() -> None:
     assert isinstance(noise, Noise)
     assert (noise.probability, list(noise.variance)) == (0.5, [0.0, 0.1])
     assert composed("augmentation.spatial.elastic=null").spatial.elastic is None
-
-
-class Cases(dict[str, ArrayCase]):
-    """Stands in for a store."""
-
-    def meta(self, case: str) -> CaseMeta:
-        return self[case].meta
 
 
 def three_channels(shape: tuple[int, ...]) -> ArrayCase:

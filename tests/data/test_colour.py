@@ -17,7 +17,7 @@ from segbench.data.places import InsideImage, TrainingCases
 from segbench.data.store import measure_intensities
 from segbench.data.targets import mask
 from segbench.errors import UserError
-from tests.data.arrays import ArrayCase
+from tests.data.arrays import ArrayCase, Cases
 
 JITTERS: list[Intensity] = [
     StainJitter(1.0, (0.9, 1.1), (-0.02, 0.02)),
@@ -172,13 +172,6 @@ def cases(count: int, dtype: str = "uint8") -> dict[str, ArrayCase]:
         image = (image * UNITS.get(dtype, 1)).astype(dtype)
         made[str(number)] = ArrayCase(image, label, None, (1.0, 1.0), str(number))
     return made
-
-
-class Cases(dict[str, ArrayCase]):
-    """Stands in for a store."""
-
-    def meta(self, case: str) -> object:
-        return self[case].meta
 
 
 def sampler(augmentation: Augmentation, dtype: str = "uint8") -> PatchSampler:

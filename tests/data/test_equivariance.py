@@ -18,9 +18,8 @@ from segbench.data.elastic import ControlPoints, SmoothedNoise
 from segbench.data.patches import PatchSampler, read_patch
 from segbench.data.places import CentreByClass, TrainingCases
 from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw
-from segbench.data.store import CaseMeta
 from segbench.data.targets import centre
-from tests.data.arrays import ArrayCase, random_case
+from tests.data.arrays import ArrayCase, Cases, random_case
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 ALONE = {
@@ -45,13 +44,6 @@ NOTHING = {
 }
 shapes = st.sampled_from([(20, 20), (13, 18), (16, 11), (6, 9, 7)])
 seeds = st.integers(0, 2**32)
-
-
-class Cases(dict[str, ArrayCase]):
-    """Stands in for a store."""
-
-    def meta(self, case: str) -> CaseMeta:
-        return self[case].meta
 
 
 def smooth_case(shape: tuple[int, ...], seed: int) -> ArrayCase:

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from segbench import schema
+from segbench.data.case import Dataset
+from tests.data.datasets.reading import Read
+from tests.data_layouts import MAKERS
+from tests.runs import configure
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Gives the configured data set of files made on the spot (or of what is there, with made=False)."""
+
+    def make(name: str, *overrides: str, made: bool = True) -> Dataset:
+        if made:
+            MAKERS[name](tmp_path / name)
+        config = configure(f"data={name}", f"data.root={tmp_path / name}", *overrides, command="prepare")
+        dataset = schema.build(config.data.dataset, "data.dataset")
+        assert isinstance(dataset, Dataset)
+        return dataset
+
+    return make
