@@ -81,9 +81,10 @@ def write_curves(metrics: Path, picture: Path) -> None:
     table = pd.read_csv(metrics)
     names = [str(name) for name in table.columns]
     steps = table["step"].to_numpy()
+    scores = [name for name in names if name.startswith("validation/dice")]  # not the gap: it is about 0
     wanted = (
         [name for name in names if name.startswith("train/loss")],
-        [name for name in names if name.startswith("validation/dice")],  # with the gap, about 0, all would look alike
+        scores[1:] if len(scores) == 2 else scores,  # the mean of a single class is its own score
         [name for name in names if name == "lr"],
     )
     canvas = _canvas()
@@ -91,7 +92,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
         for drawn in (*axis.lines, *filter(None, [axis.get_legend()])):
             drawn.remove()
         axis.set_prop_cycle(None)
-        positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy()) > 0)
+        positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy(), initial=np.inf) > 0)
         scale = "log" if positive and panel != _SCORES else "linear"
         axis.set_yscale(scale)
         if scale == "log":
