@@ -123,7 +123,7 @@ def report(command: str, arguments: list[str]) -> int:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if wants_trace:
             raise
-        print(f"segbench: {explain(error, command)}", file=sys.stderr)
+        print(f"segbench: {explain(error, command, arguments)}", file=sys.stderr)
         return USER_ERROR
     except OSError as error:
         if wants_trace or error.errno not in UNWRITABLE:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from segbench.paths import conf_folder
 
@@ -21,12 +23,13 @@ _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>[^']+)'")
 
 
-def explain(error: BaseException, command: str) -> str:
+def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -> str:
     """What is wrong, where, and what would be right, in one line.
 
     Args:
         error: what stopped the command.
         command: its name, which is also its configuration's.
+        arguments: of the command, as typed.
     """
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if match := _RESOLVING.search(text):
@@ -35,7 +38,8 @@ def explain(error: BaseException, command: str) -> str:
         known = match["known"].split()
         return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
     if match := _NO_KEY.search(text):
-        keys = list(_keys(command))
+        # A key of the default options, which another option (of a sweep) does not have, is no answer.
+        keys = [key for key in _keys(command, arguments) if key != match["key"]]
         nearest = _nearest(match["key"], keys, listing=False)
         return f"{match['key']}: there is no such key{nearest} (a new key is added by +{match['key']}=..)"
     if match := _SEVERAL.search(text):
@@ -53,11 +57,15 @@ def _nearest(word: str, known: list[str], listing: bool = True) -> str:
     return mean + (f" Known are {', '.join(known)}" if listing and known else "")
 
 
-def _keys(command: str) -> Iterator[str]:
-    """Every key of the command's default configuration."""
+def _keys(command: str, arguments: Sequence[str]) -> Iterator[str]:
+    """Every key of the command's configuration with the options that the arguments choose."""
+    chosen = [one for one in arguments if "," not in one and (conf_folder() / one.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = compose(config_name=command)
+        try:
+            config = compose(config_name=command, overrides=chosen)
+        except (HydraException, OmegaConfBaseException):  # an option of a folder that only the command line names
+            config = compose(config_name=command)
     yield from _flat(config, "")
 
 

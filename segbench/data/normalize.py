@@ -1,4 +1,4 @@
-"""Raw intensities -> float32 for the network, by the case's own statistics."""
+"""Raw intensities -> float32 for the network, by the case's own statistics or by fixed numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from segbench.data.store import Intensities
+from segbench.errors import UserError
 
 Normalize = Callable[[np.ndarray, Sequence[Intensities]], np.ndarray]
 """(C, *P) raw, and the statistics of each channel of the whole case -> (C, *P) float32."""
+
+_IMAGENET = {3: ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), 1: ([0.449], [0.226])}
+"""Mean and standard deviation of each channel from 0 to 1, as torchvision's weights were trained; grey: their mean."""
 
 
 def zscore(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
@@ -27,6 +31,31 @@ def percentile(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray
     return scaled.clip(-1.0, 1.0, out=scaled)
 
 
+def unit(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+    """Values of 8 bits divided by 255: from 0 to 1, with no mean taken off.
+
+    Raises:
+        UserError: where values are larger.
+    """
+    _check_8_bits(channels, "unit")
+    return _scale(image, [0.0] * len(image), [255.0] * len(image))
+
+
+def imagenet(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+    """Values of 8 bits as weights trained on ImageNet saw theirs: by its means and standard deviations.
+
+    Raises:
+        UserError: where the image is neither RGB nor grey, or values are larger.
+    """
+    if len(image) not in _IMAGENET:
+        raise UserError(
+            f"data.normalize=imagenet is for 3 channels (RGB) or 1 (grey), not for {len(image)}: use zscore"
+        )
+    _check_8_bits(channels, "imagenet")
+    mean, std = _IMAGENET[len(image)]
+    return _scale(image, [255 * one for one in mean], [255 * one for one in std])
+
+
 def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     """As they are."""
     return image.astype(np.float32)
@@ -35,8 +64,16 @@ def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
 NORMALIZATIONS: dict[str, Normalize] = {
     "zscore": zscore,
     "percentile": percentile,
+    "unit": unit,
+    "imagenet": imagenet,
     "none": none,
 }
+
+
+def _check_8_bits(channels: Sequence[Intensities], name: str) -> None:
+    largest = max(one.percentile_99_5 for one in channels)
+    if largest > 255:
+        raise UserError(f"data.normalize={name} is for values of 8 bits, up to 255, not {largest:g}")
 
 
 def _scale(image: np.ndarray, centre: list[float], width: list[float]) -> np.ndarray:

@@ -52,7 +52,7 @@ class Crf:
             window: pixels along each side of the kernels, an odd number. The memory grows with its power
                 of the dimensions: 4 bytes x half the window's pixels x the image's.
             appearance: w_a.
-            theta_a: in pixels.
+            theta_a: in pixels. Typical for windows of any size are 30 to 80; beyond the window it makes no difference.
             theta_b: in intensities of the normalised image; typical values are printed for 0..255.
             smoothness: w_g.
             theta_g: in pixels.

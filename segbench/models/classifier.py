@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 
+from segbench.errors import UserError
 from segbench.models.centre_view import centre_view, check_2d, one_pixel
 from segbench.models.heads import Outputs
 
@@ -32,7 +34,7 @@ class PatchClassifier(nn.Module):
             view: height and width in pixels to which a patch is resized.
 
         Raises:
-            UserError: where the data is 3D.
+            UserError: where the data is 3D, or the view too small for the network.
         """
         super().__init__()
         check_2d(spatial_dims, "torchvision_classifier")
@@ -41,6 +43,20 @@ class PatchClassifier(nn.Module):
             _replace_first(self.net, in_channels)
         self.side = view
         self.heads = dict(heads)
+        self._check_view(in_channels)
+
+    def _check_view(self, in_channels: int) -> None:
+        """No library says which sizes its networks take: a patch of zeros does."""
+        try:
+            with torch.no_grad():
+                self.net.eval()(torch.zeros(1, in_channels, self.side, self.side))
+        except RuntimeError as error:
+            raise UserError(
+                f"model.view={self.side}: {type(self.net).__name__} takes no patches of that size"
+                f" ({str(error).splitlines()[0]}); 64 suit most such networks, and 224 all of them"
+            ) from error
+        finally:
+            self.net.train()
 
     def forward(self, image: Tensor) -> Outputs:
         """Logits (B, K, 1, 1) of every head: of the centre of `image` (B, C, H, W), of any size."""

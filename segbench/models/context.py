@@ -2,8 +2,10 @@
 
 Sirinukunwattana, Alham, Verrill and Rittscher, "Improving Whole Slide Segmentation Through Visual Context - A
 Systematic Study" (MICCAI 2018, arXiv 1806.04259), methods A to J. Known from the authors' code is method G; the others
-are inferred from published parameter counts, which they match. Not known: which of A to D sees which view, how method
-E fuses, and whether anything non-linear stands between the two last layers (in the code of G there is nothing).
+are inferred from published parameter counts, which they match, except E: printed are 7.3 million, and its views as
+twelve channels of one encoder have 7,226,116. Not known: which of A to D sees which view, how method E fuses, and
+whether anything non-linear stands between the two last layers (in the code of G there is nothing). Not built: the
+confidence map of the authors' code.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ class DeconvNet(nn.Module):
     """VGG16 with batch norm down to fc7, and its mirror image: unpooling and transposed convolutions.
 
     An image of any size is padded to a multiple of 32, and the logits cut back. The authors train it on crops
-    around objects and merge the predictions of object proposals; here it is a network like any other.
+    around objects and merge the predictions of object proposals (recalled, not verified); here it is a network like any
+    other.
     """
 
     def __init__(

@@ -81,6 +81,18 @@ class SlidingWindowCNN(nn.Module):
         self.heads = dict(heads)
         initialise(self, init)
 
+    def check_patch(self, size: Sequence[int]) -> None:
+        """Refuses patches (H, W) that are smaller than the window.
+
+        Raises:
+            UserError: saying the least size.
+        """
+        if min(size) < self.window:
+            raise UserError(
+                f"data.patch_size={list(size)} is smaller than the window of model=sliding_window_cnn: it needs"
+                f" at least [{self.window}, {self.window}], or smaller model.kernels"
+            )
+
     def forward(self, image: Tensor) -> Outputs:
         """Logits of every head for the centre of each window.
 
@@ -94,11 +106,7 @@ class SlidingWindowCNN(nn.Module):
             UserError: where the image is smaller than the window.
         """
         height, width = image.shape[2:]
-        if min(height, width) < self.window:
-            raise UserError(
-                f"data.patch_size=[{height},{width}] is smaller than the window of model=sliding_window_cnn: it needs"
-                f" at least [{self.window},{self.window}], or smaller model.kernels"
-            )
+        self.check_patch((height, width))
         if self.training:
             top, left = ((length - 1) // 2 - (self.window - 1) // 2 for length in (height, width))
             image = image[:, :, top : top + self.window, left : left + self.window]

@@ -145,9 +145,11 @@ def test_training_sees_the_window_around_the_centre(size):
 
 
 def test_patch_smaller_than_the_window():
-    message = r"data.patch_size=\[95,94\] is smaller than the window .* needs at least \[95,95\]"
+    message = r"data.patch_size=\[95, 94\] is smaller than the window .* needs at least \[95, 95\]"
     with pytest.raises(UserError, match=message):
         sliding()(draw(1, 1, 95, 94))
+    with pytest.raises(UserError, match=message):
+        sliding().check_patch([95, 94])
 
 
 def test_kernels_without_channels():
@@ -171,3 +173,8 @@ def test_other_channels_replace_the_first_convolution():
         three, five = (PatchClassifier(2, channels, {"mask": 2}, net=make) for channels in (3, 5))
     assert count(five) - count(three) == 2 * 64 * 11 * 11
     assert five.net.features[0].stride == three.net.features[0].stride == (4, 4)
+
+
+def test_a_view_too_small_for_the_network():
+    with pytest.raises(UserError, match=r"model.view=32: AlexNet takes no patches of that size .*; 64 suit"):
+        PatchClassifier(2, 1, {"mask": 2}, net=torchvision.models.alexnet, view=32)

@@ -48,7 +48,7 @@ class Bach(Dataset):
             raise UserError(f"data.dataset.downsample is {downsample}: at least 1 is expected")
         self.folder = Path(root) / folder
         self.downsample = downsample
-        self.published = {"": 10}
+        self.published = {"": 10}  # labelled slides, as recalled: not verified
 
     def records(self) -> list[Record]:
         """One case for each slide with contours, sorted by name."""
