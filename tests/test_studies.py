@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from segbench import schema
 from segbench.__main__ import report
 from segbench.compare.load import load_runs
 from segbench.compare.request import Request
@@ -57,6 +58,15 @@ def records(folder: Path) -> list[dict]:
 
 def test_every_study_is_tested():
     assert sorted(FEW) == STUDIES
+
+
+@pytest.mark.parametrize("budget", ["smoke", "small", "full"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_budget_is_complete(name, budget):
+    config = configure(f"experiment={name}", f"budget={budget}")
+    check_study(config)
+    schema.check(config)
+    assert config.trainer.max_steps == config.study.budgets[budget].steps
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -150,9 +160,10 @@ def test_a_misspelled_setting_of_the_comparison_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in STUDIES if name != "context_table"])
+@pytest.mark.parametrize("name", STUDIES)
 def test_the_whole_list_of_a_study_runs(name, here):
-    small = () if name == "unet_isbi2012" else ("data.patch_size=[96,96]", "metrics=overlap")
+    few = {"unet_isbi2012": (), "context_table": FEW["context_table"][1:]}
+    small = few.get(name, ("data.patch_size=[96,96]", "metrics=overlap"))
     code = study(name, *small)
     (folder,) = (here / "sweeps").iterdir()
     assert {record["status"] for record in records(folder)} == {"finished"}

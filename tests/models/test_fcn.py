@@ -67,7 +67,7 @@ def test_sizes_of_the_paper():
 
 @pytest.mark.parametrize(("name", "starts"), [("32s", [19]), ("16s", [-5, 27]), ("8s", [-5, -9, 31])])
 def test_crops_of_the_authors(name, starts):
-    """Those of their release, as recalled and not verified: score layers of finer pools are cut, and the last scores."""
+    """Those of their release, as recalled and not verified: scores of finer pools are cut, and the last."""
     assert small(FUSED[name], pad=100).starts == starts
 
 

@@ -179,6 +179,22 @@ def test_trains_on_a_single_image(network, name):
 
 
 @every_model
+def test_gradients_reach_every_parameter(network, name):
+    """Where no branch starts at zero, as the last norms of residual blocks do.
+
+    Of two values a norm has no gradient, and a bias before a norm has none.
+    """
+    net = network(name, mask=3).train()
+    for parameter in net.parameters():
+        if parameter.ndim == 1 and not parameter.any():
+            torch.nn.init.uniform_(parameter, 0.1, 0.5)
+    net(example(name, batch=4))["mask"].square().mean().backward()
+    trained = [(key, one.grad) for key, one in net.named_parameters() if one.requires_grad and "bias" not in key]
+    assert trained
+    assert [key for key, gradient in trained if not gradient.any()] == []
+
+
+@every_model
 def test_every_output_depends_on_every_input_channel(network, name):
     image = example(name, batch=1, channels=3).requires_grad_()
     logits = network(name, 3, mask=4).eval()(image)["mask"]
