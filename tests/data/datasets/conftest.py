@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segbench import schema
-from segbench.data.case import Dataset
+from segbench.data.case import Case, Dataset
 from tests.data.datasets.reading import Read
 from tests.data_layouts import MAKERS
 from tests.runs import configure
@@ -22,3 +22,9 @@ def read(tmp_path: Path) -> Read:
         return dataset
 
     return make
+
+
+@pytest.fixture(scope="module")
+def cases(dataset: Dataset) -> list[Case]:
+    """All cases of the data set that a module's own fixture gives."""
+    return [dataset.load(record) for record in dataset.records()]

@@ -15,11 +15,6 @@ def dataset() -> SyntheticCells:
     return SyntheticCells(cases=6, size=[192, 224], seed=0)
 
 
-@pytest.fixture(scope="module")
-def cases(dataset: SyntheticCells) -> list[Case]:
-    return [dataset.load(record) for record in dataset.records()]
-
-
 def test_cases_keep_the_contract(dataset: SyntheticCells, cases: list[Case]) -> None:
     for case, record in zip(cases, dataset.records(), strict=True):
         check_case(case, record, dataset)

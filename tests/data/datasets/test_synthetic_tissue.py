@@ -22,11 +22,6 @@ def dataset() -> SyntheticTissue:
     return SyntheticTissue(cases=12, size=[256, 224], scale=0.25, seed=0)
 
 
-@pytest.fixture(scope="module")
-def cases(dataset: SyntheticTissue) -> list[Case]:
-    return [dataset.load(record) for record in dataset.records()]
-
-
 def test_cases_keep_the_contract(dataset: SyntheticTissue, cases: list[Case]) -> None:
     for case, record in zip(cases, dataset.records(), strict=True):
         check_case(case, record, dataset)

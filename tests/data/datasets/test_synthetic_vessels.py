@@ -16,11 +16,6 @@ def dataset() -> SyntheticVessels:
     return SyntheticVessels(cases=5, size=[224, 256], seed=0)
 
 
-@pytest.fixture(scope="module")
-def cases(dataset: SyntheticVessels) -> list[Case]:
-    return [dataset.load(record) for record in dataset.records()]
-
-
 def test_cases_keep_the_contract(dataset: SyntheticVessels, cases: list[Case]) -> None:
     for case, record in zip(cases, dataset.records(), strict=True):
         check_case(case, record, dataset)
