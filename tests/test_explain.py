@@ -12,7 +12,7 @@ from segbench.__main__ import report
     [
         (["model.chanels=[4,8]"], "model.channels"),
         (["max_steps=3"], "trainer.max_steps"),
-        (["model=residual_unet", "model.norm=batch"], "model.net.norm"),
+        (["model=residual_unet", "model.num_res_units=3"], "model.net.num_res_units"),
         (["data=wbc", "data.dataset.rot=x"], "data.dataset.root"),
     ],
 )

@@ -52,6 +52,21 @@ def test_a_finer_network_begins_where_the_coarser_one_ended(fcn32s, tmp_path, ca
     assert (fine - coarse).std() < 0.1 * coarse.std()
 
 
+def test_the_whole_chain_of_the_paper(fcn32s, tmp_path):
+    """32s, 16s, 8s: the last begins with every convolution of the one before, and with all of its kernels but one."""
+    fcn16s(tmp_path / "16s", fcn32s)
+    source = f"initial_weights={tmp_path / '16s'}"
+    execute(tmp_path / "8s", "model=fcn8s", *FCN, source, NOTHING_LEARNT, tiny=False)
+    coarse, fine = (load_run(tmp_path / name, "cpu").module.model.state_dict() for name in ("16s", "8s"))
+    begun = {key for key, value in coarse.items() if key in fine and torch.equal(fine[key], value)}
+    assert {key for key in coarse if not key.startswith("enlarge")} <= begun
+    assert not fine["scores.pool3.weight"].any()
+    image = torch.randn(1, 1, 160, 160, generator=torch.Generator().manual_seed(0))
+    inner = (..., slice(32, -32), slice(32, -32))
+    before, after = logits(tmp_path / "16s", image)[inner], logits(tmp_path / "8s", image)[inner]
+    assert (after - before).std() < 0.1 * before.std()
+
+
 def test_the_source_may_be_gone_once_a_run_has_a_checkpoint(fcn32s, tmp_path, monkeypatch):
     source = tmp_path / "source"
     shutil.copytree(fcn32s, source)

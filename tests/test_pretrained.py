@@ -8,6 +8,7 @@ from pathlib import Path
 import huggingface_hub.constants as hub
 import pytest
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from rich.console import Console
 from safetensors.torch import save
@@ -15,6 +16,7 @@ from safetensors.torch import save
 from segbench import schema
 from segbench.errors import UserError
 from segbench.pretrained import fetch_weights
+from tests.models import fake_vgg
 from tests.runs import configure
 
 ENCODER = "mobilenet_v2"
@@ -90,6 +92,26 @@ def test_weights_are_there_without_a_network_afterwards(
 def test_several_encoders(served: dict[str, torch.Tensor]) -> None:
     printed = prepared("model=smp_fpn", f"model.encoder=[{ENCODER},{ENCODER}]", "model.weights=imagenet")
     assert [" downloaded" in line for line in printed.splitlines()[:2]] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["fcn8s", "segnet", "deconvnet"])
+def test_networks_of_vgg16(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The library that has VGG16's weights is asked for them, for a network of the run's own width and norm."""
+    asked = []
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
+
+    def download(name: str, *, pretrained: bool, in_chans: int) -> fake_vgg.Narrow:
+        asked.append(name)
+        (tmp_path / name).write_bytes(b"0" * 1_500_000)
+        return fake_vgg.create_model(name, pretrained=pretrained, in_chans=in_chans)
+
+    monkeypatch.setattr(timm, "create_model", download)
+    width = f"model.width={fake_vgg.WIDTH}"
+    printed = prepared(f"model={name}", width, "model.weights=imagenet", "model.norm=batch")
+    assert asked == ["vgg16_bn"]
+    assert "imagenet weights of the model: 1.5 MB downloaded" in printed
+    assert "were there already" in prepared(f"model={name}", width, "model.weights=imagenet", "model.norm=batch")
 
 
 def test_weights_that_cannot_be_had(served: dict[str, torch.Tensor]) -> None:

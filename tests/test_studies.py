@@ -16,6 +16,7 @@ from segbench.identity import register_resolvers, run_id
 from segbench.paths import conf_folder
 from segbench.rundir import RunDirectory
 from segbench.study import check_study, comparison_settings
+from tests import data_layouts
 from tests.data_sets import make
 from tests.runs import configure
 
@@ -41,6 +42,7 @@ def here(tmp_path, monkeypatch) -> Path:
     """A working directory with small data sets beside it."""
     for name in ("wbc", "isbi2012"):
         make(name, tmp_path / "data" / name)
+    data_layouts.bach(tmp_path / "data" / "bach")
     monkeypatch.setenv("SEGBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["segbench"])
@@ -110,6 +112,33 @@ def test_one_command_ends_in_the_table_and_a_second_time_does_what_is_not_done(h
     assert otsu.stat().st_mtime_ns == before[0]
     assert network.stat().st_mtime_ns > before[1]
     assert {record["status"] for record in records(folder)} == {"finished"}
+
+
+TISSUE = {
+    "synthetic_tissue": ("data.dataset.cases=10", "data.dataset.size=[128,128]", "data.dataset.scale=0.125"),
+    "bach": (),
+}
+"""Data set -> what makes it small."""
+
+
+@pytest.mark.parametrize("data", TISSUE)
+@pytest.mark.parametrize(
+    ("name", "models", "small"),
+    [
+        ("architecture_table", "otsu,kmeans,unet_small", ()),
+        ("context_table", "context_a,context_d", ("inference.stride=32",)),
+    ],
+)
+def test_tissue_drawn_by_code_and_whole_slides(name, models, small, data, here):
+    assert study(name, f"data={data}", f"model={models}", *TISSUE[data], *small, *SMALL) == 0
+    (folder,) = (here / "sweeps").iterdir()
+    assert {record["status"] for record in records(folder)} == {"finished"}
+    table = (folder / "comparison" / "table.md").read_text().replace("\\", "")
+    classes = schema.build(configure(f"data={data}").data.dataset, "data.dataset").classes
+    for row in (*classes[1:], "rank sum", "parameters (M)"):
+        assert f"| {row} |" in table
+    for method in models.split(","):
+        assert f"| {method} |" in table
 
 
 def test_a_failed_run_is_named_in_the_table(here):

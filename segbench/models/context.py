@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from segbench.errors import UserError
-from segbench.models.blocks import choose
+from segbench.models.blocks import ACTIVATIONS, NORMS, choose
 from segbench.models.centre_view import centre_view, check_2d, one_pixel
 from segbench.models.heads import Outputs
 
@@ -31,10 +32,20 @@ FUSIONS = {
 """What becomes of several views, by name."""
 
 
-def view_encoder(in_channels: int, side: int, width: int, features: int, slope: float) -> nn.Sequential:
+def view_encoder(
+    in_channels: int,
+    side: int,
+    width: int,
+    features: int,
+    *,
+    norm: str = "batch",
+    groups: int = 8,
+    act: str = "leaky_relu",
+    slope: float = 0.2,
+) -> nn.Sequential:
     """The encoder of one view (B, in_channels, side, side) -> (B, features), after DCGAN (Radford et al. 2016).
 
-    Convolutions 4x4 of stride 2 down to 4x4 pixels, each with batch norm but the first, and leaky ReLU; then a
+    Convolutions 4x4 of stride 2 down to 4x4 pixels, each with a norm but the first, and an activation; then a
     4x4 convolution to a vector, with a bias and no activation.
 
     Args:
@@ -42,16 +53,26 @@ def view_encoder(in_channels: int, side: int, width: int, features: int, slope: 
         side: of the view in pixels, 4 times a power of two.
         width: channels of the first convolution; they double up to eight times as many.
         features: length of the vector.
-        slope: of the leaky ReLU below zero.
+        norm: a key of `blocks.NORMS`; the authors' is batch.
+        groups: of a group norm.
+        act: a key of `blocks.ACTIVATIONS`; the authors' is leaky_relu.
+        slope: of a leaky ReLU below zero.
+
+    Raises:
+        UserError: where `norm` or `act` is unknown.
     """
+    activation = choose(ACTIVATIONS, act, "model.act")
+    normalisation = choose(NORMS, norm, "model.norm")
     stages = round(math.log2(side / 4))
     channels = [in_channels, *(width * min(2**stage, 8) for stage in range(stages))]
     layers: list[nn.Module] = []
     for stage, (before, after) in enumerate(pairwise(channels)):
-        layers.append(nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False))
-        if stage:
-            layers.append(nn.BatchNorm2d(after))
-        layers.append(nn.LeakyReLU(slope, inplace=True))
+        pieces = after * activation.pieces
+        bias = stage > 0 and norm == "none"  # a norm has its own; the first convolution has none, as the authors'
+        layers.append(nn.Conv2d(before, pieces, kernel_size=4, stride=2, padding=1, bias=bias))
+        if stage > 0 and norm != "none":
+            layers.append(normalisation(2, pieces, groups))
+        layers.append(activation.build(after, slope))
     return nn.Sequential(*layers, nn.Conv2d(channels[-1], features, kernel_size=4), nn.Flatten())
 
 
@@ -71,6 +92,9 @@ class ContextNet(nn.Module):
         width: int = 64,
         features: int = 512,
         dropout: float = 0.0,
+        norm: str = "batch",
+        groups: int = 8,
+        act: str = "leaky_relu",
         slope: float = 0.2,
     ) -> None:
         """Builds the network.
@@ -87,7 +111,10 @@ class ContextNet(nn.Module):
             features: length of the encoders' vectors, of the LSTM's state and of the hidden layer.
             dropout: rate, in front of the last layer. (The authors' call leaves it on at test time; this one
                 does not.)
-            slope: of the leaky ReLUs below zero.
+            norm: a key of `blocks.NORMS`, in the encoders.
+            groups: of a group norm.
+            act: a key of `blocks.ACTIVATIONS`, in the encoders.
+            slope: of leaky ReLUs below zero.
 
         Raises:
             UserError: where a value is impossible, or the data is 3D.
@@ -111,7 +138,10 @@ class ContextNet(nn.Module):
         stacked = fusion == "channels"
         count = 1 if shared or stacked else len(zooms)
         channels = in_channels * (len(zooms) if stacked else 1)
-        self.encoders = nn.ModuleList([view_encoder(channels, self.side, width, features, slope) for _ in range(count)])
+        layers: dict[str, Any] = {"norm": norm, "groups": groups, "act": act, "slope": slope}
+        self.encoders = nn.ModuleList(
+            [view_encoder(channels, self.side, width, features, **layers) for _ in range(count)]
+        )
         self.lstm = nn.LSTMCell(features, features) if fusion == "lstm" else None
         joined = features * (1 if stacked else len(zooms))
         self.hidden = nn.Linear(joined, features)

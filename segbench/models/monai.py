@@ -6,15 +6,39 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from monai.networks.layers.factories import Norm
 from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, SegResNet, UNet
 from torch import Tensor, nn
 
 from segbench.errors import UserError
-from segbench.models.blocks import match_size, padded_size
+from segbench.models.blocks import NORMS, choose, match_size, padded_size
 from segbench.models.heads import Outputs, split_heads
 
 Net = Callable[..., nn.Module]
-"""(spatial dims, channels in, channels out, channels of each stage) -> network."""
+"""(spatial dims, channels in, channels out, channels of each stage, norm=, act=) -> network."""
+
+ACTIVATIONS: dict[str, Callable[[float], tuple[str, dict[str, float]]]] = {
+    "relu": lambda slope: ("relu", {"inplace": True}),
+    "leaky_relu": lambda slope: ("leakyrelu", {"negative_slope": slope, "inplace": True}),
+    "elu": lambda slope: ("elu", {"inplace": True}),
+    "prelu": lambda slope: ("prelu", {}),
+    "tanh": lambda slope: ("tanh", {}),
+    "sigmoid": lambda slope: ("sigmoid", {}),
+}
+"""Activation name -> MONAI's words for it, from the slope; PReLU learns one slope for all channels."""
+
+
+@Norm.factory_function("segbench")
+def _norm(dims: int) -> Callable[..., nn.Module]:
+    """The norms of all models here, for MONAI's `norm=("segbench", {"name": .., "groups": ..})`.
+
+    MONAI's own group norm refuses groups that do not divide the channels, as the logits' in its U-Net.
+    """
+
+    def build(num_features: int, name: str, groups: int) -> nn.Module:
+        return NORMS[name](dims, num_features, groups)
+
+    return build
 
 
 class MonaiModel(nn.Module):
@@ -24,7 +48,17 @@ class MonaiModel(nn.Module):
     """
 
     def __init__(
-        self, spatial_dims: int, in_channels: int, heads: Mapping[str, int], *, net: Net, channels: Sequence[int]
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        heads: Mapping[str, int],
+        *,
+        net: Net,
+        channels: Sequence[int],
+        norm: str | None = None,
+        groups: int = 8,
+        act: str | None = None,
+        slope: float = 0.01,
     ) -> None:
         """Builds the network.
 
@@ -35,14 +69,24 @@ class MonaiModel(nn.Module):
             net: one of the functions below, with further arguments of MONAI's class bound to it.
             channels: of each stage, from the highest resolution to the lowest; each stage has half the
                 resolution of the one before.
+            norm: a key of `blocks.NORMS`; None where `net` lets none be chosen.
+            groups: of a group norm; where they do not divide the channels, their greatest common divisor.
+            act: a key of `ACTIVATIONS`; None where `net` lets none be chosen.
+            slope: of a leaky ReLU below zero.
 
         Raises:
-            UserError: where MONAI refuses the numbers.
+            UserError: where `norm` or `act` is unknown, or MONAI refuses the numbers.
         """
         super().__init__()
         if len(channels) < 2:
             raise UserError(f"model.channels={list(channels)} needs two stages or more, such as [16, 32]")
-        self.net = net(spatial_dims, in_channels, sum(heads.values()), channels)
+        layers: dict[str, Any] = {}
+        if norm is not None:
+            choose(NORMS, norm, "model.norm")
+            layers["norm"] = ("segbench", {"name": norm, "groups": groups})
+        if act is not None:
+            layers["act"] = choose(ACTIVATIONS, act, "model.act")(slope)
+        self.net = net(spatial_dims, in_channels, sum(heads.values()), channels, **layers)
         self.stride = 2 ** (len(channels) - 1)
         self.heads = dict(heads)
 

@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from segbench import schema
+from segbench.errors import UserError
+from segbench.models.blocks import ACTIVATIONS
 from segbench.models.estimator import Estimator, TrainingCase
 from tests.runs import configure
 
@@ -84,9 +86,10 @@ def configuration(name):
     return configure(f"model={name}", *NEEDED.get(name, []))
 
 
-def fresh(name, channels=1, seed=0, **heads):
+def fresh(name, channels=1, seed=0, model=None, **heads):
     """A model of conf/model for 2D images, with weights drawn from a seed; fitted, where it is to be fitted."""
     config = copy.deepcopy(configuration(name))
+    config.model.update(model or {})
     classes = heads.get("mask", 2)
     config.measured = {"spatial_dims": 2, "in_channels": channels, "classes": classes,
                        "class_frequencies": [1 / classes] * classes}  # fmt: skip
@@ -201,6 +204,47 @@ def test_every_output_depends_on_every_input_channel(network, name):
     for k in range(4):
         (gradient,) = torch.autograd.grad(logits[:, k].sum(), image, retain_graph=True)
         assert (gradient != 0).any(dim=3).any(dim=2).all()
+
+
+NORM_LAYERS = {
+    "batch": nn.BatchNorm2d,
+    "instance": nn.InstanceNorm2d,
+    "group": nn.GroupNorm,
+    "layer": nn.GroupNorm,
+    "none": (),
+}
+WITH_NORM, WITH_ACT = ([name for name in NAMES if key in configuration(name).model] for key in ("norm", "act"))
+FIXED = {"maxout": {"residual_unet", "segresnet", "unetplusplus"}}
+"""Activation -> models of MONAI's that cannot have it."""
+
+
+@pytest.mark.parametrize("norm", NORM_LAYERS)
+@pytest.mark.parametrize("name", WITH_NORM)
+def test_norms_are_those_asked_for(name, norm):
+    net = fresh(name, channels=3, model={"norm": norm}, mask=3)
+    kinds = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+    found = [layer for layer in net.modules() if isinstance(layer, kinds)]
+    assert all(isinstance(layer, NORM_LAYERS[norm]) for layer in found)
+    assert bool(found) == (norm != "none")
+    if norm == "layer":
+        assert {layer.num_groups for layer in found} == {1}
+    net(example(name, channels=3))["mask"].sum().backward()
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("name", WITH_ACT)
+def test_activations_are_those_asked_for(name, act):
+    if name in FIXED.get(act, ()):
+        with pytest.raises(UserError, match=f"model.act={act} is not one of relu, "):
+            fresh(name, model={"act": act})
+        return
+    net = fresh(name, model={"act": act, "slope": 0.3} if "slope" in configuration(name).model else {"act": act})
+    kinds = {type(one.build(1, 0.3)) for one in ACTIVATIONS.values()}
+    found = [layer for layer in net.modules() if type(layer) in kinds]
+    assert {type(layer) for layer in found} == {type(ACTIVATIONS[act].build(1, 0.3))}
+    if act == "leaky_relu":
+        assert {layer.negative_slope for layer in found} == {0.3}
+    net(example(name))["mask"].sum().backward()
 
 
 @every_model

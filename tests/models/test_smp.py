@@ -65,6 +65,30 @@ def test_every_decoder_is_the_librarys_where_the_size_fits(name):
         assert torch.equal(net(image)["mask"], net.net(image))
 
 
+STUDY = OmegaConf.load(conf_folder() / "experiment" / "encoder_variants.yaml")
+
+
+@pytest.mark.parametrize("encoder", STUDY.hydra.sweeper.params["model.encoder"].split(","))
+def test_encoders_of_the_study_train_on_a_single_image_of_any_size(encoder):
+    """What the contract of all models checks with a small encoder: gradients, sizes, channels, bfloat16."""
+    torch.manual_seed(0)
+    net = build(encoder=encoder, in_channels=5, heads={"mask": 4}).train()
+    net(draw(1, 5, 33, 47))["mask"].square().mean().backward()
+    trained = {key: parameter.grad for key, parameter in net.named_parameters() if parameter.requires_grad}
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in trained.values())
+    weights = [gradient for key, gradient in trained.items() if key.endswith("weight")]
+    assert sum(bool(gradient.any()) for gradient in weights) > 0.9 * len(weights)
+    assert all(buffer.isfinite().all() for buffer in net.buffers())
+    net.eval()
+    image = draw(1, 5, 64, 64)
+    with torch.inference_mode():
+        logits = net(image)["mask"]
+        assert logits.shape == (1, 4, 64, 64)
+        assert net(draw(1, 5, 3, 5))["mask"].shape == (1, 4, 3, 5)
+        half = net.bfloat16()(image.bfloat16())["mask"]
+    torch.testing.assert_close(half.float(), logits, rtol=0.1, atol=0.1 * logits.abs().max().item())
+
+
 # Parameters that the output does not depend on
 
 
