@@ -28,17 +28,19 @@ ACTIVATIONS: dict[str, Callable[[float], tuple[str, dict[str, float]]]] = {
 """Activation name -> MONAI's words for it, from the slope; PReLU learns one slope for all channels."""
 
 
-@Norm.factory_function("segbench")
 def _norm(dims: int) -> Callable[..., nn.Module]:
     """The norms of all models here, for MONAI's `norm=("segbench", {"name": .., "groups": ..})`.
 
-    MONAI's own group norm refuses groups that do not divide the channels, as the logits' in its U-Net.
+    MONAI's own group norm refuses groups that do not divide the channels, as those of the logits in its U-Net.
     """
 
     def build(num_features: int, name: str, groups: int) -> nn.Module:
         return NORMS[name](dims, num_features, groups)
 
     return build
+
+
+Norm.add_factory_callable("segbench", _norm)
 
 
 class MonaiModel(nn.Module):
