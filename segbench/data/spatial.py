@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from segbench.data.elastic import Elastic, Range
+from segbench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Spatial:
     """How patches may be turned, scaled, shifted and bent.
 
     Attributes:
-        flip: probability of mirroring each axis.
+        flip: probability of mirroring each axis: one number, or one for each axis: [0, 0.5] mirrors columns alone.
         quarter_turns: probability of turning by 0, 90, 180 or 270 degrees, each as likely: exact, without
             interpolation. In 3D in a plane of two axes of equal spacing.
         rotation: largest angle in degrees, in the plane of each pair of axes. Angles are true to the
@@ -46,7 +47,7 @@ class Spatial:
         ValueError: where the zoom could be 0 or negative, or the distortion would fold the image.
     """
 
-    flip: float = 0.0
+    flip: float | Sequence[float] = 0.0
     rotation: float = 0.0
     rotation_probability: float = 1.0
     scaling: Range = (1.0, 1.0)
@@ -82,8 +83,15 @@ class Spatial:
             patch_size: (P_1, .., P_D) in pixels.
             spacing: size of a pixel along each of the D axes.
             rng: is drawn from.
+
+        Raises:
+            UserError: where `flip` names another number of axes.
         """
         dims = len(patch_size)
+        if np.size(self.flip) not in (1, dims):
+            raise UserError(
+                f"augmentation.spatial.flip={self.flip}: must be one probability, or one for each of the {dims} axes"
+            )
         fine = self._fine_axes(spacing)
         rotation = np.eye(dims)
         if self.rotation and rng.random() < self.rotation_probability:
@@ -108,7 +116,7 @@ class Spatial:
         distortion = 0.0
         if set(self.distortion) != {0} and rng.random() < self.distortion_probability:
             distortion = rng.uniform(*self.distortion)
-        flips = tuple(bool(flip) for flip in rng.random(dims) < self.flip)
+        flips = tuple(bool(flip) for flip in rng.random(dims) < np.asarray(self.flip))
         physical = np.asarray(spacing, dtype=float)
         matrix = (rotation * physical) / physical[:, None] / zoom
         return SpatialDraw(matrix, shift, flips, bend, distortion, turn)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from segbench.data.elastic import ControlPoints
 from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw, offsets
+from segbench.errors import UserError
 
 SIZES = {2: (12, 9), 3: (7, 4, 6)}
 dimensions = st.sampled_from((2, 3))
@@ -91,6 +92,18 @@ def test_probabilities() -> None:
     assert np.mean(flipped) == pytest.approx(0.2, abs=0.06)
     for times in (1, 2, 3):
         assert np.mean([one.turn.times == times for one in drawn]) == pytest.approx(0.1, abs=0.04)
+
+
+def test_each_axis_may_have_its_own_probability_of_being_mirrored() -> None:
+    flips = np.array([draw(Spatial(flip=(0, 0.5, 1)), dims=3, seed=seed).flips for seed in range(500)])
+    np.testing.assert_allclose(flips.mean(axis=0), [0, 0.5, 1], atol=0.06)
+
+
+def test_probabilities_of_another_number_of_axes_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"flip=\[0, 0.5, 0.5\]: .* one for each of the 2 axes"
+    ):
+        draw(Spatial(flip=[0, 0.5, 0.5]), dims=2)
 
 
 @settings(deadline=None)
