@@ -100,9 +100,7 @@ def test_each_axis_may_have_its_own_probability_of_being_mirrored() -> None:
 
 
 def test_probabilities_of_another_number_of_axes_are_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"flip=\[0, 0.5, 0.5\]: .* one for each of the 2 axes"
-    ):
+    with pytest.raises(UserError, match=r"flip=\[0, 0.5, 0.5\]: .* one for each of the 2 axes"):
         draw(Spatial(flip=[0, 0.5, 0.5]), dims=2)
 
 
