@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from monai.losses import BoundaryLoss
+from monai.losses import BoundaryLoss, GeneralizedDiceLoss
 
 from tests.losses.draws import CLASSES, certain, draw, probabilities
 
@@ -16,6 +16,17 @@ def test_boundary_loss_is_that_of_monai(build, size, background):
     theirs = BoundaryLoss(include_background=background, softmax=True, to_onehot_y=True)
     ours = build("boundary", f"include_background={background}")
     torch.testing.assert_close(ours(logits, target), theirs(logits, target[:, None]), rtol=1e-5, atol=1e-6)
+
+
+def test_generalised_dice_and_boundary_loss(build):
+    """The sum of the paper, from MONAI's two; 0.01 of the boundary loss."""
+    logits, target = draw(2, 9, 8)
+    shared = {"softmax": True, "to_onehot_y": True}
+    overlap = GeneralizedDiceLoss(batch=True, smooth_nr=0, smooth_dr=0, **shared)(logits, target[:, None])
+    distances = BoundaryLoss(include_background=False, **shared)(logits, target[:, None])
+    torch.testing.assert_close(build("dice_boundary")(logits, target), overlap + 0.01 * distances, rtol=1e-4, atol=1e-6)
+    more = build("dice_boundary", "terms.boundary.weight=1")(logits, target)
+    torch.testing.assert_close(more, overlap + distances, rtol=1e-4, atol=1e-6)
 
 
 def brute_force(logits, target):

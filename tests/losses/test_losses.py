@@ -40,6 +40,30 @@ def test_class_that_the_reference_lacks_is_left_out(build, name):
     assert (logits.grad == 0).all()
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_class_that_both_lack_plays_no_part(build, name):
+    logits, target = draw(2, 6, 5)
+    more = torch.cat([logits, torch.full_like(logits[:, :1], -100)], dim=1)
+    torch.testing.assert_close(build(name)(more, target), build(name)(logits, target))
+
+
+def test_binary_cross_entropy_learns_that_a_class_is_absent(build):
+    """Its pixels count as those of any class: -ln(1 - p) each, and one class more in the mean."""
+    logits, target = draw(2, 6, 5)
+    more = torch.cat([logits, torch.full_like(logits[:, :1], 0.5)], dim=1)
+    absent = -torch.log(1 - torch.tensor(0.5).sigmoid())
+    expected = (CLASSES * build("bce")(logits, target) + absent) / (CLASSES + 1)
+    torch.testing.assert_close(build("bce")(more, target), expected)
+
+
+def test_weighted_cross_entropy_of_a_batch_without_a_class_is_that_of_the_others(build):
+    logits, target = draw(2, 6, 5)
+    target[target == 2] = 0
+    weight = torch.tensor([1 / 0.5, 1 / 0.3, 1 / 0.2])
+    expected = torch.nn.functional.cross_entropy(logits, target, weight=weight)
+    torch.testing.assert_close(build("weighted_cross_entropy")(logits, target), expected)
+
+
 def test_generalized_dice_leaves_out_classes_without_pixels(build):
     logits, _ = draw(2, 6, 5)
     target = torch.arange(60).reshape(2, 6, 5) % 2
