@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from scipy.stats import norm
 from torch import Tensor, nn
 
+from segbench.errors import UserError
 from segbench.inference import SlidingWindow, Whole, window_places, window_weight
 
 CONF = Path(__file__).parents[1] / "conf" / "inference"
@@ -254,6 +255,32 @@ def test_mirrored_mean_over_all_flips(dims: int) -> None:
             axes = [axis + 2 for axis, flip in enumerate(chosen) if flip]
             flipped.append(forward(whole.flip(axes))[head].flip(axes))
         torch.testing.assert_close(result[head], torch.stack(flipped).mean(0), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+@pytest.mark.parametrize("mirror", [*itertools.product((False, True), repeat=2)])
+def test_mean_over_some_mirrors_and_turns(mirror: tuple[bool, bool], rotate: bool) -> None:
+    """All that the chosen ones can do together, each once."""
+    whole, forward = image(2)[..., :9, :9], network(2)
+    generators = [lambda x, axis=axis: x.flip(axis + 2) for axis in (0, 1) if mirror[axis]]
+    generators += [lambda x: x.rot90(1, (2, 3))] * rotate
+    places = torch.arange(81.0).reshape(1, 1, 9, 9)
+    group = {places.numpy().tobytes(): places}
+    for _ in range(8):
+        grown = [generate(member) for member in group.values() for generate in generators]
+        group |= {member.numpy().tobytes(): member for member in grown}
+    expected = torch.zeros_like(forward(whole)["mask"]).flatten(2)
+    for member in group.values():
+        order = member.flatten().long()
+        view = whole.flatten(2)[..., order].reshape(whole.shape)
+        expected[..., order] += forward(view)["mask"].flatten(2) / len(group)
+    result = Whole(mirror=mirror, rotate=rotate)(forward, whole)["mask"]
+    torch.testing.assert_close(result.flatten(2), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_mirrors_of_another_number_of_axes_are_refused() -> None:
+    with pytest.raises(UserError, match=r"inference.mirror=\[False\]: must be .* for each of the 2 axes"):
+        Whole(mirror=[False])(even, image(2))
 
 
 @dims

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segbench.errors import UserError
 from segbench.inference.overlap_tile import mirror_pad
-from segbench.inference.views import Network, predict_views
+from segbench.inference.views import Mirror, Network, predict_views
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class DensePatches:
             is a quarter of the smallest window size (the central 2 x 64 of 512 pixels of the authors), 1 the centre
             alone.
         batch_size: patches in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each patch.
+        mirror: average the logits over all 2^D mirrored versions of each patch, or those of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 
@@ -43,7 +43,7 @@ class DensePatches:
         stride: int | None = None,
         spread: int | None = None,
         batch_size: int = 64,
-        mirror: bool = False,
+        mirror: Mirror = False,
         rotate: bool = False,
     ) -> None:
         self.window = tuple(window)

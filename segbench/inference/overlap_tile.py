@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segbench.data.patches import mirror as mirrored
 from segbench.errors import UserError
-from segbench.inference.views import Network, predict_views
+from segbench.inference.views import Mirror, Network, predict_views
 
 
 class OverlapTile:
@@ -30,7 +30,7 @@ class OverlapTile:
         margin: pixels at each border of a tile whose prediction is thrown away, for networks that
             predict all that they see; None takes all that the network returns.
         batch_size: tiles in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each tile.
+        mirror: average the logits over all 2^D mirrored versions of each tile, or those of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 
@@ -40,7 +40,7 @@ class OverlapTile:
         step_multiple: int = 1,
         margin: int | None = None,
         batch_size: int = 4,
-        mirror: bool = False,
+        mirror: Mirror = False,
         rotate: bool = False,
     ) -> None:
         if step_multiple < 1:

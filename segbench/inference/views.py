@@ -8,30 +8,42 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from segbench.errors import UserError
+
 Outputs = Mapping[str, Tensor | list[Tensor]]
 Network = Callable[[Tensor], Outputs]
 View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 """A way to look at an image (B, C, *S), and the way back for logits."""
 
+Mirror = bool | Sequence[bool]
+"""Whether each axis is mirrored: all alike, or one value for each."""
 
-def predict_views(network: Network, image: Tensor, mirror: bool = False, rotate: bool = False) -> dict[str, Tensor]:
+
+def predict_views(network: Network, image: Tensor, mirror: Mirror = False, rotate: bool = False) -> dict[str, Tensor]:
     """The finest logits of every head in float32; if asked, their mean over versions of the image.
 
     Args:
         network: image -> outputs.
         image: (B, C, *S).
-        mirror: over all 2^D mirrored versions, as in nnU-Net (Isensee et al. 2021).
+        mirror: over all 2^D mirrored versions, as in nnU-Net (Isensee et al. 2021), or those of some axes.
         rotate: over the four quarter turns in the plane of the last two axes; with `mirror` over what both
             can do together, in 2D the eight symmetries of the square. (The U-Net paper averages seven
             rotations of the image, whose angles it does not print.)
+
+    Raises:
+        UserError: where `mirror` has values for another number of axes.
     """
-    return _mean(network, image, _views(image.ndim, mirror, rotate))
+    dims = image.ndim - 2
+    axes = list(mirror) if isinstance(mirror, Sequence) else [mirror] * dims
+    if len(axes) != dims:
+        raise UserError(f"inference.mirror={mirror}: must be true, false, or one of them for each of the {dims} axes")
+    return _mean(network, image, _views(axes, rotate))
 
 
-def _views(ndim: int, mirror: bool, rotate: bool) -> list[View]:
+def _views(mirror: Sequence[bool], rotate: bool) -> list[View]:
     """Each doubles the number of versions, of which no two are the same."""
-    views = [_flip(axis) for axis in range(2, ndim)] if mirror else []
-    if rotate and not mirror:  # else two mirrors make the half turn
+    views = [_flip(2 + axis) for axis, mirrored in enumerate(mirror) if mirrored]
+    if rotate and not all(mirror[-2:]):  # else two mirrors make the half turn
         views.append(_flip(-2, -1))
     if rotate:
         views.append((partial(torch.rot90, k=1, dims=(-2, -1)), partial(torch.rot90, k=-1, dims=(-2, -1))))

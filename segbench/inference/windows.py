@@ -14,18 +14,18 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from segbench.errors import UserError
-from segbench.inference.views import Network, predict_views
+from segbench.inference.views import Mirror, Network, predict_views
 
 
 class Whole:
     """The whole image in one pass: exact, but the memory grows with the image.
 
     Attributes:
-        mirror: average the logits over all 2^D mirrored versions of the image.
+        mirror: average the logits over all 2^D mirrored versions of the image, or those of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 
-    def __init__(self, mirror: bool = False, rotate: bool = False) -> None:
+    def __init__(self, mirror: Mirror = False, rotate: bool = False) -> None:
         self.mirror = mirror
         self.rotate = rotate
 
@@ -49,7 +49,7 @@ class SlidingWindow:
         overlap: share of the window that neighbours have in common at least, 0 <= overlap < 1.
         weighting: "gaussian" (centre counts most; deviation = window / 8) or "constant".
         batch_size: windows in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each window.
+        mirror: average the logits over all 2^D mirrored versions of each window, or those of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 
@@ -59,7 +59,7 @@ class SlidingWindow:
         overlap: float = 0.5,
         weighting: str = "gaussian",
         batch_size: int = 4,
-        mirror: bool = False,
+        mirror: Mirror = False,
         rotate: bool = False,
     ) -> None:
         if not 0 <= overlap < 1:
