@@ -138,5 +138,6 @@ def _quiet_lightning() -> None:
         ".*isinstance.treespec.*",
         ".*`srun` command is available.*",
         ".*sync_dist=True.*",  # scores are gathered by the module
+        ".*model that overrides the configure_model.*",  # which arranges weights, and makes none
     ):
         warnings.filterwarnings("ignore", message=message)
