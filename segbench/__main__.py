@@ -23,6 +23,7 @@ from segbench.explain import explain
 from segbench.identity import register_resolvers
 from segbench.paths import conf_folder
 from segbench.processes import is_main_process
+from segbench.sweeps.compose import SweepLoader
 
 USER_ERROR = 2
 """Exit code for what the user can mend."""
@@ -140,6 +141,7 @@ def _run(command: str, arguments: list[str]) -> int:
         raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
     _replace_basic_launcher()
+    vars(hydra._internal.hydra)["ConfigLoaderImpl"] = SweepLoader  # Hydra has no way to be given one
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.paths import conf_folder
+from segbench.sweeps.plan import NotComposedError
 
 _NO_OPTION = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': "
@@ -38,10 +39,13 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         known = match["known"].split()
         return f"{match['group']}={match['option']}: there is no such option{_nearest(match['option'], known)}"
     if match := _NO_KEY.search(text):
-        # A key of the default options, which another option (of a sweep) does not have, is no answer.
-        keys = [key for key in _keys(command, arguments) if key != match["key"]]
+        run = error.overrides if isinstance(error, NotComposedError) else None
+        chosen = _chosen(arguments if run is None else run)
+        keys = [key for key in _keys(command, chosen) if not key.rpartition(".")[2].startswith("_")]
         nearest = _nearest(match["key"], keys, listing=False)
-        return f"{match['key']}: there is no such key{nearest} (a new key is added by +{match['key']}=..)"
+        swept = [one for one in chosen if one not in arguments]
+        where = f" with {' '.join(swept)}" if swept else ""
+        return f"{match['key']}: there is no such key{where}{nearest} (a new key is added by +{match['key']}=..)"
     if match := _SEVERAL.search(text):
         key, values = match["key"], match["values"]
         return f"{key}={values}: several values need -m, a run for each of them; a list is written {key}=[{values}]"
@@ -57,9 +61,13 @@ def _nearest(word: str, known: list[str], listing: bool = True) -> str:
     return mean + (f" Known are {', '.join(known)}" if listing and known else "")
 
 
-def _keys(command: str, arguments: Sequence[str]) -> Iterator[str]:
-    """Every key of the command's configuration with the options that the arguments choose."""
-    chosen = [one for one in arguments if "," not in one and (conf_folder() / one.partition("=")[0]).is_dir()]
+def _chosen(arguments: Sequence[str]) -> list[str]:
+    """Those of them that choose one option, such as model=unet."""
+    return [one for one in arguments if "," not in one and (conf_folder() / one.partition("=")[0]).is_dir()]
+
+
+def _keys(command: str, chosen: list[str]) -> Iterator[str]:
+    """Every key of the command's configuration with the chosen options."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -14,9 +16,10 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def pinned(context: HydraContext) -> HydraContext:
@@ -26,6 +29,47 @@ def pinned(context: HydraContext) -> HydraContext:
     composed of the same files, whatever is edited meanwhile.
     """
     return HydraContext(PinnedLoader(context.config_loader.get_search_path()), context.callbacks)
+
+
+class SweepLoader(ConfigLoaderImpl):
+    """Hydra's loader, for sweeps over options that do not have the same keys.
+
+    Before Hydra asks for the runs of a sweep it composes a configuration without what is swept, with the default
+    model where `model=fcn8s,segnet` is swept, and refuses what that one does not have: `model.weights=imagenet`.
+    Here it is left to the runs, each of which is composed before the first one starts.
+    """
+
+    def _load_configuration_impl(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        load = partial(
+            super()._load_configuration_impl,
+            run_mode=run_mode,
+            from_shell=from_shell,
+            validate_sweep_overrides=validate_sweep_overrides,
+        )
+        try:
+            return load(config_name, overrides)
+        except ConfigCompositionException:
+            if run_mode != RunMode.MULTIRUN:
+                raise
+            parsed, repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)
+            values = [one for one in parsed if not one.is_sweep_override() and _is_value(one, repository)]
+            config = load(config_name, [str(one.input_line) for one in parsed if one not in values])
+            swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
+            swept |= set(OmegaConf.select(config, "hydra.sweeper.params") or {})
+            if not any(repository.group_exists(key) for key in swept):
+                raise
+        for value in values:
+            with suppress(ConfigCompositionException):
+                self._apply_overrides_to_config([value], config)
+        _name_overrides(config, parsed)
+        return config
 
 
 class PinnedLoader(ConfigLoaderImpl):
@@ -64,9 +108,7 @@ class PinnedLoader(ConfigLoaderImpl):
             lambda: super(PinnedLoader, self)._load_configuration_impl(config_name, options, run_mode, from_shell),
         )
         self._apply_overrides_to_config(values, config)
-        of_task = [one for one in parsed if not one.is_hydra_override()]
-        config.hydra.overrides.task = [one.input_line for one in of_task]
-        config.hydra.job.override_dirname = get_overrides_dirname(of_task, **config.hydra.job.config.override_dirname)
+        _name_overrides(config, parsed)
         return config
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
@@ -128,6 +170,13 @@ class _PinnedRepository(ConfigRepository):
         if key not in self._places:
             self._places[key] = super()._find_object_source(config_path, object_type)
         return self._places[key]
+
+
+def _name_overrides(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Records them in `config`, as Hydra records those that it applies."""
+    of_task = [one for one in overrides if not one.is_hydra_override()]
+    config.hydra.overrides.task = [one.input_line for one in of_task]
+    config.hydra.job.override_dirname = get_overrides_dirname(of_task, **config.hydra.job.config.override_dirname)
 
 
 def _is_value(override: Override, repository: IConfigRepository) -> bool:

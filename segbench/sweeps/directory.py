@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,9 +61,18 @@ class SweepDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+        if error is not None:
+            self._leave_nothing()
 
     def _close(self) -> None:
         self._lock.release()
+
+    def _leave_nothing(self) -> None:
+        """Removes the folder of a sweep that was refused before it had any run: it holds what Hydra wrote alone."""
+        if {file.name for file in self.path.iterdir()} <= {self._lock.path.name, "multirun.yaml"}:
+            shutil.rmtree(self.path, ignore_errors=True)
+            with suppress(OSError):  # it holds other sweeps
+                self.path.parent.rmdir()
 
 
 def add_asked(path: Path, experiment: str | None, jobs: Iterable[Job]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +20,18 @@ from segbench.sweeps.own_code import own_modules
 NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",
                  "hydra.run.dir")  # fmt: skip
 """What the user set of Hydra's own that is meant for the sweep, and not for its runs."""
+
+
+class NotComposedError(HydraException):
+    """The configuration of one run of a sweep cannot be composed.
+
+    Attributes:
+        overrides: of the run.
+    """
+
+    def __init__(self, message: str, overrides: Sequence[str]) -> None:
+        super().__init__(message)
+        self.overrides = tuple(overrides)
 
 
 @dataclass(frozen=True)
@@ -71,11 +84,14 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
         job_overrides: of each run.
 
     Raises:
-        hydra.errors.HydraException: where a combination cannot be composed.
+        NotComposedError: where a combination cannot be composed.
     """
     jobs = {}
     for overrides in job_overrides:
-        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        try:
+            composed = context.config_loader.load_sweep_config(config, list(overrides))
+        except HydraException as error:
+            raise NotComposedError(str(error), overrides) from error
         with _referred_to(composed):
             sweep = composed.hydra.sweep
             path = Path(sweep.dir, sweep.subdir).absolute()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from segbench.identity import register_resolvers
 from segbench.invocation import Invocation
 from segbench.paths import conf_folder
-from segbench.sweeps.compose import pinned
+from segbench.sweeps.compose import SweepLoader, pinned
 from segbench.train import check_experiment
 
 EXPERIMENTS = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
@@ -181,3 +182,46 @@ def test_an_experiment_beside_an_option_of_a_search_path(hydra, tmp_path: Path, 
     monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
     of_task = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     check_experiment(of_task, Invocation(tmp_path, "x", {"experiment": "demo", "optimizer": "mine"}, []))
+
+
+# The configuration that a sweep starts from
+
+
+def started(*overrides: str) -> tuple[HydraContext, DictConfig]:
+    """What Hydra hands to a sweeper."""
+    loader = SweepLoader(create_automatic_config_search_path(None, None, str(conf_folder())))
+    config = loader.load_configuration("train", list(overrides), RunMode.MULTIRUN)
+    return HydraContext(loader, Callbacks()), config
+
+
+@pytest.mark.parametrize(
+    ("swept", "value", "key"),
+    [
+        (["model=smp_unet", "model=smp_fpn"], "model.weights=imagenet", "model.weights"),
+        (["model=attention_unet", "model=residual_unet"], "model.net.dropout=0.25", "model.net.dropout"),
+        (["model=context_a", "model=context_j"], "inference.stride=16", "inference.stride"),
+        (["augmentation=unet", "augmentation=elastic"], "~augmentation.spatial.elastic", None),
+    ],
+)
+def test_values_that_only_the_swept_options_have_are_set_in_each_run(hydra, swept, value, key):
+    group = swept[0].partition("=")[0]
+    choices = ",".join(one.partition("=")[2] for one in swept)
+    context, config = started(f"{group}={choices}", value, "seed=7")
+    assert config.seed == 7
+    assert list(config.hydra.overrides.task) == [f"{group}={choices}", value, "seed=7"]
+    for one in swept:
+        composed = pinned(context).config_loader.load_sweep_config(config, [one, value, "seed=7"])
+        if key is None:
+            assert "elastic" not in composed.augmentation.spatial
+        else:
+            assert str(OmegaConf.select(composed, key)) == value.partition("=")[2]
+
+
+def test_a_sweep_without_options_is_told_of_a_wrong_key_at_once(hydra):
+    with pytest.raises(HydraException, match=r"Could not override 'model\.wieghts'"):
+        started("model=smp_unet", "seed=1,2", "model.wieghts=imagenet")
+
+
+def test_without_such_values_the_configuration_is_hydras_own(hydra):
+    overrides = ["model=unet,segnet", "seed=1", "hydra.sweep.dir=here"]
+    assert_same(started(*overrides)[1], hydra.load_configuration("train", overrides, RunMode.MULTIRUN))
