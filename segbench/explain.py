@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.paths import conf_folder
-from segbench.sweeps.plan import NotComposedError
+from segbench.sweeps.compose import NotComposedError
 
 _NO_OPTION = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<option>[^']+)' Available options in '[^']+': "

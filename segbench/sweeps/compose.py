@@ -16,10 +16,22 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
+
+
+class NotComposedError(HydraException):
+    """The configuration of one run of a sweep cannot be composed.
+
+    Attributes:
+        overrides: of the run.
+    """
+
+    def __init__(self, message: str, overrides: Sequence[str]) -> None:
+        super().__init__(message)
+        self.overrides = tuple(overrides)
 
 
 def pinned(context: HydraContext) -> HydraContext:

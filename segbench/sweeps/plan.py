@@ -15,23 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.identity import run_id
 from segbench.rundir import RunDirectory
+from segbench.sweeps.compose import NotComposedError
 from segbench.sweeps.own_code import own_modules
 
 NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",
                  "hydra.run.dir")  # fmt: skip
 """What the user set of Hydra's own that is meant for the sweep, and not for its runs."""
-
-
-class NotComposedError(HydraException):
-    """The configuration of one run of a sweep cannot be composed.
-
-    Attributes:
-        overrides: of the run.
-    """
-
-    def __init__(self, message: str, overrides: Sequence[str]) -> None:
-        super().__init__(message)
-        self.overrides = tuple(overrides)
 
 
 @dataclass(frozen=True)
