@@ -22,6 +22,7 @@ from segbench.data.places import TrainingCases
 from segbench.data.splits import Split, make_split, read_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
+from segbench.inference.views import mirrored_axes
 from segbench.metrics.overlap import dice
 from segbench.module import SegmentationModule
 from segbench.objective import Objective
@@ -150,6 +151,8 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
     model = build(config.model, "model")
     if hasattr(model, "check_patch"):  # a network that takes certain sizes only
         model.check_patch(config.data.patch_size)
+    if "mirror" in config.inference:  # now, and not at the first validation
+        mirrored_axes(as_plain(config.inference)["mirror"], config.measured.spatial_dims)
     return SegmentationModule(
         model=model,
         objective=Objective(build(config.task.objective, "task.objective"), config.task.weight is not None),

@@ -31,13 +31,21 @@ def predict_views(network: Network, image: Tensor, mirror: Mirror = False, rotat
             rotations of the image, whose angles it does not print.)
 
     Raises:
-        UserError: where `mirror` has values for another number of axes.
+        UserError: see `mirrored_axes`.
     """
-    dims = image.ndim - 2
+    return _mean(network, image, _views(mirrored_axes(mirror, image.ndim - 2), rotate))
+
+
+def mirrored_axes(mirror: Mirror, dims: int) -> list[bool]:
+    """Whether each of the `dims` axes is mirrored.
+
+    Raises:
+        UserError: where `mirror` is no such value, or has values for another number of axes.
+    """
     axes = list(mirror) if isinstance(mirror, Sequence) else [mirror] * dims
-    if len(axes) != dims:
+    if len(axes) != dims or not set(axes) <= {False, True}:
         raise UserError(f"inference.mirror={mirror}: must be true, false, or one of them for each of the {dims} axes")
-    return _mean(network, image, _views(axes, rotate))
+    return axes
 
 
 def _views(mirror: Sequence[bool], rotate: bool) -> list[View]:

@@ -6,7 +6,6 @@ import copy
 import pickle
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -52,27 +51,18 @@ class SweepLoader(ConfigLoaderImpl):
     """
 
     def _load_configuration_impl(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: RunMode,
-        from_shell: bool = True,
-        validate_sweep_overrides: bool = True,
+        self, config_name: str | None, overrides: list[str], run_mode: RunMode, *flags: Any, **named_flags: Any
     ) -> DictConfig:
-        load = partial(
-            super()._load_configuration_impl,
-            run_mode=run_mode,
-            from_shell=from_shell,
-            validate_sweep_overrides=validate_sweep_overrides,
-        )
+        compose = super()._load_configuration_impl
         try:
-            return load(config_name, overrides)
+            return compose(config_name, overrides, run_mode, *flags, **named_flags)
         except ConfigCompositionException:
             if run_mode != RunMode.MULTIRUN:
                 raise
             parsed, repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)
             values = [one for one in parsed if not one.is_sweep_override() and _is_value(one, repository)]
-            config = load(config_name, [str(one.input_line) for one in parsed if one not in values])
+            others = [str(one.input_line) for one in parsed if one not in values]
+            config = compose(config_name, others, run_mode, *flags, **named_flags)
             swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
             swept |= set(OmegaConf.select(config, "hydra.sweeper.params") or {})
             if not any(repository.group_exists(key) for key in swept):
