@@ -17,8 +17,10 @@ from omegaconf import OmegaConf
 from scipy.stats import norm
 from torch import Tensor, nn
 
+from segbench import assembly
 from segbench.errors import UserError
 from segbench.inference import SlidingWindow, Whole, window_places, window_weight
+from tests.runs import configure
 
 CONF = Path(__file__).parents[1] / "conf" / "inference"
 SIZES = {2: (50, 37), 3: (20, 33, 18)}
@@ -332,3 +334,10 @@ def test_configured_inferences(file: Path) -> None:
         config.inference.update(stride=1, spread=1)  # every pixel by itself, nothing blended
     inference = instantiate(config.inference, _convert_="all")
     torch.testing.assert_close(inference(identity, image(2))["mask"], image(2), atol=1e-5, rtol=1e-5)
+
+
+def test_mirrors_that_cannot_be_are_refused_before_training() -> None:
+    config = configure("inference.mirror=[false,true,false]", "data.dataset.cases=6", "data.dataset.size=[96,128]")
+    data = assembly.build_data(config)
+    with pytest.raises(UserError, match=r"inference\.mirror=\[False, True, False\]: must be true, false, or one of"):
+        assembly.build_module(config, assembly.Labels.of(data.dataset))
