@@ -36,7 +36,7 @@ from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.elastic import ControlPoints, SmoothedNoise
 from segbench.data.normalize import zscore
 from segbench.data.patches import PatchSampler, read_patch
-from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.spatial import Spatial
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask

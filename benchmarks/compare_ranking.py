@@ -20,8 +20,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import pandas as pd
 
-from segbench.compare.comparison import Settings, compare_scores
-from segbench.compare.scores import Row, Scores
+from segbench.compare.statistics.comparison import Settings, compare_scores
+from segbench.compare.statistics.scores import Row, Scores
 
 METHODS, CASES, CLASSES, METRICS = 20, 1000, 5, 3
 

@@ -17,9 +17,9 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 
-from segbench.identity import register_resolvers
-from segbench.paths import conf_folder
-from segbench.sweeps.compose import pinned
+from segbench.config.composing import pinned
+from segbench.config.identity import register_resolvers
+from segbench.config.paths import conf_folder
 
 MODELS = ["unet", "unet_small", "segnet", "fcn8s", "attention_unet"]
 LOSSES = ["dice", "tversky", "jaccard", "bce", "focal"]

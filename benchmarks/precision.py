@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench import schema
-from segbench.precision import choose_precision
-from segbench.rundir import read_cases
-from tests.runs import configure, execute
+from segbench.config import schema
+from segbench.runs.directory import read_cases
+from segbench.system.precision import choose_precision
+from tests.made_runs import configure, execute
 
 STEPS = 6
 TRAINING = ("experiment=wbc", "logger=none", "metrics=overlap", "trainer.progress=false")

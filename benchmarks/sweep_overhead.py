@@ -24,39 +24,43 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import segbench.__main__ as command
+import segbench.commands.execution as command
 
 SETTLED = 10
 """Runs after which all that is made once is made."""
 
 EXCLUDED = ("training", "evaluation")
 PHASES = {
-    "training": ["segbench.module:SegmentationModule.optimizer_step"],
+    "training": ["segbench.training.module:SegmentationModule.optimizer_step"],
     "evaluation": [
-        "segbench.module:SegmentationModule.validation_step",
-        "segbench.module:SegmentationModule.on_validation_epoch_end",
-        "segbench.module:SegmentationModule.test_step",
+        "segbench.training.module:SegmentationModule.validation_step",
+        "segbench.training.module:SegmentationModule.on_validation_epoch_end",
+        "segbench.training.module:SegmentationModule.test_step",
         "segbench.data.datamodule:WholeCases.__getitem__",
     ],
     "composing": ["hydra._internal.config_loader_impl:ConfigLoaderImpl.load_sweep_config"],
     "checks": [
-        "segbench.train:check_experiment",
-        "segbench.schema:check",
-        "segbench.schema:check_targets",
-        "segbench.identity:run_id",
-        "segbench.train:run_id",
-        "segbench.run:run_id",
+        "segbench.commands.train:check_experiment",
+        "segbench.config.schema:check",
+        "segbench.config.schema:check_targets",
+        "segbench.config.identity:run_id",
+        "segbench.commands.train:run_id",
+        "segbench.training.run:run_id",
     ],
-    "data": ["segbench.assembly:build_data"],
-    "network": ["segbench.assembly:build_module"],
-    "trainer": ["segbench.run:make_trainer"],
+    "data": ["segbench.training.assembly:build_data"],
+    "network": ["segbench.training.assembly:build_module"],
+    "trainer": ["segbench.training.run:make_trainer"],
     "workers": [
         "torch.utils.data:DataLoader.__iter__",
         "torch.utils.data.dataloader:_MultiProcessingDataLoaderIter.__next__",
         "torch.utils.data.dataloader:_MultiProcessingDataLoaderIter._shutdown_workers",
     ],
     "Lightning": ["lightning:Trainer.fit", "lightning:Trainer.test"],
-    "checkpoints": ["segbench.callbacks:Checkpoints._save", "segbench.callbacks:Checkpoints._commit", "torch:load"],
+    "checkpoints": [
+        "segbench.training.callbacks:Checkpoints._save",
+        "segbench.training.callbacks:Checkpoints._commit",
+        "torch:load",
+    ],
     "W&B": [
         "wandb:init",
         "segbench.loggers.wandb:Wandb.__init__",
@@ -64,19 +68,19 @@ PHASES = {
         "segbench.loggers.wandb:Wandb.record_result",
         "segbench.loggers.wandb:Wandb.close",
     ],
-    "previews": ["segbench.run:write_previews"],
-    "curves": ["segbench.run:write_curves"],
-    "cost": ["segbench.run:measure_cost"],
+    "previews": ["segbench.training.run:write_previews"],
+    "curves": ["segbench.training.run:write_curves"],
+    "cost": ["segbench.training.run:measure_cost"],
     "records": [
-        "segbench.rundir:RunDirectory.start",
-        "segbench.rundir:RunDirectory.update",
-        "segbench.rundir:RunDirectory.write_split",
-        "segbench.rundir:RunDirectory.write_cases",
+        "segbench.runs.directory:RunDirectory.start",
+        "segbench.runs.directory:RunDirectory.update",
+        "segbench.runs.directory:RunDirectory.write_split",
+        "segbench.runs.directory:RunDirectory.write_cases",
         "segbench.loggers.curves:Curves.save",
-        "segbench.run:read_cases",
-        "segbench.run:summarise",
+        "segbench.training.run:read_cases",
+        "segbench.training.run:summarise",
     ],
-    "result shown": ["segbench.train:show_run"],
+    "result shown": ["segbench.commands.train:show_run"],
     "garbage": ["gc:collect"],
     "flush to disk": ["os:fsync"],
 }

@@ -19,9 +19,10 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench import assembly, schema
-from segbench.trainer import make_trainer
-from tests.runs import configure
+from segbench.config import schema
+from segbench.training import assembly
+from segbench.training.trainer import make_trainer
+from tests.made_runs import configure
 
 SETTINGS = (
     "model=unet", "loss=cross_entropy", "data.patch_size=[256,256]", "data.batch_size=4", "data.dataset.cases=20",

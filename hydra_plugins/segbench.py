@@ -18,7 +18,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from segbench.paths import conf_folder
+from segbench.config.paths import conf_folder
 
 
 class LocalConfiguration(SearchPathPlugin):
@@ -51,7 +51,7 @@ class _Stand:
 class Basic(_Stand, Launcher):
     """hydra/launcher=basic."""
 
-    target = "segbench.sweeps.in_process.InProcess"
+    target = "segbench.sweeps.machine.in_process.InProcess"
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Executes runs."""
@@ -61,13 +61,13 @@ class Basic(_Stand, Launcher):
 class Local(Basic):
     """hydra/launcher=local."""
 
-    target = "segbench.sweeps.local.LocalLauncher"
+    target = "segbench.sweeps.machine.local.LocalLauncher"
 
 
 class Slurm(Basic):
     """hydra/launcher=slurm."""
 
-    target = "segbench.sweeps.slurm.SlurmLauncher"
+    target = "segbench.sweeps.cluster.slurm.SlurmLauncher"
 
 
 class Grid(_Stand, Sweeper):
@@ -83,4 +83,4 @@ class Grid(_Stand, Sweeper):
 class Optuna(Grid):
     """hydra/sweeper=optuna."""
 
-    target = "segbench.sweeps.search.Search"
+    target = "segbench.sweeps.search.search.Search"

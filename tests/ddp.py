@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import execute
+from tests.made_runs import execute
 
 SMALL = ("metrics.receptive_field=false", "logger=none")
 
@@ -29,7 +29,7 @@ def _execute(rank: int, count: int, port: int, path: Path, overrides: tuple[str,
 def launch() -> Callable[..., list[int | None]]:
     """Executes a run in so many processes and returns their exit codes; None for one that does not end."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["segbench.run", "tests.ddp"])
+    context.set_forkserver_preload(["segbench.training.run", "tests.ddp"])
 
     def call(
         path: Path, count: int, *overrides: str, change: Callable[[int], None] | None = None, timeout: float = 250

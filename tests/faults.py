@@ -21,9 +21,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PRELOADED = ["segbench.run", "segbench.train", "segbench.terminal", "segbench.data.datasets.synthetic_cells",
-             "segbench.loggers.wandb", "segbench.compare.report", "matplotlib.backends.backend_agg",
-             "matplotlib.figure", "tests.faults"]  # fmt: skip
+PRELOADED = [
+    "segbench.training.run", "segbench.commands.train", "segbench.commands.tables",
+    "segbench.data.datasets.synthetic_cells", "segbench.loggers.wandb", "segbench.compare.report.page",
+    "matplotlib.backends.backend_agg", "matplotlib.figure", "tests.faults",
+]  # fmt: skip
 """What a run imports; nothing of it starts a thread."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -72,7 +74,7 @@ class Watch:
 
     def install(self) -> None:
         """Begins. It cannot be undone: a process of its own is needed."""
-        from segbench.module import SegmentationModule
+        from segbench.training.module import SegmentationModule
 
         for name, moment in STEPS.items():
             setattr(SegmentationModule, name, self._before(getattr(SegmentationModule, name), moment))

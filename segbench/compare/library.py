@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from segbench.compare.bootstrap import rank_rows
-from segbench.compare.comparison import TOTAL, Settings
-from segbench.compare.order import Ties
-from segbench.compare.pairs import pairwise_tests
-from segbench.compare.ranking import CUTS
-from segbench.compare.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.compare.statistics.bootstrap import rank_rows
+from segbench.compare.statistics.comparison import TOTAL, Settings
+from segbench.compare.statistics.order import Ties
+from segbench.compare.statistics.pairs import pairwise_tests
+from segbench.compare.statistics.ranking import CUTS
+from segbench.compare.statistics.scores import Absent, Missing, Scores, completed, tabulate
 
 
 def rank(
@@ -31,7 +31,7 @@ def rank(
     Args:
         frame: a score to a line: columns method, case, value; and where known dataset, class, metric,
             group (patient; what must not be counted as independent), seed, fold.
-        ranking: mean, median, per_case, significance or tiers; see `segbench.compare.ranking`.
+        ranking: mean, median, per_case, significance or tiers; see `segbench.compare.statistics.ranking`.
         ties: the rank that equals share: min, max, average or dense.
         better: "larger" or "smaller", or which for each metric.
         cuts: for tiers, the largest relative shortfall of each tier.
@@ -86,7 +86,7 @@ def pairwise(
         confidence: of the intervals; tests are made at 1 - confidence.
 
     Returns:
-        See `segbench.compare.pairs.pairwise_tests`.
+        See `segbench.compare.statistics.pairs.pairwise_tests`.
 
     Raises:
         UserError: if a column is missing, or a score is and `missing` is None.

@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.compare.load import Rules
-from segbench.compare.ranking import CUTS
+from segbench.compare.reading.load import Rules
+from segbench.compare.statistics.ranking import CUTS
 from segbench.errors import UserError
 
 

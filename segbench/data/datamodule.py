@@ -17,7 +17,7 @@ from segbench.data.patches import PatchSampler
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
-from segbench.signals import obey_parent_alone
+from segbench.system.signals import obey_parent_alone
 
 
 class StepBatches:

@@ -20,9 +20,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from segbench.atomic import write_atomically
 from segbench.data.files import files_by_key
 from segbench.errors import UserError
+from segbench.system.atomic import write_atomically
 
 EXTENSIONS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 """What can be read, lower-case; upper-case extensions are the same."""

@@ -14,7 +14,7 @@ from segbench.data.augmentation import Augmentation
 from segbench.data.case import IGNORE
 from segbench.data.colour import BetweenBlackAndWhite
 from segbench.data.normalize import Normalize
-from segbench.data.places import Placement, TrainingCases
+from segbench.data.placement import Placement, TrainingCases
 from segbench.data.spatial import SpatialDraw, offsets
 from segbench.data.store import Intensities, StoredCase
 from segbench.data.targets import Target

@@ -10,8 +10,8 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from segbench.atomic import write_atomically
-from segbench.rundir import RunDirectory
+from segbench.runs.directory import RunDirectory
+from segbench.system.atomic import write_atomically
 
 
 class Curves(Logger):

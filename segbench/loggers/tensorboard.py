@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from segbench.errors import UserError
-from segbench.rundir import RunDirectory
+from segbench.runs.directory import RunDirectory
 
 
 class TensorBoard(TensorBoardLogger):

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from segbench.errors import UserError
 from segbench.loggers import wandb_access
 from segbench.loggers.wandb_run import columns, identity, log_files, log_result, log_row
-from segbench.rundir import RunDirectory
+from segbench.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

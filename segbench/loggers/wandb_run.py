@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.identity import NOT_SCIENCE
+from segbench.config.identity import NOT_SCIENCE
 
 if TYPE_CHECKING:
     import wandb

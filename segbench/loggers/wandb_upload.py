@@ -169,8 +169,8 @@ def _begin(who: Mapping[str, Any], place: Place, limits: Limits, scratch: str) -
 
 
 def _log_finished(run: wandb.Run, path: Path, record: Mapping[str, Any], limit: float) -> None:
-    from segbench.evaluation import summarise  # imports PyTorch, which only an upload needs
-    from segbench.rundir import read_cases
+    from segbench.runs.directory import read_cases
+    from segbench.runs.summary import summarise  # imports PyTorch, which only an upload needs
 
     cost = {f"cost/{key}": value for key, value in record["cost"].items() if isinstance(value, int | float)}
     log_result(run, path, record, summarise(read_cases(path / "cases.csv")) | cost)

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override
 
-from segbench.identity import run_name
+from segbench.config.identity import run_name
 
 
 class CompareAtEnd(Callback):
@@ -26,8 +26,8 @@ class CompareAtEnd(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compares whatever runs the sweep's directory holds."""
-        from segbench.compare.command import compare_sweep
-        from segbench.study import comparison_settings
+        from segbench.commands.compare import compare_sweep
+        from segbench.config.study import comparison_settings
 
         compare_sweep(Path(config.hydra.sweep.dir), comparison_settings(config))
 

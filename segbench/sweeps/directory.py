@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from segbench.atomic import write_atomically
 from segbench.errors import UserError
-from segbench.lock import FileLock
-from segbench.sweeps.plan import Job
-
-RECORD = "sweep.json"
+from segbench.runs.sweep_record import read_asked
+from segbench.system.lock import FileLock
 
 
 class SweepDirectory:
@@ -73,22 +68,6 @@ class SweepDirectory:
             shutil.rmtree(self.path, ignore_errors=True)
             with suppress(OSError):  # it holds other sweeps
                 self.path.parent.rmdir()
-
-
-def add_asked(path: Path, experiment: str | None, jobs: Iterable[Job]) -> None:
-    """Writes down which runs are asked for, besides those asked for before."""
-    record = read_asked(path)
-    runs = record.get("runs", {}) | {job.name: {"id": job.id, "overrides": list(job.overrides)} for job in jobs}
-    write_atomically(path / RECORD, json.dumps({"experiment": experiment, "runs": runs}, indent=1) + "\n")
-
-
-def read_asked(path: Path) -> dict[str, Any]:
-    """What `sweep.json` of a folder says: `experiment`, and `runs` by the name of their folder; empty without one."""
-    try:
-        record = json.loads((path / RECORD).read_text())
-    except (OSError, ValueError):
-        return {}
-    return dict(record)
 
 
 def _study(name: str | None) -> str:

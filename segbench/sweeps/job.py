@@ -14,7 +14,7 @@ def execute(arguments: Sequence[str]) -> int:
     """
     import traceback
 
-    from segbench.__main__ import report
+    from segbench.commands.execution import report
 
     try:
         return report("train", list(arguments))

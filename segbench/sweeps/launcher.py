@@ -11,13 +11,13 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.loggers import check_loggers
-from segbench.processes import refuse_several
-from segbench.rundir import RunDirectory
-from segbench.sweeps.compose import pinned
-from segbench.sweeps.directory import add_asked
+from segbench.runs.directory import RunDirectory
+from segbench.runs.sweep_record import add_asked
 from segbench.sweeps.plan import Job, plan
+from segbench.system.processes import refuse_several
 
 log = logging.getLogger(__name__)
 

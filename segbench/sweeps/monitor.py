@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from segbench.status import STYLES, Progress, State, duration, read_progress, seconds_left, summary
+from segbench.commands.status import STYLES, summary
+from segbench.runs.progress import Progress, State, duration, read_progress, seconds_left
 from segbench.sweeps.plan import Job
 
 _LINE_EVERY = 30.0

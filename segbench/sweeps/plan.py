@@ -13,9 +13,9 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.identity import run_id
-from segbench.rundir import RunDirectory
-from segbench.sweeps.compose import NotComposedError
+from segbench.config.composing import NotComposedError
+from segbench.config.identity import run_id
+from segbench.runs.directory import RunDirectory
 from segbench.sweeps.own_code import own_modules
 
 NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",

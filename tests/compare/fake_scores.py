@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segbench.compare.scores import Row, Scores
+from segbench.compare.statistics.scores import Row, Scores
 
 
 def make_scores(values, groups=None, larger=True):

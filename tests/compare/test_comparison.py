@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segbench.compare.comparison import TOTAL, Settings, compare_scores
-from segbench.compare.efficiency import adjusted, efficiency_frame, pareto
-from segbench.compare.frames import cost_frame, drop_frame, rank_frame, score_frame
-from segbench.compare.load import Rules, load_runs
-from segbench.compare.runs import find_runs
-from segbench.compare.tables import comparison_table, percent, relative_change, relative_table
-from segbench.compare.verdict import judge
+from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.report.efficiency import adjusted, efficiency_frame, pareto
+from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
+from segbench.compare.report.tables import comparison_table, percent, relative_change, relative_table
+from segbench.compare.statistics.comparison import TOTAL, Settings, compare_scores
+from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
+from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import QUALITIES, case_names, make_sweep
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench.compare.comparison import Settings, compare_scores
-from segbench.compare.external import read_score_table
-from segbench.compare.load import Rules, load_table
-from segbench.compare.verdict import judge
+from segbench.compare.reading.external import read_score_table
+from segbench.compare.reading.load import Rules, load_table
+from segbench.compare.statistics.comparison import Settings, compare_scores
+from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
 
 TABLE = Path(__file__).parent / "reference" / "architecture_table.csv"

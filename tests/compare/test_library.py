@@ -50,6 +50,6 @@ def test_errors(frame):
 
 
 def test_heavy_libraries_are_not_imported():
-    code = "import sys, segbench.compare, segbench.compare.command; print(*sys.modules)"
+    code = "import sys, segbench.compare, segbench.commands.compare; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "lightning", "matplotlib", "scipy.stats", "wandb", "rich"} & set(modules)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.compare.naming import differences, name_methods
-from segbench.compare.runs import Run
+from segbench.compare.reading.naming import differences, name_methods
+from segbench.compare.reading.runs import Run
 from segbench.errors import UserError
 
 BASE = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segbench.compare import pairs
-from segbench.compare.pairs import pairwise_tests, seed_noise
-from segbench.compare.significance import holm
+from segbench.compare.statistics import pairs
+from segbench.compare.statistics.pairs import pairwise_tests, seed_noise
+from segbench.compare.statistics.significance import holm
 from tests.compare.fake_scores import make_scores
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from segbench.compare.order import place, settle
-from segbench.compare.ranking import (
+from segbench.compare.statistics.order import place, settle
+from segbench.compare.statistics.ranking import (
     CUTS,
     RULES,
     Options,

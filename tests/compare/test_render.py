@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from rich.console import Console
 
-from segbench.compare.render import comma_separated, latex, markdown, terminal
-from segbench.compare.tables import Cell, Line, Section, Table, number, score, seconds, signed
+from segbench.compare.report.render import comma_separated, latex, markdown, terminal
+from segbench.compare.report.tables import Cell, Line, Section, Table, number, score, seconds, signed
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from segbench.compare.comparison import Settings, compare_scores
-from segbench.compare.load import Rules, load_runs
-from segbench.compare.markup import Markup, join, tag
-from segbench.compare.outputs import write_outputs
-from segbench.compare.report_cases import preview_cases
-from segbench.compare.runs import find_runs
+from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.report.cases import preview_cases
+from segbench.compare.report.markup import Markup, join, tag
+from segbench.compare.report.outputs import write_outputs
+from segbench.compare.statistics.comparison import Settings, compare_scores
+from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import QUALITIES, make_run, make_sweep
 
 VOID = {"img", "input", "meta", "col", "br", "link", "hr"}
@@ -127,6 +127,6 @@ def test_previews_show_the_cases_that_training_chose(tmp_path):
 
 
 def load_single(path):
-    from segbench.compare.runs import read_runs
+    from segbench.compare.reading.runs import read_runs
 
     return read_runs([path])[0]

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from segbench.compare.load import Rules, load_runs
-from segbench.compare.runs import find_runs, read_runs, read_scores
+from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.runs import read_runs, read_scores
 from segbench.errors import UserError
+from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import COLUMNS, QUALITIES, make_run, make_sweep, score_rows, write_table
 
 CHOICES = {"model": "unet", "loss": "dice"}

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segbench.compare.scores import MEAN_OF_CLASSES, Row, all_data_sets, class_means, classes_as_cases, tabulate
+from segbench.compare.statistics.scores import (
+    MEAN_OF_CLASSES,
+    Row,
+    all_data_sets,
+    class_means,
+    classes_as_cases,
+    tabulate,
+)
 from segbench.errors import UserError
 
 BETTER = {"dice": "larger", "hd95": "smaller"}

@@ -2,10 +2,11 @@
 
 import pytest
 
-from segbench.compare.load import Rules, load_runs
-from segbench.compare.runs import find_runs, read_runs
-from segbench.compare.selection import best_by_validation
+from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.runs import read_runs
+from segbench.compare.reading.selection import best_by_validation
 from segbench.errors import UserError
+from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import make_run
 
 SELECT = ("optimizer.lr",)

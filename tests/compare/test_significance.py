@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from segbench.compare.friedman import (
+from segbench.compare.statistics.friedman import (
     cliques,
     friedman,
     friedman_of_ranks,
@@ -18,7 +18,7 @@ from segbench.compare.friedman import (
     range_tail,
     rank_cliques,
 )
-from segbench.compare.significance import (
+from segbench.compare.statistics.significance import (
     group_means,
     holm,
     median_interval,

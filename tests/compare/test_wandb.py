@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from segbench.compare.command import execute
-from segbench.compare.load import Rules, load_runs
-from segbench.compare.publish import destination, save_workspace
+from segbench.commands.compare import execute
+from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.wandb_runs import fetch_runs, parse_address
+from segbench.compare.report.upload import destination, save_workspace
 from segbench.compare.request import Publication, Request
-from segbench.compare.runs import find_runs
-from segbench.compare.wandb_runs import fetch_runs, parse_address
 from segbench.errors import UserError
+from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import QUALITIES, make_sweep
 from tests.compare.fake_wandb import FakeWandb
 from tests.compare.fake_wandb_server import serve

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from segbench.compare.command import execute
+from segbench.commands.compare import execute
 from segbench.compare.request import Request
 from tests.compare.fake_runs import QUALITIES, make_sweep
 from tests.compare.fake_wandb_server import serve

@@ -6,7 +6,7 @@ from segbench.data import normalize
 from segbench.data.augmentation import Augmentation
 from segbench.data.elastic import ControlPoints
 from segbench.data.patches import PatchSampler
-from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.spatial import Spatial
 from segbench.data.targets import mask
 from tests.data.arrays import ArrayCase, Cases

@@ -26,7 +26,7 @@ from segbench.data.augmentation import (
 )
 from segbench.data.case import IGNORE
 from segbench.data.patches import PatchSampler
-from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.targets import mask
 from tests.data.arrays import ArrayCase, Cases, random_case
 

@@ -8,13 +8,13 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from segbench import schema
-from segbench.assembly import build_data
+from segbench.config import schema
 from segbench.data.border_weight import REACH, BorderWeight, two_distances
-from segbench.data.objects_needed import names_with_objects
+from segbench.data.object_check import names_with_objects
 from segbench.errors import UserError
+from segbench.training.assembly import build_data
 from tests.data_sets import folder
-from tests.runs import TINY, configure, execute
+from tests.made_runs import TINY, configure, execute
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "border_weight.py"
 spec = importlib.util.spec_from_file_location("border_weight", SCRIPT)

@@ -13,7 +13,7 @@ from segbench.data.augmentation import Augmentation, Intensity
 from segbench.data.colour import HistogramMatching, HueJitter, StainJitter
 from segbench.data.normalize import zscore
 from segbench.data.patches import PatchSampler
-from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.store import measure_intensities
 from segbench.data.targets import mask
 from segbench.errors import UserError

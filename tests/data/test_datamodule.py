@@ -14,7 +14,7 @@ from segbench.data.case import IGNORE
 from segbench.data.datamodule import DataModule, StepBatches, WholeCases
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.patches import PatchSampler
-from segbench.data.places import InsideImage, TrainingCases
+from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask

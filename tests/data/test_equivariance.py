@@ -16,7 +16,7 @@ from segbench.data import normalize
 from segbench.data.case import IGNORE
 from segbench.data.elastic import ControlPoints, SmoothedNoise
 from segbench.data.patches import PatchSampler, read_patch
-from segbench.data.places import CentreByClass, TrainingCases
+from segbench.data.placement import CentreByClass, TrainingCases
 from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw
 from segbench.data.targets import centre
 from tests.data.arrays import ArrayCase, Cases, random_case

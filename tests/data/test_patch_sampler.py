@@ -21,7 +21,7 @@ from segbench.data.case import IGNORE
 from segbench.data.datamodule import StepBatches
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.patches import PatchSampler
-from segbench.data.places import TrainingCases
+from segbench.data.placement import TrainingCases
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
 from tests.data.arrays import random_case

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage import measure
 
-from segbench.assembly import Labels, build_decoder
+from segbench.config.invocation import Invocation
 from segbench.data.case import Case, Dataset, Record, Source
 from segbench.data.datasets.isbi2012 import Isbi2012
 from segbench.data.regions import connected_regions
 from segbench.data.store import CaseStore
-from segbench.invocation import Invocation
-from tests.runs import configure
+from segbench.training.assembly import Labels, build_decoder
+from tests.made_runs import configure
 
 
 def same_objects(one: np.ndarray, other: np.ndarray) -> bool:
@@ -103,9 +103,9 @@ def test_a_decoder_finds_the_objects_of_the_data_set() -> None:
 
 def test_a_run_on_cells_and_membranes_scores_cells(tmp_path: Path) -> None:
     """Also a run of an earlier version, whose run.json does not name the classes that form objects."""
-    from segbench.evaluate_run import evaluate_run
-    from segbench.run import run
-    from segbench.rundir import read_cases
+    from segbench.commands.evaluate_run import evaluate_run
+    from segbench.runs.directory import read_cases
+    from segbench.training.run import run
 
     write_isbi(tmp_path / "isbi2012")
     config = configure(

@@ -5,11 +5,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from segbench.config.paths import conf_folder
+from segbench.config.schema import build
 from segbench.decoders.argmax import Argmax
 from segbench.decoders.crf import Crf
 from segbench.errors import UserError
-from segbench.paths import conf_folder
-from segbench.schema import build
 
 
 def draw(*size, seed=0):

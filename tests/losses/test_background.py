@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench import assembly, schema
-from segbench.identity import run_id
+from segbench.config import schema
+from segbench.config.identity import run_id
+from segbench.training import assembly
 from tests.data_sets import folder
 from tests.losses.draws import draw
-from tests.runs import configure
+from tests.made_runs import configure
 
 TISSUE = ("data=synthetic_tissue", "data.dataset.cases=8", "data.dataset.size=[128,128]", "data.patch_size=[32,32]")
 CELLS = ("data=synthetic_cells", "data.dataset.cases=5", "data.dataset.size=[96,96]", "data.patch_size=[32,32]")

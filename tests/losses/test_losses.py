@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from segbench.objective import Objective, Part
+from segbench.training.objective import Objective, Part
 from tests.losses.draws import CLASSES, NAMES, certain, draw, soft_overlap
 
 OVERLAPS = ["dice", "dice_squared", "jaccard", "tversky", "log_dice", "exponential_log_dice", "focal_tversky"]

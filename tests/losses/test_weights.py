@@ -9,7 +9,7 @@ from segbench.errors import UserError
 from segbench.losses.cross_entropy import WeightedCrossEntropy
 from segbench.losses.weight import takes_weight
 from segbench.losses.weighted_sum import WeightedSum
-from segbench.objective import Objective, Part
+from segbench.training.objective import Objective, Part
 from tests.losses.draws import NAMES, draw
 
 WEIGHTED = {"cross_entropy", "weighted_cross_entropy", "bce", "focal", "dice_ce", "dice_focal"}

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from segbench import schema
+from segbench.config import schema
 from segbench.errors import UserError
 from segbench.metrics.cost import receptive_field
 from segbench.models.centre_view import centre_view
 from segbench.models.context import ContextNet
-from tests.runs import configure
+from tests.made_runs import configure
 
 PUBLISHED = {
     "a": 7_216_900, "b": 7_216_900, "c": 7_216_900, "d": 7_216_900, "e": 7_226_116, "f": 8_003_332, "g": 10_104_580,

@@ -6,9 +6,9 @@ import torch
 
 from segbench.errors import UserError
 from segbench.models.estimator import TrainingCase
-from segbench.models.flooding import RegionGrowing, Watershed
 from segbench.models.forest import RandomForest
 from segbench.models.kmeans import KMeans
+from segbench.models.region_growing import RegionGrowing, Watershed
 from segbench.models.thresholds import AdaptiveThreshold, Otsu
 from tests.models.estimators import cells, dice, fitted, predict
 

@@ -11,11 +11,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from segbench import schema
+from segbench.config import schema
 from segbench.errors import UserError
 from segbench.models.blocks import ACTIVATIONS
 from segbench.models.estimator import Estimator, TrainingCase
-from tests.runs import configure
+from tests.made_runs import configure
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

@@ -4,9 +4,9 @@ import pytest
 import torch
 from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, SegResNet, UNet
 
-from segbench import schema
+from segbench.config import schema
 from segbench.errors import UserError
-from tests.runs import configure
+from tests.made_runs import configure
 
 NAMES = ("attention_unet", "residual_unet", "segresnet", "unetplusplus")
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from segbench import schema
+from segbench.config import schema
 from segbench.errors import UserError
 from segbench.models.segnet import SegNet
+from tests.made_runs import configure
 from tests.models import fake_vgg
-from tests.runs import configure
 
 BASIC = {
     "channels": [64] * 4, "convs": [1] * 4, "decoder_convs": [1] * 4, "kernel": 7, "head_kernel": 1,

@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
 
-from segbench import schema
+from segbench.config import schema
+from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.models.smp import PooledBatchNorm2d, SmpModel
-from segbench.paths import conf_folder
-from tests.runs import configure
+from tests.made_runs import configure
 
 
 def build(net=smp.Unet, encoder="resnet18", **settings):

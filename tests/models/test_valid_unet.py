@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segbench import schema
+from segbench.config import schema
 from segbench.data.patches import mirror
-from segbench.data.places import InsideImage
+from segbench.data.placement import InsideImage
 from segbench.errors import UserError
 from segbench.inference import OverlapTile, Whole
 from segbench.models.unet import UNet
 from segbench.models.valid import ValidSizes
-from tests.runs import configure, execute
+from tests.made_runs import configure, execute
 
 PAPER = ValidSizes((2, 2, 2, 2, 2), up=0)
 

@@ -12,10 +12,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from segbench.identity import register_resolvers
-from segbench.paths import conf_folder
-from segbench.sweeps.compose import pinned
-from segbench.sweeps.search import Search
+from segbench.config.composing import pinned
+from segbench.config.identity import register_resolvers
+from segbench.config.paths import conf_folder
+from segbench.sweeps.search.search import Search
 
 Outcome = Callable[[DictConfig], dict[str, Any] | None]
 """From the configuration of a run to its run.json, None where it leaves nothing."""

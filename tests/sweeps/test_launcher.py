@@ -8,9 +8,9 @@ from hydra.core.utils import JobStatus
 from omegaconf import OmegaConf
 
 from segbench.errors import UserError
-from segbench.rundir import RunDirectory
+from segbench.runs.directory import RunDirectory
+from segbench.runs.sweep_record import read_asked
 from segbench.sweeps import launcher as module
-from segbench.sweeps.directory import read_asked
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.plan import Job
 

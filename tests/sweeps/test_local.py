@@ -13,12 +13,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from segbench.errors import UserError
-from segbench.rundir import RunDirectory, read_cases
-from segbench.sweeps.gpus import chosen_gpus, listed_gpus, visible_gpus
-from segbench.sweeps.local import LocalLauncher
+from segbench.runs.directory import RunDirectory, read_cases
+from segbench.sweeps.machine.gpus import chosen_gpus, listed_gpus, visible_gpus
+from segbench.sweeps.machine.local import LocalLauncher
 from segbench.sweeps.plan import Job
 from tests.conftest import ROOT
-from tests.runs import TINY, execute
+from tests.made_runs import TINY, execute
 from tests.sweeps import fake_work
 
 HYDRA = {"overrides": {"hydra": []}, "runtime": {"config_sources": []}}
@@ -105,7 +105,7 @@ def places(number: int, **values: object) -> list[tuple[str | None, str]]:
 
 
 def test_places(monkeypatch):
-    monkeypatch.setattr("segbench.sweeps.local.cpu_count", lambda: 12)
+    monkeypatch.setattr("segbench.sweeps.machine.local.cpu_count", lambda: 12)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-b")
     monkeypatch.delenv("OMP_NUM_THREADS")
     # on the CPU

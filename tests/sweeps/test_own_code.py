@@ -10,9 +10,9 @@ import pytest
 
 from segbench.errors import UserError
 from segbench.sweeps import own_code
+from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.own_code import own_files, own_modules
-from segbench.sweeps.snapshot import pin
-from tests.runs import configure
+from tests.made_runs import configure
 
 FILES = {
     "my_networks.py": "import numpy, torch.nn\nfrom my_blocks.wide import block\n\ndef net(): return block()\n",

@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from segbench.__main__ import report
-from segbench.compare.runs import find_runs, read_runs
+from segbench.commands.execution import report
+from segbench.commands.tables import show_run
+from segbench.compare.reading.runs import read_runs
 from segbench.errors import Stopped, UserError
-from segbench.module import SegmentationModule
-from segbench.rundir import RunDirectory
-from segbench.status import read_progress
-from segbench.sweeps.space import parse_space
-from segbench.sweeps.trials import Trials
-from segbench.terminal import show_run
-from tests.runs import TINY, execute
+from segbench.runs.directory import RunDirectory
+from segbench.runs.discovery import find_runs
+from segbench.runs.progress import read_progress
+from segbench.sweeps.search.search import CALLBACK
+from segbench.sweeps.search.space import parse_space
+from segbench.sweeps.search.trials import Trials
+from segbench.training.module import SegmentationModule
+from tests.made_runs import TINY, execute
 from tests.sweeps.searches import sweeper_values
 
 STEPS = ("trainer.max_steps=6", "trainer.validate_every=2")
@@ -40,7 +42,7 @@ def threshold(lower: float) -> str:
 
 
 def run_trial(folder: Path, number: int, *overrides: str) -> RunDirectory:
-    search = f"search={{journal: '{folder}/search.journal', trial: {number}}}"
+    search = f"search={{_target_: {CALLBACK}, journal: '{folder}/search.journal', trial: {number}}}"
     tiny = [one for one in TINY if not one.startswith("model.") or "model=otsu" not in overrides]
     return execute(folder / f"run{number}", *tiny, search, *STEPS, *overrides, tiny=False)
 
@@ -141,7 +143,7 @@ def test_a_resumed_run_reports_no_step_twice(tmp_path, monkeypatch, step):
 
 
 def test_killed_between_report_and_checkpoint_it_reports_once(tmp_path, monkeypatch):
-    from segbench.callbacks import Checkpoints
+    from segbench.training.callbacks import Checkpoints
 
     trials = trials_of(tmp_path, threshold(-1.0))
     number = trials.begin(9)

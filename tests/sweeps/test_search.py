@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 from rich.console import Console
 
+from segbench.config.identity import run_name
 from segbench.errors import UserError
-from segbench.identity import run_name
-from segbench.sweeps.search_results import importances, show_best
-from segbench.sweeps.space import parse_space
-from segbench.sweeps.trials import Trials
+from segbench.sweeps.search.results import importances, show_best
+from segbench.sweeps.search.space import parse_space
+from segbench.sweeps.search.trials import Trials
 from tests.sweeps.searches import Outcome, finished, search, sweeper_values
 
 RATE = "optimizer.lr=tag(log,interval(1e-5,1e-1))"
@@ -296,7 +296,7 @@ def test_the_folder_is_named_after_what_is_varied():
 
 
 def test_without_optuna_one_line_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("segbench.sweeps.search.find_spec", lambda name: None)
+    monkeypatch.setattr("segbench.sweeps.search.search.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"Optuna is not installed: pip install 'segbench\[search\]'"):
         search(tmp_path, good, *WHAT)
 

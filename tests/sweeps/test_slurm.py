@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 import torch
 
-from segbench.rundir import RunDirectory, read_cases
-from tests.runs import TINY
+from segbench.runs.directory import RunDirectory, read_cases
+from tests.made_runs import TINY
 
 pytestmark = [
     pytest.mark.slurm,
@@ -250,9 +250,9 @@ def test_changed_code_is_refused_and_queued_jobs_do_not_see_it(here):
         shutil.copytree(root / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     arguments = (*LAUNCHER, "hydra.sweep.dir=sweep", "data.root=null")
     finish(start(checkout, "seed=0", *arguments))
-    (checkout / "segbench/train.py").write_text("raise RuntimeError('broken by an edit')\n")
+    (checkout / "segbench/commands/train.py").write_text("raise RuntimeError('broken by an edit')\n")
     out = finish(start(checkout, "seed=0,1", *arguments), 2)
-    assert "segbench/train.py" in out
+    assert "segbench/commands/train.py" in out
     assert "hydra.launcher.code=keep" in out
     finish(start(checkout, "seed=0,1", *arguments, "hydra.launcher.code=keep"))
     assert len(list(checkout.glob("sweep/*/cases.csv"))) == 2

@@ -6,11 +6,11 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from segbench.rundir import RunDirectory
-from segbench.sweeps import slurm
+from segbench.runs.directory import RunDirectory
+from segbench.sweeps.cluster import slurm
+from segbench.sweeps.cluster.slurm import SlurmLauncher
+from segbench.sweeps.cluster.squeue import Queued
 from segbench.sweeps.plan import Job
-from segbench.sweeps.slurm import SlurmLauncher
-from segbench.sweeps.squeue import Queued
 
 RUNNING, WAITING = Queued("RUNNING", "None"), Queued("PENDING", "Priority")
 

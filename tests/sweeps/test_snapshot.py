@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import UserError
-from segbench.provenance import git_state
-from segbench.sweeps import snapshot
-from segbench.sweeps.snapshot import pin
+from segbench.runs.provenance import git_state
+from segbench.sweeps.cluster import snapshot
+from segbench.sweeps.cluster.snapshot import pin
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,8 @@ def test_the_copy_is_whole_and_is_what_a_job_imports(tmp_path):
         assert len(mine) > 50
         assert all((place / name).read_bytes() == path.read_bytes() for name, path in mine.items())
     assert json.loads((place / "git.json").read_text()) == git_state()
-    script = "import segbench.paths as paths, hydra_plugins.segbench as plugin, segbench.provenance as provenance;"
+    script = "from segbench.config import paths; from segbench.runs import provenance;"
+    script += "import hydra_plugins.segbench as plugin;"
     script += "print(paths.conf_folder(), plugin.__file__, provenance.git_state())"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
@@ -35,16 +36,16 @@ def test_the_copy_is_whole_and_is_what_a_job_imports(tmp_path):
 def test_a_change_is_refused_kept_or_renewed(tmp_path, monkeypatch):
     file = tmp_path / "train.py"
     file.write_text("first = 1\n")
-    monkeypatch.setattr(snapshot, "_files", lambda: iter([(Path("segbench/train.py"), file)]))
+    monkeypatch.setattr(snapshot, "_files", lambda: iter([(Path("segbench/commands/train.py"), file)]))
     first = pin(tmp_path / "code")
     assert pin(tmp_path / "code") == first
     file.write_text("second = 2\n")
-    with pytest.raises(UserError, match=r"\(segbench/train.py\): say hydra.launcher.code=keep .*renew"):
+    with pytest.raises(UserError, match=r"\(segbench/commands/train.py\): say hydra.launcher.code=keep .*renew"):
         pin(tmp_path / "code")
     assert pin(tmp_path / "code", "keep") == first
-    assert (first / "segbench/train.py").read_text() == "first = 1\n"
+    assert (first / "segbench/commands/train.py").read_text() == "first = 1\n"
     second = pin(tmp_path / "code", "renew")
-    assert (second / "segbench/train.py").read_text() == "second = 2\n"
+    assert (second / "segbench/commands/train.py").read_text() == "second = 2\n"
     assert pin(tmp_path / "code") == second
     with pytest.raises(UserError, match=r"hydra.launcher.code=new: must be one of refuse, keep, renew"):
         pin(tmp_path / "code", "new")
@@ -53,6 +54,6 @@ def test_a_change_is_refused_kept_or_renewed(tmp_path, monkeypatch):
 def test_a_copy_that_was_broken_off_is_made_again(tmp_path, monkeypatch):
     place = pin(tmp_path)
     (place / "git.json").unlink()
-    (place / "segbench/run.py").write_text("half")
+    (place / "segbench/training/run.py").write_text("half")
     assert pin(tmp_path) == place
-    assert (place / "segbench/run.py").read_bytes() == (ROOT / "segbench/run.py").read_bytes()
+    assert (place / "segbench/training/run.py").read_bytes() == (ROOT / "segbench/training/run.py").read_bytes()

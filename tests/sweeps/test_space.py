@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from segbench.errors import UserError
-from segbench.sweeps.space import parse_space, rounded
+from segbench.sweeps.search.space import parse_space, rounded
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from segbench.sweeps import slurm_job, squeue
-from segbench.sweeps.slurm_job import run_job
-from segbench.sweeps.squeue import Queued, array_size, ending, queue
+from segbench.sweeps.cluster import slurm_job, squeue
+from segbench.sweeps.cluster.slurm_job import run_job
+from segbench.sweeps.cluster.squeue import Queued, array_size, ending, queue
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from segbench import schema
+from segbench.config import schema
 from segbench.data.case import Case, Dataset
 from tests.data.datasets.reading import Read
 from tests.data_layouts import MAKERS
-from tests.runs import configure
+from tests.made_runs import configure
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segbench import schema
+from segbench.config import schema
 from segbench.data.case import Dataset, check_case
 from segbench.data.images import count_channels
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
-from tests.runs import configure
+from tests.made_runs import configure
 
 SIZE = (12, 16)
 

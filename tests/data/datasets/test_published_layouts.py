@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench import schema
+from segbench.commands.prepare import prepare
+from segbench.config import schema
 from segbench.data.splits import make_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
-from segbench.prepare import prepare
 from tests.data.datasets.reading import Read
 from tests.data_layouts import MAKERS
-from tests.runs import configure
+from tests.made_runs import configure
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -14,7 +14,7 @@ from segbench.data.case import Case, check_case
 from segbench.data.datasets.synthetic_tissue import SyntheticTissue
 from segbench.errors import UserError
 from segbench.models.centre_view import centre_view
-from tests.runs import execute
+from tests.made_runs import execute
 
 
 @pytest.fixture(scope="module")

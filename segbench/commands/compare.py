@@ -1,0 +1,143 @@
+"""The command `compare`, and the comparison at the end of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from segbench.compare.request import Request
+from segbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segbench.compare.reading.load import Loaded
+    from segbench.compare.statistics.comparison import Comparison
+
+WANDB = "wandb:"
+LONG_NOTES = 12
+
+
+def compare(config: DictConfig) -> None:
+    """Compares what the configuration names; see conf/compare.yaml.
+
+    Raises:
+        UserError: if it cannot be compared; nothing is written then.
+    """
+    execute(Request.parse(config))
+
+
+def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
+    """Compares the runs of a sweep into `comparison/` of its folder; says in one line why not, where it cannot.
+
+    The comparison is published to W&B where the runs were.
+
+    Args:
+        folder: the sweep's.
+        settings: keys of conf/compare.yaml, those of the runs, scores and output aside.
+    """
+    from segbench.compare.reading.runs import read_runs
+    from segbench.runs.discovery import find_runs
+
+    try:
+        runs, _ = read_runs(find_runs(str(folder)))
+        logged = any(run.wandb for run in runs)
+        request = Request() if settings is None else Request.of_settings(settings)
+        output, publish = folder / "comparison", "wandb" if logged else request.publish
+        execute(replace(request, runs=(str(folder),), output=output, publish=publish))
+    except UserError as error:
+        from rich.console import Console
+
+        Console().print(f"no comparison: {error}", soft_wrap=True, highlight=False, markup=False)
+
+
+def execute(request: Request) -> Comparison:
+    """Compares, writes, shows and publishes.
+
+    Raises:
+        UserError: if something is wrong with the request or what it names.
+    """
+    from rich.console import Console
+
+    from segbench.compare.report.outputs import write_outputs
+    from segbench.compare.statistics.comparison import Settings, compare_scores
+
+    console = Console()
+    settings = Settings(
+        metrics=request.metric,
+        ranking=request.ranking,
+        ties=request.ties,  # type: ignore[arg-type]
+        cuts=request.cuts,
+        confidence=request.confidence,
+        bootstraps=request.bootstraps,
+        seed=request.seed,
+    )
+    loaded = _load(request)
+    settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
+    with _progress(console, settings.bootstraps) as progress:
+        comparison = compare_scores(loaded.sets, settings, progress)
+    write_outputs(request.output, comparison, loaded, request.baseline)
+    _show(console, comparison, loaded, request)
+    if request.publish is not None:
+        from segbench.compare.report.upload import publish
+
+        console.print(f"W&B       {publish(comparison, loaded, request)}", soft_wrap=True, highlight=False)
+    return comparison
+
+
+def _load(request: Request) -> Loaded:
+    from segbench.compare.reading.load import load_runs, load_table
+    from segbench.runs.discovery import find_runs
+
+    if request.scores is not None:
+        return load_table(request.scores, request.metric[0] if request.metric else "score", request.rules)
+    places = [place for place in request.runs if not place.startswith(WANDB)]
+    directories = find_runs(places) if places else []
+    for place in request.runs:
+        if place.startswith(WANDB):
+            from segbench.compare.reading.wandb_runs import fetch_runs
+
+            directories += fetch_runs(place.removeprefix(WANDB))
+    return load_runs(directories, request.rules)
+
+
+def _show(console: Console, comparison: Comparison, loaded: Loaded, request: Request) -> None:
+    """The table, the verdict and the notes."""
+    from segbench.compare.report.render import terminal
+    from segbench.compare.report.tables import comparison_table, metric_name, relative_table
+    from segbench.compare.statistics.verdict import judge
+
+    metrics = comparison.settings.metrics
+    title = f"Ranked by {comparison.settings.ranking.replace('_', ' ')} of {', '.join(map(metric_name, metrics))}"
+    console.print(terminal(comparison_table(comparison, loaded.methods, metrics), console.width, title))
+    if request.baseline is not None:
+        relative = relative_table(comparison, request.baseline, metrics[0])
+        console.print(terminal(relative, console.width, f"Relative to {request.baseline}"))
+    notes = [*loaded.notes, *comparison.notes]
+    for note in notes[:LONG_NOTES]:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+    if len(notes) > LONG_NOTES:
+        console.print(f"and {len(notes) - LONG_NOTES} more notes in the report")
+    console.print(judge(comparison).sentence, style="bold", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"report    {request.output / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def _progress(console: Console, draws: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar for each ranking rule that is resampled, gone when all are."""
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(rule: str, done: int) -> None:
+            if rule not in tasks:
+                tasks[rule] = bars.add_task(f"resampling, {rule.replace('_', ' ')}", total=draws)
+            bars.update(tasks[rule], completed=done)
+
+        yield advance

@@ -1,0 +1,125 @@
+"""A finished run scored again: on its own test cases, or on a data set that it never saw."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+
+from segbench.commands.tables import show_cases
+from segbench.data.case import IGNORE, Dataset
+from segbench.data.datamodule import WholeCases
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+from segbench.metrics.score import OBJECTS
+from segbench.runs.directory import read_cases
+from segbench.runs.training_images import Seen
+from segbench.training import assembly
+from segbench.training.finished_run import FinishedRun, load_run
+
+log = logging.getLogger(__name__)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def evaluate_run(config: DictConfig) -> None:
+    """Scores the run that the configuration names, and writes the scores into its directory.
+
+    Raises:
+        UserError: where there is no such run, or its network does not fit the data set.
+    """
+    finished = load_run(Path(config.run), config.accelerator)
+    if config.get("metrics") is not None:
+        finished.config.metrics = config.metrics
+    if config.get("data") is None:
+        name, rows = "cases.csv", _own_cases(finished)
+    else:
+        name, rows = _unseen_cases(finished, config)
+    path = finished.directory.write_cases(rows, name)
+    console = Console()
+    show_cases(read_cases(path), f"{finished.directory.record['name']}: mean over {rows[0]['dataset']}", console)
+    console.print(f"scores  {path}", soft_wrap=True, highlight=False)
+
+
+def _own_cases(finished: FinishedRun) -> Rows:
+    """The run's test cases again."""
+    data = assembly.build_data(finished.config)
+    recorded = finished.directory.record["dataset"]["fingerprint"]
+    if data.store.fingerprint != recorded:
+        raise UserError(f"data.root={finished.config.data.root}: holds other images than the run was trained on")
+    finished.module.scorer = assembly.build_scorer(finished.config, finished.labels, "test")
+    # By the data set, not by the run: run.json of earlier versions does not say which classes form objects.
+    finished.module.decoder = assembly.build_decoder(finished.config, assembly.Labels.of(data.dataset))
+    finished.trainer.test(finished.module, data, verbose=False)
+    return finished.module.rows
+
+
+def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]:
+    """The cases of another data set that the run does not know, by the classes that both have, and their file."""
+    dataset, store = assembly.build_dataset(config)
+    if store.fingerprint == finished.directory.record["dataset"]["fingerprint"]:
+        raise UserError(f"data: the run was trained on {dataset.name}; leave data out to score its test cases again")
+    if dataset.channels != finished.config.measured.in_channels:
+        raise UserError(
+            f"data: {dataset.name} has {dataset.channels} channels; the run was trained on"
+            f" {finished.config.measured.in_channels}"
+        )
+    unseen = _unseen_ids(finished, dataset, store)
+    shared, table = _class_table(finished.labels, dataset)
+    labels = assembly.Labels(dataset.name, finished.labels.classes, finished.labels.background)
+    finished.module.scorer = assembly.build_scorer(finished.config, labels, "unseen")
+    cases = WholeCases(store, unseen, assembly.normalization(finished.config), table)
+    finished.trainer.test(finished.module, cases.loader(), verbose=False)
+    rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == OBJECTS]
+    return f"unseen/{dataset.name}.csv", rows
+
+
+def _unseen_ids(finished: FinishedRun, dataset: Dataset, store: CaseStore) -> list[str]:
+    """The cases whose images neither trained nor validated the run, nor one that its weights come from.
+
+    Raises:
+        UserError: where there is none.
+    """
+    known = Seen.by_run(finished.directory)
+    seen = [case for case in store.ids if known.has(dataset.name, store.meta(case))]
+    if len(seen) == len(store):
+        raise UserError(
+            f"data: the run was trained or validated on all {len(store)} images of {dataset.name}; leave data out to"
+            " score its test cases again, or give images that it never saw"
+        )
+    if seen:
+        log.info(
+            "%d of %d cases of %s are left out, such as %s: the run was trained or validated on their images",
+            len(seen), len(store), dataset.name, seen[0],
+        )  # fmt: skip
+    left_out = set(seen)
+    return [case for case in store.ids if case not in left_out]
+
+
+def _class_table(labels: assembly.Labels, dataset: Dataset) -> tuple[set[str], np.ndarray]:
+    """The scored classes that both know, and for each class of the data set the run's class.
+
+    A class that the run does not know counts as background.
+    """
+    known = {name: index for index, name in enumerate(labels.classes)}
+    background = 0 if labels.background is None else labels.background
+    table = np.full(256, background, dtype=np.uint8)
+    table[IGNORE] = IGNORE
+    for index, name in enumerate(dataset.classes):
+        table[index] = known.get(name, background)
+    shared = {name for index, name in enumerate(dataset.classes) if name in known and index != dataset.background}
+    shared -= {labels.classes[labels.background]} if labels.background is not None else set()
+    if not shared:
+        raise UserError(
+            f"data: the run knows the classes {', '.join(labels.classes)}, {dataset.name} has"
+            f" {', '.join(dataset.classes)}: none to score in common"
+        )
+    left_out = [name for index, name in enumerate(dataset.classes) if name not in known and index != dataset.background]
+    if left_out:
+        Console().print(f"not known to the run, counted as background: {', '.join(left_out)}", highlight=False)
+    return shared, table

@@ -1,0 +1,128 @@
+"""The execution of a command: Hydra around it, its exit code, and one line for what the user can mend."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from segbench.commands.explain import explain
+from segbench.config.composing import SweepLoader
+from segbench.config.identity import register_resolvers
+from segbench.config.paths import conf_folder
+from segbench.errors import Stopped, UserError
+from segbench.system.processes import is_main_process
+
+USER_ERROR = 2
+"""Exit code for what the user can mend."""
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
+"""The errors that Hydra meets when it makes the run directory where none can be."""
+
+COMMANDS = ("train", "predict", "evaluate", "prepare", "compare", "status", "publish")
+"""Each is the function of that name in `segbench.commands.<name>`, imported when it is asked for."""
+
+
+def report(command: str, arguments: list[str]) -> int:
+    """Execute a command and return its exit code; an error that the user can mend is printed as one line."""
+    full_error, typed = os.environ.get("HYDRA_FULL_ERROR", ""), sys.argv
+    wants_trace = bool(full_error)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and this function prints
+    try:
+        return _execute(command, arguments)
+    except Stopped as stop:
+        if not is_main_process():
+            return 0  # after any other code the launcher would kill the first process, which may not be done yet
+        print(f"segbench: {stop}", file=sys.stderr)
+        return 128 + stop.number
+    except KeyboardInterrupt as stop:
+        said = str(stop) or "interrupted; the same command continues from the last checkpoint"
+        print(f"segbench: {said}", file=sys.stderr)
+        return 130
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if wants_trace:
+            raise
+        print(f"segbench: {explain(error, command, arguments)}", file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        if wants_trace or error.errno not in UNWRITABLE:
+            raise
+        where = error.filename or "the console's output, or a file in the run directory,"
+        print(f"segbench: {where} cannot be written: {error.strerror}", file=sys.stderr)
+        return USER_ERROR
+    finally:
+        os.environ["HYDRA_FULL_ERROR"], sys.argv = full_error, typed
+
+
+def _execute(command: str, arguments: list[str]) -> int:
+    if command not in COMMANDS:
+        raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
+    register_resolvers()
+    _replace_basic_launcher()
+    vars(hydra._internal.hydra)["ConfigLoaderImpl"] = SweepLoader  # Hydra has no way to be given one
+    # Flags first: argparse does not take overrides on both sides of a flag.
+    sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
+    wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
+    task = Task(command)
+    wrapped(task)()
+    if task.failures:
+        raise task.failures[-1]
+    return 0
+
+
+def _replace_basic_launcher() -> None:
+    """Replace Hydra's default launcher by one that does what the others here do; Hydra allows no file of that name.
+
+    Only in this command: other programs of the same environment keep theirs.
+    """
+    Plugins.instance()  # registers Hydra's own
+    node = {"_target_": "hydra_plugins.segbench.Basic", "retries": 0}
+    ConfigStore.instance().store(group="hydra/launcher", name="basic", node=node, provider="segbench")
+
+
+class Task:
+    """The function that Hydra calls for each run: a failed one does not end a sweep.
+
+    Attributes:
+        failures: of the command, and what a launcher reports of the runs of a sweep.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.failures: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> None:
+        """Execute the command. Hydra would print the overrides of a failed job, and end a sweep at its first.
+
+        A failure in a sweep is printed; its launcher, which may try it again, names the failed runs in the end.
+        """
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        function = getattr(import_module(f"segbench.commands.{self.command}"), self.command)
+        try:
+            function(config)
+        except (UserError, OmegaConfBaseException) as error:
+            if in_sweep:
+                print(f"segbench: this run failed: {explain(error, self.command)}", file=sys.stderr)
+            else:
+                self.failures.append(error)
+        except Exception:
+            if not in_sweep:
+                raise
+            print("segbench: this run failed:", file=sys.stderr)
+            traceback.print_exc()
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("--"))

@@ -1,0 +1,65 @@
+"""The command `predict`: masks for new images by a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+
+from segbench.config.schema import require
+from segbench.data.images import image_files, read_image, write_mask
+from segbench.errors import UserError
+
+
+def predict(config: DictConfig) -> None:
+    """Predicts an image or a folder of images; every file gets a mask of class indices in its own format.
+
+    A stack given to a 2D network is predicted slice by slice.
+
+    Raises:
+        UserError: where run, input or output are not what they should be.
+    """
+    run, output = Path(require(config, "run")), Path(require(config, "output"))
+    files = _inputs(Path(require(config, "input")))
+    from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
+
+    finished: FinishedRun = load_run(run, config.accelerator, config.inference)
+    dims, channels = finished.config.measured.spatial_dims, finished.config.measured.in_channels
+    console = Console()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
+    for key, path in track(files.items(), "predicting", console=console, transient=True):
+        image = _fitting(read_image(path), dims, channels, path)
+        if image.ndim == dims + 2:
+            label = np.stack([finished.predict(image[:, index]) for index in range(image.shape[1])])
+        else:
+            label = finished.predict(image)
+        target = output / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(target, label, like=path)
+    names = ", ".join(f"{index} {name}" for index, name in enumerate(finished.labels.classes))
+    console.print(f"{len(files)} masks in {output}: {names}", soft_wrap=True, highlight=False)
+
+
+def _inputs(path: Path) -> Mapping[str, Path]:
+    """The image files by the name that their masks get."""
+    if path.is_file():
+        return {path.stem: path}
+    return image_files(path, "input")
+
+
+def _fitting(image: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:
+    """The image with the run's number of channels: grey is repeated for a run on colours."""
+    if len(image) == 1 and channels == 3:
+        image = np.repeat(image, 3, axis=0)
+    if len(image) != channels:
+        raise UserError(f"{path} has {len(image)} channels; the run was trained on {channels}")
+    if image.ndim not in (dims + 1, dims + 2):
+        raise UserError(f"{path} has {image.ndim - 1} spatial dimensions; the run was trained on {dims}")
+    return image

@@ -1,0 +1,144 @@
+"""`prepare`: where a data set is to be had, what is there, and whether it can be trained on."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from segbench.config import schema
+from segbench.data.case import Dataset, Source, shape_text
+from segbench.data.store import CaseMeta, CaseStore
+from segbench.training.pretrained import fetch_weights
+
+
+def prepare(config: DictConfig) -> None:
+    """Describes a data set, decodes all of it into the cache, and prints a summary and what looks wrong.
+
+    Args:
+        config: a configuration with `data`, of which `root`, `cache` and `dataset` count; with a `model`, its
+            trained weights are downloaded first.
+
+    Raises:
+        UserError: where the data set is not there, or one of its files is bad.
+    """
+    console = Console()
+    if "model" in config:
+        fetch_weights(config, console)
+    dataset: Dataset = schema.build(config.data.dataset, "data.dataset")
+    # Before anything is read: whoever lacks the files needs this most.
+    console.print(_facts(dataset.name, _source(dataset.source, config.data.root)))
+    store = CaseStore(dataset, config.data.cache)
+    cases = [store.meta(case_id) for case_id in store.ids]
+    console.print(
+        _facts("Found", _summary(dataset, cases) | {"cache": str(store.folder), "fingerprint": store.fingerprint})
+    )
+    console.print(_class_table(dataset, cases))
+    for remark in [*dataset.remarks, *_counts(dataset, cases)]:
+        console.print(f"note: {remark}", highlight=False)
+    found = problems(dataset, cases)
+    for problem in found:
+        console.print(f"[yellow]warning:[/yellow] {problem}", highlight=False)
+    if not found:
+        console.print("[green]ready[/green]: every file was read, and nothing looks wrong")
+
+
+def _counts(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
+    """Whether as many cases are there as were published, a sentence for each part."""
+    sentences = []
+    for part, published in dataset.published.items():
+        found = sum(case.part == part for case in cases) if part else len(cases)
+        what = f"{part} cases" if part else "cases"
+        if found == published:
+            sentences.append(f"all {published} {what} that were published are there")
+        else:
+            sentences.append(f"{found} {what} are there, {published} were published")
+    return sentences
+
+
+def problems(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
+    """What does not stop a run but spoils its result, one sentence each.
+
+    A class that no case has; the same image in several groups, which can then be trained on and
+    tested; a group with cases in several of the data set's own parts.
+    """
+    found = []
+    pixels = np.sum([case.pixels for case in cases], axis=0)
+    found += [f"no case has the class {name}" for name, count in zip(dataset.classes, pixels, strict=True) if not count]
+    for same in _several(cases, key="image_digest", of="group"):
+        found.append(f"the cases {_names(case.id for case in same)} have the same image, but not the same group")
+    for same in _several(cases, key="group", of="part"):
+        parts = _names({str(case.part) for case in same})
+        found.append(f"the group {same[0].group} has cases in several parts: {parts}")
+    return found
+
+
+def _several(cases: Iterable[CaseMeta], key: str, of: str) -> list[list[CaseMeta]]:
+    """The sets of cases that agree in one attribute and differ in another."""
+    sets: dict[object, list[CaseMeta]] = defaultdict(list)
+    for case in cases:
+        sets[getattr(case, key)].append(case)
+    return [same for same in sets.values() if len({getattr(case, of) for case in same}) > 1]
+
+
+def _names(values: Iterable[str], most: int = 5) -> str:
+    names = sorted(values)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _source(source: Source, root: str | None) -> dict[str, str]:
+    facts = {"to be had from": source.address, "licence": source.licence, "cite": source.citation}
+    if root is not None:
+        facts |= {
+            "expected": source.layout,
+            "in folder": f"{root} (data.root; by default below SEGBENCH_DATA)",
+        }
+    return facts
+
+
+def _summary(dataset: Dataset, cases: Sequence[CaseMeta]) -> dict[str, str]:
+    """What the cases are, as words and numbers."""
+    parts = Counter(case.part or "dealt by folds" for case in cases)
+    sizes = Counter(case.shape[1:] for case in cases)
+    spacings = sorted({case.spacing for case in cases})
+    channels = [channel for case in cases for channel in case.intensities]
+    facts = {
+        "cases": f"{len(cases)} in {len({case.group for case in cases})} groups",
+        "parts": ", ".join(f"{part} {count}" for part, count in parts.items()),
+        "sizes": ", ".join(f"{shape_text(size)} ({count})" for size, count in sizes.most_common(5))
+        + (f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""),
+        "channels": f"{dataset.channels}, {' and '.join(sorted({case.dtype for case in cases}))}",
+        "intensities": f"{min(c.minimum for c in channels):g} to {max(c.maximum for c in channels):g}, "
+        f"mean {np.mean([c.mean for c in channels]):.4g}",
+        "spacing": ", ".join(" x ".join(f"{length:g}" for length in spacing) for spacing in spacings[:3])
+        + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else ""),
+    }
+    objects = [case.objects for case in cases if case.objects is not None]
+    if objects:
+        facts["instances"] = f"{sum(objects)}; {min(objects)} to {max(objects)} per case, median {np.median(objects):g}"
+    return facts
+
+
+def _class_table(dataset: Dataset, cases: Sequence[CaseMeta]) -> Table:
+    table = Table("class", "name", "share of pixels", "in cases")
+    pixels = np.sum([case.pixels for case in cases], axis=0)
+    total = int(pixels.sum()) + sum(case.ignored for case in cases)
+    for index, name in enumerate(dataset.classes):
+        present = sum(index in case.present for case in cases)
+        note = " (left out of scores)" if index == dataset.background else ""
+        table.add_row(str(index), name + note, f"{pixels[index] / total:.2%}", str(present))
+    ignored = [case.ignored for case in cases if case.ignored]
+    if ignored:
+        table.add_row("255", "ignored", f"{sum(ignored) / total:.2%}", str(len(ignored)))
+    return table
+
+
+def _facts(title: str, facts: dict[str, str]) -> Table:
+    table = Table(title=title, show_header=False, box=None, title_justify="left", title_style="bold")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,1 @@
+"""Runs and tables of scores as the comparison takes them in."""

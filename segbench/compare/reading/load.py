@@ -1,0 +1,144 @@
+"""From run directories or a table of scores to what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segbench.compare.reading.external import read_score_table
+from segbench.compare.reading.guard import check_fairness
+from segbench.compare.reading.naming import name_methods, renamed
+from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores
+from segbench.compare.reading.selection import best_by_validation
+from segbench.compare.statistics.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.errors import UserError
+
+COSTS = ("parameters", "flops", "seconds_per_case", "train_seconds", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is compared: all runs that differ in seed, fold and data set only.
+
+    Attributes:
+        name: see `name_methods`.
+        runs: its finished runs; none for scores from elsewhere.
+    """
+
+    name: str
+    runs: tuple[Run, ...] = ()
+
+    def cost(self, key: str) -> float:
+        """Median over the runs of an entry of run.json's `cost`, NaN where no run has it."""
+        return self._median("cost", key)
+
+    @property
+    def gap(self) -> float:
+        """Generalisation gap: training less validation Dice at the best step, median over the runs; NaN if unknown."""
+        return self._median("training", "gap")
+
+    def _median(self, part: str, key: str) -> float:
+        values = [(run.record.get(part) or {}).get(key) for run in self.runs]
+        known = [float(value) for value in values if isinstance(value, int | float)]
+        return float(np.median(known)) if known else float("nan")
+
+    @property
+    def seeds(self) -> list[Any]:
+        """Seeds of its runs, each once."""
+        return sorted({run.record["seed"] for run in self.runs})
+
+    @property
+    def folds(self) -> list[Any]:
+        """Folds of its runs, each once."""
+        return sorted({run.record["fold"] for run in self.runs})
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is compared.
+
+    Attributes:
+        sets: the scores of each data set.
+        methods: in the order of the scores' methods.
+        unfinished: runs that are not compared, and why.
+        notes: what was left out or is doubtful.
+    """
+
+    sets: list[Scores]
+    methods: list[Method]
+    unfinished: list[Unfinished] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done where runs do not match.
+
+    Attributes:
+        strict: whether to refuse, or to compare what they have in common.
+        missing: what a missing score counts, see `tabulate`.
+        absent: what a case counts that both reference and prediction lack the class of, see `tabulate`.
+        better: for metrics that no run describes, "larger" or "smaller".
+        rename: new names of methods.
+        select: settings whose best value is taken for each method, see `best_by_validation`.
+        may_differ: facts that need not be the same in all runs, as `check_fairness` names them.
+    """
+
+    strict: bool = True
+    missing: Missing = None
+    absent: Absent = "ignore"
+    better: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] = ()
+    may_differ: tuple[str, ...] = ()
+
+
+def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
+    """Reads run directories.
+
+    Raises:
+        UserError: if one cannot be read, there are not enough, or they cannot be compared.
+    """
+    runs, unfinished = read_runs(directories)
+    listed = [f"not compared: {one.path} ({one.reason})" for one in unfinished]
+    if not runs:
+        raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
+    runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
+    runs, selected = best_by_validation(runs, rules.select)
+    names = name_methods(runs, rules.rename, rules.select)
+    order = sorted(set(names))
+    if len(order) < 2:
+        reason = f" ({len(unfinished)} more runs are not finished)" if unfinished else ""
+        raise UserError(f"only one method ('{order[0]}', {len(runs)} runs){reason}: a comparison needs at least two")
+    frame = read_scores(runs)
+    frame["method"] = pd.Categorical(names, categories=order).take(frame["run"].to_numpy())
+    frame, notes = check_fairness(
+        frame, runs, strict=rules.strict, fill=rules.missing is not None, may_differ=rules.may_differ
+    )
+    better = {metric: way for run in reversed(runs) for metric, way in run.record["metrics"].items()}
+    sets = tabulate(frame, {**better, **rules.better}, missing=rules.missing, absent=rules.absent)
+    of_method: dict[str, list[Run]] = {}
+    for run, name in zip(runs, names, strict=True):
+        of_method.setdefault(name, []).append(run)
+    methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
+    return Loaded(sets, methods, unfinished, [*listed, *selected, *notes])
+
+
+def load_table(path: Path, metric: str, rules: Rules) -> Loaded:
+    """Reads scores made by any other tool; see `read_score_table`.
+
+    Raises:
+        UserError: if the table cannot be read or compared.
+    """
+    frame = completed(read_score_table(path, metric))
+    names = renamed(frame["method"].tolist(), rules.rename)
+    frame["method"] = pd.Categorical(names, categories=list(dict.fromkeys(names)))
+    frame, notes = check_fairness(frame, (), strict=rules.strict, fill=rules.missing is not None)
+    better = {metric: "larger" for metric in frame["metric"].unique()} | dict(rules.better)
+    sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
+    return Loaded(sets, [Method(name) for name in sets[0].methods], notes=notes)

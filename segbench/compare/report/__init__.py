@@ -1,0 +1,1 @@
+"""The comparison on paper: tables, figures, the page, and its upload."""

@@ -1,0 +1,159 @@
+"""The folder of a comparison: all of it, or what was there before."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench import __version__
+from segbench.compare.reading.load import COSTS, Loaded
+from segbench.compare.reading.naming import differences
+from segbench.compare.report.efficiency import efficiency_frame
+from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
+from segbench.compare.report.gallery import draw_figures
+from segbench.compare.report.page import Contents, write_report
+from segbench.compare.report.render import comma_separated, latex, markdown
+from segbench.compare.report.tables import comparison_table, relative_table
+from segbench.compare.statistics.bootstrap import Standing
+from segbench.compare.statistics.comparison import Comparison
+from segbench.compare.statistics.verdict import judge
+from segbench.errors import UserError
+
+SUMMARY = "comparison.json"
+FIGURES = "figures"
+
+
+def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline: str | None = None) -> None:
+    """Writes tables, figures and the report; a comparison that was there before is replaced.
+
+    Raises:
+        UserError: if the folder cannot be written, or holds something else.
+    """
+    metrics = comparison.settings.metrics
+    failed = tuple(f"not finished: {one.path.name} ({one.reason})" for one in loaded.unfinished)
+    table = replace(comparison_table(comparison, loaded.methods, metrics), notes=failed)
+    relative = relative_table(comparison, baseline, metrics[0]) if baseline is not None else None
+    with replaced(folder) as new:
+        for name, one in (("table", table), ("relative", relative)):
+            if one is not None:
+                (new / f"{name}.md").write_text(markdown(one), encoding="utf-8")
+                (new / f"{name}.tex").write_text(latex(one), encoding="utf-8")
+                (new / f"{name}.csv").write_text(comma_separated(one), encoding="utf-8")
+        frames = {
+            "scores": score_frame(comparison),
+            "ranks": rank_frame(comparison),
+            "pairwise": comparison.pairs,
+            "drops": drop_frame(comparison),
+            "efficiency": efficiency_frame(comparison, loaded.methods),
+            "costs": cost_frame(loaded.methods),
+        }
+        for name, frame in frames.items():
+            frame.to_csv(new / f"{name}.csv", index=False)
+        (new / FIGURES).mkdir()
+        figures = draw_figures(new / FIGURES, comparison, loaded)
+        contents = Contents(comparison, loaded, judge(comparison), table, relative, frames, figures)
+        write_report(new / "report.html", contents)
+        (new / SUMMARY).write_text(json.dumps(_plain(summary(comparison, loaded)), indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of an older comparison only when it is complete.
+
+    Raises:
+        UserError: if the folder cannot be written, or holds something that is no comparison.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"output={folder}: is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SUMMARY).exists():
+        raise UserError(f"output={folder}: holds something that is no comparison; name another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"output={folder}: cannot be written ({error.strerror})") from error
+    try:
+        new.chmod(0o755)
+        yield new
+        older = new.with_name(f"{new.name}-older")
+        if folder.exists():
+            folder.rename(older)
+        new.rename(folder)
+        shutil.rmtree(older, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"output={folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:
+    """What comparison.json holds."""
+    verdict = judge(comparison)
+    runs = [run for method in loaded.methods for run in method.runs]
+    return {
+        "segbench": __version__,
+        "verdict": {**asdict(verdict), "decided": verdict.decided},
+        "settings": asdict(comparison.settings),
+        "methods": [
+            {
+                "name": method.name,
+                "runs": [{"id": run.id, "name": run.name, "path": str(run.path)} for run in method.runs],
+                "seeds": method.seeds,
+                "folds": method.folds,
+                "cost": {key: method.cost(key) for key in COSTS},
+                "generalisation_gap": method.gap,
+            }
+            for method in loaded.methods
+        ],
+        "data_sets": [
+            {
+                "name": s.name,
+                "cases": len(s.cases),
+                "resampled": len(set(s.drawn.tolist())),
+                "rows": [r._asdict() for r in s.rows],
+            }
+            for s in comparison.sets
+        ],
+        "rank_sums": {name: _standing(comparison, standing) for name, standing in comparison.standings.items()},
+        "total_by_other_rules": {name: _standing(comparison, s) for name, s in comparison.other_rules.items()},
+        "friedman": {metric: asdict(test) for metric, test in comparison.friedman.items()},
+        "differences": {k: [str(v) for v in values] for k, values in differences(runs).items()} if runs else {},
+        "unfinished": [{"path": str(one.path), "reason": one.reason} for one in loaded.unfinished],
+        "notes": [*loaded.notes, *comparison.notes],
+    }
+
+
+def _standing(comparison: Comparison, standing: Standing) -> dict[str, Any]:
+    per_method = {
+        method: {
+            "rank_sum": standing.rank_sums[k],
+            "interval": [standing.low[k], standing.high[k]],
+            "place": standing.positions[k],
+            "first": standing.first[k],
+        }
+        for k, method in enumerate(comparison.methods)
+    }
+    return {
+        "methods": per_method,
+        "kendall_tau": dict(zip(("median", "low", "high"), standing.tau, strict=True)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no arrays of numpy, no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,154 @@
+"""A table as Markdown, LaTeX, CSV and on a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segbench.compare.report.tables import Cell, Line, Section, Table
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+_TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+_TEX |= {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "–": "--",
+    "†": r"$^\dagger$",
+}
+
+
+def markdown(table: Table) -> str:
+    """GitHub's Markdown: best bold, second underlined, not significantly worse with a dagger."""
+    titled = any(section.title for section in table.sections)
+    head = [*(["data set"] if titled else []), "class" if titled else "", *map(_md, table.columns)]
+    aligns = ["---"] * (len(head) - len(table.columns)) + ["---:"] * len(table.columns)
+    lines = [head, aligns]
+    for section in table.sections:
+        for k, line in enumerate(section.lines):
+            title = [_md(section.title) if k == 0 else ""] if titled else []
+            lines.append([*title, _md(line.label), *map(_md_cell, line.cells)])
+    notes = "".join(f"\n{_md(note)}\n" for note in table.notes)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table.caption}\n{notes}"
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\|*_<>`])", r"\\\1", text)
+
+
+def _md_cell(cell: Cell) -> str:
+    text = {"best": f"**{cell.text}**", "second": f"<u>{cell.text}</u>"}.get(cell.mark, cell.text)
+    return text + "†" * cell.alike
+
+
+def latex(table: Table) -> str:
+    r"""A tabular with booktabs rules, to be put between \begin{table} and \end{table}.
+
+    Columns are methods; where there are more than six, their names stand upright (package graphicx).
+    """
+    upright = len(table.columns) > 6
+    heads = [rf"\rotatebox{{90}}{{{_tex(name)}}}" if upright else _tex(name) for name in table.columns]
+    titled = any(section.title for section in table.sections)
+    width = len(table.columns) + 1 + titled
+    lines = [
+        "% needs \\usepackage{booktabs}" + (" and \\usepackage{graphicx}" if upright else ""),
+        rf"\begin{{tabular}}{{{'l' * (1 + titled)}{'r' * len(table.columns)}}}",
+        r"\toprule",
+        " & ".join([*([""] * titled), "", *heads]) + r" \\",
+    ]
+    for section in table.sections:
+        lines.append(r"\midrule")
+        if titled:
+            lines.append(rf"\multicolumn{{{width}}}{{l}}{{{_tex(section.title)}}} \\")
+        for line in section.lines:
+            cells = [*([""] * titled), _tex(line.label), *map(_tex_cell, line.cells)]
+            lines.append(" & ".join(cells) + r" \\")
+    remarks = [f"% {text}" for text in (table.caption, *table.notes)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *remarks, ""])
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def _tex_cell(cell: Cell) -> str:
+    text = _tex(cell.text)
+    marked = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
+    return marked + r"$^\dagger$" * cell.alike
+
+
+def comma_separated(table: Table) -> str:
+    """The numbers in full, one line for each row of the table."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["section", "row", "kind", *table.columns])
+    for section in table.sections:
+        for line in section.lines:
+            numbers = ["" if np.isnan(cell.value) else repr(cell.value) for cell in line.cells]
+            writer.writerow([section.title, line.label, line.kind, *numbers])
+    return file.getvalue()
+
+
+def terminal(table: Table, width: int, title: str) -> RichTable:
+    """For a terminal: methods as columns where they fit, else as rows."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    def styled(cell: Cell) -> Text:
+        style = {"best": "bold green", "second": "underline"}.get(cell.mark, "")
+        return Text(cell.text + "†" * cell.alike, style=style, justify="right", no_wrap=True)
+
+    shown = RichTable(
+        title=title, title_justify="left", header_style="bold", caption=table.caption, caption_justify="left"
+    )
+    lines = [(section, line) for section in table.sections for line in section.lines]
+    words = [word for section, line in lines for word in (*section.title.split(), *line.label.split())]
+    labels = max(map(len, words))
+    widths = [
+        max(*map(len, name.split()), *(len(line.cells[k].text) + line.cells[k].alike for _, line in lines))
+        for k, name in enumerate(table.columns)
+    ]
+    if labels + 4 + sum(column + 3 for column in widths) <= width:
+        shown.add_column("", min_width=labels)
+        for name in table.columns:
+            shown.add_column(Text(name), justify="right")
+        for section in table.sections:
+            shown.add_section()
+            if section.title:
+                shown.add_row(Text(section.title, style="italic"), *([""] * len(table.columns)))
+            for line in section.lines:
+                shown.add_row(Text(line.label), *map(styled, line.cells))
+        return shown
+    kept = _fitting(table, lines, width)
+    shown.add_column("method", no_wrap=max(map(len, table.columns)) <= 40)
+    for section, line in kept:
+        shown.add_column(Text(_heading(section, line)), justify="right")
+    for k, name in enumerate(table.columns):
+        shown.add_row(Text(name), *(styled(line.cells[k]) for _, line in kept))
+    return shown
+
+
+def _heading(section: Section, line: Line) -> str:
+    return f"{section.title}: {line.label}" if section.title and line.kind in ("score", "mean") else line.label
+
+
+def _fitting(table: Table, lines: Sequence[tuple[Section, Line]], width: int) -> list[tuple[Section, Line]]:
+    """The rows of the table that fit as columns, the most important ones first to be kept."""
+    importance = {kind: k for k, kind in enumerate(("total", "first", "mean", "sum", "score", "drop", "cost"))}
+    kept = []
+    left = width - 4 - max(len("method"), min(40, max(map(len, table.columns))))
+    for number in sorted(range(len(lines)), key=lambda n: (importance.get(lines[n][1].kind, len(importance)), n)):
+        section, line = lines[number]
+        words = [len(word) for word in _heading(section, line).split()]
+        left -= max(*words, *(len(cell.text) + cell.alike for cell in line.cells)) + 3
+        if left < 0:
+            break
+        kept.append(number)
+    return [lines[number] for number in sorted(kept)]

@@ -1,0 +1,119 @@
+"""What only runs can show: score against cost, and the learning curves over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from segbench.compare.reading.load import Method
+from segbench.compare.report.efficiency import pareto
+from segbench.compare.report.frames import mean_scores
+from segbench.compare.report.style import FAINT, colour, light_grid, log_axis, marker, new_figure
+from segbench.compare.report.tables import metric_name
+from segbench.compare.statistics.comparison import Comparison
+from segbench.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COSTS = (("parameters", "parameters (millions)", 1e-6), ("seconds_per_case", "time per case (seconds)", 1.0))
+VALIDATION = "validation/"
+
+
+def cost_figure(comparison: Comparison, methods: Sequence[Method], metric: str) -> Figure | None:
+    """Score against parameters and against time; the line is the Pareto front. None where no cost is known."""
+    amounts = [(label, np.array([m.cost(key) for m in methods]) * scale) for key, label, scale in COSTS]
+    amounts = [(label, values) for label, values in amounts if np.isfinite(values).any()]
+    if not amounts:
+        return None
+    scores, larger = mean_scores(comparison, metric), comparison.larger(metric)
+    figure = new_figure(4.6 * len(amounts), 3.6 + 0.2 * -(-len(methods) // (2 * len(amounts))))
+    panels = figure.subplots(1, len(amounts), squeeze=False, sharey=True)[0]
+    for axes, (label, values) in zip(panels, amounts, strict=True):
+        _front(axes, scores, values, larger)
+        for k in comparison.order:
+            axes.plot(values[k], scores[k], marker(k), color=colour(k), markersize=8, label=comparison.methods[k])
+        axes.set_xlabel(label)
+        if np.nanmax(values) > 3 * np.nanmin(values) > 0:
+            log_axis(axes, "x")
+        light_grid(axes, "both")
+    panels[0].set_ylabel(f"{metric_name(metric)}, mean")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2 * len(amounts), fontsize=8)
+    return figure
+
+
+def _front(axes: Axes, scores: np.ndarray, costs: np.ndarray, larger: bool) -> None:
+    on_front = np.flatnonzero(pareto(scores, costs, larger))
+    steps = on_front[np.argsort(costs[on_front])]
+    axes.step(costs[steps], scores[steps], where="post", color=FAINT, linewidth=1.2, zorder=1)
+
+
+def read_curves(methods: Sequence[Method], dataset: str) -> dict[str, list[pd.DataFrame]]:
+    """For each method the curves of its runs on a data set; runs without any are left out.
+
+    Raises:
+        UserError: if a metrics.csv cannot be read.
+    """
+    paths = {m.name: [run.path / "metrics.csv" for run in m.runs if run.dataset == dataset] for m in methods}
+    return {name: [c for path in of_method if (c := _read(path)) is not None] for name, of_method in paths.items()}
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from error
+    return table if "step" in table.columns else None
+
+
+def curve_figure(comparison: Comparison, methods: Sequence[Method], dataset: str) -> Figure | None:
+    """Mean over the runs of a method, its band from the lowest to the highest run. None without curves."""
+    curves = read_curves(methods, dataset)
+    panels = [("train/loss", "training loss", "log")]
+    names = [c for tables in curves.values() for table in tables for c in table.columns]
+    validated = [name for name in dict.fromkeys(names) if name.startswith(VALIDATION) and name.count("/") == 1]
+    panels += [(name, f"validation {metric_name(name.removeprefix(VALIDATION))}", "linear") for name in validated[:1]]
+    panels = [panel for panel in panels if panel[0] in names]
+    if not panels:
+        return None
+    figure = new_figure(4.6 * len(panels), 3.6 + 0.2 * -(-len(comparison.methods) // (2 * len(panels))))
+    for axes, (column, title, scale) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for k in comparison.order:
+            _curve(axes, curves[comparison.methods[k]], column, k, comparison.methods[k])
+        axes.set(xlabel="step", title=title)
+        if scale == "log" and axes.get_ylim()[0] > 0:
+            log_axis(axes, "y")
+        light_grid(axes, "both")
+        handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), fontsize=8)
+    return figure
+
+
+def _curve(axes: Axes, tables: Sequence[pd.DataFrame], column: str, method: int, name: str) -> None:
+    known = [t.set_index("step")[column].dropna() for t in tables if column in t.columns]
+    known = [curve[~curve.index.duplicated(keep="last")] for curve in known if len(curve)]
+    if not known:
+        return
+    joined = pd.concat(known, axis=1).sort_index().interpolate(method="index", limit_area="inside")
+    mean, low, high = joined.mean(axis=1), joined.min(axis=1), joined.max(axis=1)
+    steps = joined.index.to_numpy()
+    axes.fill_between(steps, low, high, color=colour(method), alpha=0.15, linewidth=0)
+    spacing = max(1, len(steps) // 8)
+    axes.plot(
+        steps,
+        mean,
+        color=colour(method),
+        marker=marker(method),
+        markevery=spacing,
+        markersize=4,
+        linewidth=1.4,
+        label=name,
+    )

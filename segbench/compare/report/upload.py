@@ -1,0 +1,217 @@
+"""The comparison as a run of Weights & Biases, beside the runs that it compares."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from segbench.compare.reading.load import Loaded
+from segbench.compare.report.frames import cost_frame, rank_frame, score_frame
+from segbench.compare.report.outputs import FIGURES, SUMMARY, summary
+from segbench.compare.request import Request
+from segbench.compare.statistics.comparison import TOTAL, Comparison
+from segbench.compare.statistics.scores import MEAN_OF_CLASSES
+from segbench.compare.statistics.verdict import judge
+from segbench.errors import UserError
+from segbench.runs.uploads import COMPARISON_NOTE, Wish, digest, read_note, write_note
+
+if TYPE_CHECKING:
+    import wandb
+
+JOB = "compare"
+LONGEST = 10_000
+"""Lines that W&B shows of a table; all are in the artifact."""
+DEFAULT_PROJECT = "segbench"
+START, CLOSE = 15.0, 60.0
+"""Seconds to wait for W&B to begin a run, and to take the rest of it."""
+
+
+def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
+    """Logs tables, figures, report and CSV files as a run of job type `compare` in the group of its runs.
+
+    Args:
+        comparison: the result.
+        loaded: its methods and runs.
+        request: where its outputs are, and where in W&B they go.
+
+    Returns:
+        The address of the run, or the folder of its offline files.
+
+    Raises:
+        UserError: if W&B refuses or cannot be reached; the outputs on disk are complete then.
+    """
+    import wandb
+
+    from segbench.loggers import wandb_access
+
+    place = destination(loaded, request)
+    try:
+        if place["mode"] == "online" and not wandb_access.reachable(START):
+            place["mode"] = "offline"  # `segbench publish` uploads it
+        note = request.output.parent / COMPARISON_NOTE
+        before = read_note(note).get("run") if place["mode"] == "online" else None
+        run = wandb.init(
+            **place,
+            id=before,
+            resume="allow" if before else None,  # the same comparison with more runs
+            job_type=JOB,
+            name=f"comparison of {place['group']}" if place["group"] else "comparison",
+            dir=str(request.output.parent),
+            config=_config(comparison, request),
+            settings=wandb_access.quiet_settings(
+                x_disable_stats=True, init_timeout=START, finish_timeout=CLOSE, finish_timeout_raises=True
+            ),
+        )
+        failed = True
+        try:
+            _log(run, comparison, loaded, request.output)
+            failed = False
+        finally:
+            run.finish(exit_code=1 if failed else 0)
+        if request.wandb.workspace:
+            save_workspace(place, list(_tables(comparison, loaded)), _figures(request.output))
+    except (wandb.errors.Error, OSError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"publish=wandb: {line}; tables and report are complete in {request.output}") from error
+    if run.offline:
+        return str(Path(run.dir).parent)
+    content = digest(request.output.name, [request.output / SUMMARY])
+    write_note(note, content, Wish(), wandb_access.server_address(), str(run.url), run.id)
+    return str(run.url)
+
+
+def destination(loaded: Loaded, request: Request) -> dict[str, Any]:
+    """Project, entity, group and mode: as asked for, else what most of the runs have."""
+    runs = [run for method in loaded.methods for run in method.runs]
+
+    def common(key: str, other: Callable[[Any], str | None] = lambda run: None) -> str | None:
+        counts = Counter(value for run in runs if (value := run.wandb.get(key) or other(run)))
+        return counts.most_common(1)[0][0] if counts else None
+
+    asked = request.wandb
+    return {
+        "project": asked.project or common("project") or DEFAULT_PROJECT,
+        "entity": asked.entity or common("entity"),
+        "group": asked.group or common("group", lambda run: run.path.absolute().parent.name),
+        "mode": asked.mode or os.environ.get("WANDB_MODE") or common("mode") or "offline",
+    }
+
+
+def _config(comparison: Comparison, request: Request) -> dict[str, Any]:
+    settings = comparison.settings
+    return {
+        "metric": list(settings.metrics),
+        "ranking": settings.ranking,
+        "ties": settings.ties,
+        "bootstraps": settings.bootstraps,
+        "confidence": settings.confidence,
+        "strict": request.rules.strict,
+        "missing": request.rules.missing,
+        "methods": list(comparison.methods),
+        "data_sets": [scores.name for scores in comparison.sets],
+    }
+
+
+def _log(run: wandb.Run, comparison: Comparison, loaded: Loaded, output: Path) -> None:
+    import wandb
+
+    tables = {name: wandb.Table(dataframe=frame) for name, frame in _tables(comparison, loaded).items()}
+    figures = {name: wandb.Image(str(output / f"{name}.png")) for name in _figures(output)}
+    report = wandb.Html((output / "report.html").read_text(encoding="utf-8"), inject=False)
+    run.log({**tables, **figures, "report": report})
+    verdict = judge(comparison)
+    run.summary["verdict"] = verdict.sentence
+    run.summary["best"] = verdict.best
+    run.summary["decided"] = verdict.decided
+    for method, rank_sum in zip(comparison.methods, comparison.total.rank_sums.tolist(), strict=True):
+        run.summary[f"rank_sum/{method}"] = rank_sum
+    artifact = wandb.Artifact(
+        f"comparison-{run.id}", type="comparison", metadata=summary(comparison, loaded)["verdict"]
+    )
+    for path in sorted(output.iterdir()):
+        if path.suffix in (".csv", ".md", ".tex", ".html") or path.name == SUMMARY:
+            artifact.add_file(str(path))
+    run.log_artifact(artifact)
+
+
+def _figures(output: Path) -> list[str]:
+    return [f"{FIGURES}/{path.stem}" for path in sorted((output / FIGURES).glob("*.png"))]
+
+
+def _tables(comparison: Comparison, loaded: Loaded) -> Mapping[str, pd.DataFrame]:
+    ranks = rank_frame(comparison)
+    pairs = comparison.pairs
+    if len(pairs) > LONGEST:
+        pairs = pairs[pairs["class"] == MEAN_OF_CLASSES]
+    sums = ranks[ranks["dataset"] == TOTAL].drop(columns=["dataset", "trained_on", "split", "class"])
+    sums = sums.rename(columns={"rank": "rank_sum"}).merge(cost_frame(loaded.methods), on="method")
+    tables = {
+        "rank_sums": sums.sort_values("rank_sum"),
+        "scores": score_frame(comparison),
+        "ranks": ranks,
+        "pairwise": pairs,
+    }
+    runs = [
+        {
+            "method": method.name,
+            "run": run.name,
+            "wandb_id": run.record.get("wandb_id"),
+            "address": run.address,
+            "data_set": run.dataset,
+            "seed": run.record["seed"],
+            "fold": run.record["fold"],
+            "path": str(run.path),
+        }
+        for method in loaded.methods
+        for run in method.runs
+    ]
+    if runs:
+        tables["runs"] = pd.DataFrame(runs)
+    return {name: table.head(LONGEST) for name, table in tables.items()}
+
+
+def save_workspace(place: Mapping[str, Any], tables: Sequence[str], figures: Sequence[str]) -> str:
+    """Saves a W&B workspace that shows the comparison of a group: tables, report and figures.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: if the package wandb-workspaces is not installed, or W&B is used offline.
+    """
+    if place["mode"] != "online":
+        raise UserError("wandb.workspace=true: a workspace is saved on the server; say wandb.mode=online too")
+    try:
+        import wandb_workspaces.reports.v2 as panels  # type: ignore[import-not-found]
+        import wandb_workspaces.workspaces as workspaces  # type: ignore[import-not-found]
+    except ImportError:
+        raise UserError("wandb.workspace=true: needs the package wandb-workspaces; install it with pip") from None
+    import wandb
+
+    entity = place["entity"] or wandb.Api().default_entity
+    shown = [panels.WeavePanelSummaryTable(table_name=name) for name in tables]
+    sections = [
+        workspaces.Section(
+            name="Comparison", panels=[*shown, panels.MediaBrowser(media_keys=["report"])], is_open=True
+        ),
+        workspaces.Section(
+            name="Figures", panels=[panels.MediaBrowser(media_keys=[name]) for name in figures], is_open=True
+        ),
+    ]
+    filters = [workspaces.Metric("JobType") == JOB]
+    if place["group"]:
+        filters.append(workspaces.Metric("Group") == place["group"])
+    workspace = workspaces.Workspace(
+        entity=entity,
+        project=place["project"],
+        name=f"comparison of {place['group'] or place['project']}",
+        sections=sections,
+        runset_settings=workspaces.RunsetSettings(filters=filters),
+    )
+    workspace.save()
+    return str(workspace.url)

@@ -1,0 +1,1 @@
+"""Ranks, tests and intervals of scores."""

@@ -1,0 +1,1 @@
+"""A valid configuration: its keys, its id, its name, and how it is composed."""

@@ -1,0 +1,130 @@
+"""Who a run is: an id from what changes the science, a name from what the user set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.config.study import budget_value
+from segbench.system.processes import total_batch
+
+NOT_SCIENCE = (
+    "name",
+    "logger",
+    "hydra",
+    "measured",
+    "data.root",
+    "data.dataset.root",
+    "data.cache",
+    "data.workers",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.checkpoint_every",
+    "trainer.log_every",
+    "trainer.progress",
+    "predictions",
+    "budget",
+    "study",
+    "search",
+)
+"""Keys that change where and how a run is executed but not its result."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_NAME_LENGTH = 80
+_FUNCTIONS = re.compile(r"\btag\((\w+,)*|\b(choice|range|interval|shuffle|sort|int|float)\(|\)")
+"""How Hydra writes what a search varies: a name has the values alone."""
+
+
+def run_id(config: DictConfig) -> str:
+    """Twelve hex digits, equal for two configurations exactly when they ask for the same science.
+
+    Args:
+        config: the job's whole configuration; interpolations are resolved first.
+    """
+    return hashlib.sha256(json.dumps(_science(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def run_name(overrides: Iterable[str], default: str) -> str:
+    """A readable slug of what the user set, safe in a path and in a Hydra override.
+
+    Group choices appear as their option, values as key and value: `model=unet trainer.max_steps=50`
+    is `unet-max_steps50`. What does not change the science does not appear. Swept values are joined by
+    `+`, so that the same function names a sweep.
+
+    Args:
+        overrides: the task overrides as typed.
+        default: the slug where nothing was set.
+    """
+    parts = [part for part in map(_part, overrides) if part]
+    slug = "-".join(parts) or default
+    if len(slug) <= _NAME_LENGTH:
+        return slug
+    digest = hashlib.sha256(slug.encode()).hexdigest()[:8]
+    return f"{slug[: _NAME_LENGTH - 9]}-{digest}"
+
+
+def default_name(choices: Mapping[str, str]) -> str:
+    """The name of a run for which nothing was set: its model and loss."""
+    return f"{choices['model']}-{choices['loss']}"
+
+
+def register_resolvers() -> None:
+    """Makes `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
+    OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
+    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+    OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+    OmegaConf.register_new_resolver("budget", budget_value, replace=True)
+
+
+def _run_id(*, _root_: DictConfig) -> str:
+    return run_id(_root_)
+
+
+def _run_name(*, _root_: DictConfig) -> str:
+    return _root_.get("name") or run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices))
+
+
+def _folder_name(path: str) -> str:
+    return Path(path).expanduser().resolve().name
+
+
+def _part(override: str) -> str:
+    key, _, value = override.lstrip("+~").partition("=")
+    key = key.partition("@")[0]
+    if key.startswith("hydra") or any(key == skip or key.startswith(f"{skip}.") for skip in NOT_SCIENCE):
+        return ""
+    value = _UNSAFE.sub("_", _FUNCTIONS.sub("", value).replace(",", "+").strip("[]'\"")).strip("_")
+    label = key.rpartition(".")[2]
+    is_choice = "." not in key and not re.fullmatch(r"[-+0-9.e]*", value)
+    return value if is_choice else f"{_UNSAFE.sub('_', label)}{value}"
+
+
+def _science(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration less what does not change the result."""
+    plain: dict[str, Any] = {}
+    for key in map(str, config):
+        if key not in NOT_SCIENCE:
+            value = config[key]
+            plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    plain["data"]["batch_size"] = total_batch(config)  # however it is told and shared out
+    plain["data"].pop("batch_size_per", None)
+    if not plain["trainer"].get("sync_batchnorm"):
+        plain["trainer"].pop("sync_batchnorm", None)  # so that runs of earlier versions keep their ids
+    if plain.get("initial_weights") is not None:  # however the path is written
+        plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())
+    for path in NOT_SCIENCE:
+        *parents, leaf = path.split(".")
+        node: Any = plain
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node.pop(leaf, None)
+    return plain

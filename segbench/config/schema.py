@@ -1,0 +1,202 @@
+"""What a valid configuration is; the one place that instantiates a node of one."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import yaml
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
+from omegaconf.errors import OmegaConfBaseException
+
+from segbench.config.study import check_study
+from segbench.errors import UserError
+from segbench.system.processes import batch_on_each_device
+
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
+
+
+def check(config: DictConfig) -> None:
+    """Checks what can be checked without reading data or importing a network.
+
+    Raises:
+        UserError: naming the key that is wrong and what would be right.
+    """
+    parts = {name: set(map(str, config.task[name])) for name in ("heads", "targets", "objective")}
+    for name, keys in parts.items():
+        for other, other_keys in parts.items():
+            for odd in sorted(keys - other_keys):
+                raise UserError(
+                    f"task.{name}.{odd}: there is no task.{other}.{odd}; heads, targets and objective must match"
+                )
+    check_study(config)
+    if any(size < 1 for size in config.data.patch_size):
+        raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
+    if not 0 <= config.seed < 2**31:
+        raise UserError(f"seed={config.seed}: must be between 0 and {2**31 - 1}")
+    if config.data.batch_size < 1:
+        raise UserError(f"data.batch_size={config.data.batch_size}: must be at least 1")
+    batch_on_each_device(config)
+
+
+def require(config: DictConfig, key: str) -> Any:
+    """A value that must be given.
+
+    Raises:
+        UserError: where it is not.
+    """
+    if OmegaConf.is_missing(config, key) or config[key] is None:
+        raise UserError(f"{key} is not set: give it as {key}=..")
+    return config[key]
+
+
+def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where: str) -> None:
+    """Checks that a file which is merged into the configuration sets known keys only.
+
+    Args:
+        config: the configuration with the file.
+        reference: the same choices without it.
+        added: keys that the user added by `+key=value`; everything below them is free.
+        where: the file, for the message.
+
+    Raises:
+        UserError: naming the key and the nearest one that exists.
+    """
+    for path, siblings in _unknown_keys(config, reference, ""):
+        if any(path == key or path.startswith(f"{key}.") for key in added):
+            continue
+        raise UserError(f"{where}: {path} is no key of the configuration{_suggestion(path, siblings)}")
+
+
+def check_targets(config: DictConfig) -> None:
+    """Checks that every `_target_` can be imported and takes the arguments it is given.
+
+    Raises:
+        UserError: naming the key, and the nearest argument that exists.
+    """
+    for path, node in _target_nodes(config, ""):
+        if OmegaConf.is_missing(node, "_target_"):
+            raise UserError(f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class")
+        try:
+            function = get_object(node._target_)
+        except Exception as error:  # an import runs any code
+            raise UserError(f"{path}._target_={node._target_}: {_one_line(error)}") from error
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            continue
+        if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values()):
+            continue
+        known = [f"{path}.{name}" for name in signature.parameters if name != "self"]
+        for key in map(str, node):
+            if not key.startswith("_") and key not in signature.parameters:
+                raise UserError(f"{path}.{key}: {node._target_} takes no {key!r}{_suggestion(f'{path}.{key}', known)}")
+
+
+def build(node: Any, key: str, **arguments: Any) -> Any:
+    """Instantiates one node of the configuration.
+
+    Args:
+        node: with a `_target_`.
+        key: where it stands, for messages.
+        arguments: added to those of the node.
+
+    Raises:
+        UserError: where its class refuses the values.
+    """
+    try:
+        if not arguments:
+            return _direct(instantiate(node, _convert_="all"))
+        # Called here, not by Hydra, which would copy the arguments into a configuration.
+        return instantiate(node, _convert_="all", _partial_=True)(**arguments)
+    except (InstantiationException, OmegaConfBaseException, TypeError, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, UserError):
+                raise cause from None
+            deepest, cause = cause, cause.__cause__
+        place = getattr(error, "full_key", None) or key
+        if isinstance(deepest, ImportError | TypeError | ValueError | KeyError | OmegaConfBaseException):
+            raise UserError(f"{place}: {_one_line(deepest)}") from error
+        raise
+
+
+def _direct(value: Any) -> Any:
+    """The same, with plain partial functions for those of Hydra, which check the target anew whenever they are called.
+
+    They were checked when they were made, and metrics are called for every class of every case.
+    """
+    if isinstance(value, partial):
+        return partial(value.func, *value.args, **value.keywords)
+    if isinstance(value, dict):
+        return {key: _direct(one) for key, one in value.items()}
+    return value
+
+
+def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Iterator[tuple[str, list[str]]]:
+    """Keys that the reference does not have, with those that it has beside them.
+
+    Below an empty or missing node, and below a node with a `_target_`, keys are free: its class knows
+    which ones it takes.
+    """
+    for key in map(str, config):
+        path = f"{prefix}{key}"
+        if key not in reference:
+            yield path, [f"{prefix}{other}" for other in map(str, reference)]
+            continue
+        ours, theirs = _raw(config, key), _raw(reference, key)
+        if isinstance(ours, DictConfig) and isinstance(theirs, DictConfig) and len(theirs) and "_target_" not in theirs:
+            yield from _unknown_keys(ours, theirs, f"{path}.")
+
+
+def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+    if isinstance(node, DictConfig):
+        if "_target_" in node.keys():  # noqa: SIM118  # also where it is still "???"
+            yield path, node
+        for key in map(str, node.keys()):
+            yield from _target_nodes(_raw(node, key), f"{path}.{key}" if path else key)
+    elif isinstance(node, ListConfig):
+        for index in range(len(node)):
+            yield from _target_nodes(node._get_node(index), f"{path}[{index}]")
+
+
+def _raw(node: DictConfig, key: str) -> Any:
+    """A child as written: neither resolved nor required to be set."""
+    return node._get_node(key)
+
+
+def _suggestion(path: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(path, known, n=1)
+    if nearest:
+        return f"; did you mean {nearest[0]}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+    """OmegaConf's, in C where PyYAML was built with it."""
+
+
+_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+
+
+def as_yaml(config: DictConfig) -> str:
+    """The configuration, resolved, as OmegaConf writes it, in a fraction of the time."""
+    return str(yaml.dump(as_plain(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False))
+
+
+def as_plain(config: DictConfig) -> Mapping[str, Any]:
+    """The configuration, resolved, as plain dicts and lists."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}

@@ -1,0 +1,123 @@
+"""What follows training: scores of the test cases, previews, cost, and the summary of them all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from segbench.evaluation.previews import preview, write_picture
+from segbench.metrics import cost
+from segbench.models.estimator import Estimator
+
+if TYPE_CHECKING:
+    from segbench.data.datamodule import DataModule
+    from segbench.training.module import SegmentationModule
+
+log = logging.getLogger(__name__)
+
+
+_measured: dict[str, dict[str, Any]] = {}
+"""What was measured of the networks of this process, by all that decides it."""
+
+
+class PredictedLabels:
+    """Label maps of the test cases as they were scored, compressed, for the few that are shown in the end."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[bytes, np.dtype[Any], tuple[int, ...]]] = {}
+
+    def keep(self, case: str, label: np.ndarray) -> None:
+        """Keeps the label map (*S) of one case."""
+        self._kept[case] = zlib.compress(label.tobytes(), level=1), label.dtype, label.shape
+
+    def get(self, case: str) -> np.ndarray | None:
+        """The label map of a case; None for one that another process has scored."""
+        if case not in self._kept:
+            return None
+        packed, dtype, shape = self._kept[case]
+        return np.frombuffer(zlib.decompress(packed), dtype).reshape(shape)
+
+
+def write_previews(
+    cases: pd.DataFrame,
+    labels: PredictedLabels,
+    data: DataModule,
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    folder: Path,
+) -> None:
+    """Draws the best, the median and the worst test case by the mean of their first metric.
+
+    Args:
+        cases: the rows of `cases.csv`.
+        labels: what was predicted for them.
+        data: where the images are.
+        trainer: gives the device and precision.
+        module: predicts a case that another process has scored.
+        folder: where `best.png`, `median.png` and `worst.png` go.
+    """
+    metric = cases["metric"].iloc[0]
+    means = cases[cases["metric"] == metric].groupby("case")["value"].mean().dropna().sort_values()
+    if means.empty:
+        return
+    places = {"worst": 0, "median": (len(means) - 1) // 2, "best": len(means) - 1}
+    for place, position in places.items():
+        case = data.store[str(means.index[position])]
+        label = labels.get(case.id)
+        if label is None:
+            image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
+            label = module.decoder.label(predict(module, trainer, image), torch.from_numpy(image))
+        title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
+        picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
+        write_picture(folder / f"{place}.png", np.asarray(picture))
+
+
+def predict(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> dict[str, Tensor]:
+    """Logits (K, *S) of each head for one normalised image (C, *S), on the trainer's device and in its precision."""
+    device = trainer.strategy.root_device
+    module.to(device).eval()
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        converted = trainer.precision_plugin.convert_input(torch.from_numpy(np.ascontiguousarray(image))[None])
+        return module.predict_case(converted.to(device))
+
+
+def measure_cost(
+    module: SegmentationModule, patch_shape: tuple[int, ...], field: bool, made_from: Any
+) -> dict[str, Any]:
+    """Parameters, operations for one patch, and (if asked) the receptive field in pixels.
+
+    None of them depends on the weights: of runs in one process that have the same network only the first is measured.
+
+    Args:
+        module: the trained module.
+        patch_shape: (C, *P).
+        field: whether to find the receptive field, which takes three passes forward and back.
+        made_from: the configuration of the model, as plain values.
+    """
+    shapes = {name: [*value.shape, value.requires_grad] for name, value in module.model.named_parameters()}
+    key = json.dumps([made_from, shapes, patch_shape, field])
+    if key not in _measured:
+        _measured[key] = _measure_cost(module, patch_shape, field)
+    return dict(_measured[key])
+
+
+def _measure_cost(module: SegmentationModule, patch_shape: tuple[int, ...], field: bool) -> dict[str, Any]:
+    model = module.model
+    like = next(model.parameters(), torch.zeros(0))  # device and precision
+    result: dict[str, Any] = {"parameters": cost.parameters(model)}
+    if isinstance(model, Estimator):  # works outside PyTorch, where operations are not counted nor differentiated
+        return result | {"flops": None, "flops_input": list(patch_shape), "receptive_field": None}
+    result["flops"] = cost.flops(model, torch.zeros(1, *patch_shape, device=like.device, dtype=like.dtype))
+    result["flops_input"] = list(patch_shape)
+    if field:
+        result["receptive_field"] = list(cost.receptive_field(model, patch_shape))
+    return result

@@ -1,0 +1,120 @@
+"""Which images the weights of a run know: those of its training and validation cases, and of the runs before it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from omegaconf import OmegaConf
+
+from segbench.data.splits import Split
+from segbench.data.store import CaseMeta, CaseStore
+from segbench.errors import UserError
+from segbench.runs.directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Cases that weights were fitted to, or a checkpoint was chosen by.
+
+    Attributes:
+        images: hashes of their images (`CaseMeta.image_digest`): the same under another name or id.
+        cases: data set's name and case's id of those that runs of earlier versions tell of, which kept no hashes.
+    """
+
+    images: frozenset[str] = frozenset()
+    cases: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def in_split(cls, store: CaseStore, split: Split) -> Self:
+        """The training and validation cases."""
+        return cls(frozenset(store.meta(case).image_digest for case in (*split.train, *split.validation)))
+
+    @classmethod
+    def by_run(cls, directory: RunDirectory) -> Self:
+        """What a run on disk knows, together with all runs that its first weights come from.
+
+        Raises:
+            UserError: where it has not recorded its cases.
+        """
+        seen, passed = cls(), set[Path]()
+        run: RunDirectory | None = directory
+        while run is not None and run.path.resolve() not in passed:
+            passed.add(run.path.resolve())
+            split = _read_split(run)
+            if "seen" in split:  # with those of the runs before it
+                return seen | cls.from_json(split["seen"])
+            name = str(run.record["dataset"]["name"])
+            seen |= cls(cases=frozenset((name, case) for part in ("train", "validation") for case in split[part]))
+            run = _before(run)
+        return seen
+
+    @classmethod
+    def at_start(cls, directory: RunDirectory, store: CaseStore, split: Split, source: RunDirectory | None) -> Self:
+        """What a run that begins or goes on will know when it is done.
+
+        Args:
+            directory: of the run.
+            store: its images.
+            split: its cases.
+            source: the run that its first weights come from, or None; also None for a run that goes on, which
+                has recorded by then what it took over.
+
+        Raises:
+            UserError: where the source has not recorded its cases.
+        """
+        before = source
+        if directory.last_checkpoint.exists() and (directory.path / "split.json").exists():
+            before = directory
+        own = cls.in_split(store, split)
+        return own if before is None else own | cls.by_run(before)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Reads what `as_json` and JSON have made of one."""
+        return cls(frozenset(value["images"]), frozenset((name, case) for name, case in value["cases"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {"images": sorted(self.images), "cases": [list(case) for case in sorted(self.cases)]}
+
+    def has(self, dataset: str, case: CaseMeta) -> bool:
+        """Whether a case is one of these.
+
+        Args:
+            dataset: name of its data set.
+            case: what is known of it.
+        """
+        return case.image_digest in self.images or (dataset, case.id) in self.cases
+
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self.images | other.images, self.cases | other.cases)
+
+
+def _read_split(run: RunDirectory) -> dict[str, Any]:
+    path = run.path / "split.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read, so that nobody knows what the run was trained on: {error}") from None
+
+
+def _before(run: RunDirectory) -> RunDirectory | None:
+    """The run that the first weights of one of an earlier version come from, by its configuration."""
+    try:
+        path = OmegaConf.select(OmegaConf.load(run.path / "config.yaml"), "initial_weights")
+    except OSError:
+        path = None
+    if path is None:
+        return None
+    before = RunDirectory(Path(path).expanduser())
+    if "dataset" in before.record and (before.path / "split.json").exists():
+        return before
+    log.warning("%s began with the weights of %s, which is not there: what these know is not checked", run.path, path)
+    return None

@@ -1,0 +1,228 @@
+"""A sweep as an array of SLURM jobs, submitted by submitit."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import submitit
+import submitit.helpers
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from omegaconf import OmegaConf
+
+from segbench.errors import UserError
+from segbench.runs.directory import RunDirectory
+from segbench.sweeps.cluster.slurm_job import run_job
+from segbench.sweeps.cluster.snapshot import pin
+from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
+from segbench.sweeps.launcher import SweepLauncher
+from segbench.sweeps.monitor import Monitor
+from segbench.sweeps.plan import Job
+from segbench.system.atomic import write_atomically
+from segbench.system.signals import held_back
+
+log = logging.getLogger(__name__)
+
+RELEASES = 3
+"""How often a job is released that no node could start."""
+
+LATE = 60.0
+"""Seconds after which a network file system shows what another node has written: the usual ones' longest."""
+
+
+class SlurmLauncher(SweepLauncher):
+    """Submits the runs that are not done, watches them, and submits anew what broke off.
+
+    The jobs need nobody to watch them. A second command finds those that SLURM still has, and submits none twice.
+
+    Args:
+        retries: see SweepLauncher. A job that was cancelled is not submitted again.
+        requeues: how often one job may be queued again after it was stopped in time.
+        poll: seconds between two looks at the queue.
+        code: which code the jobs run where it has changed since those before: "refuse", "keep" or "renew".
+        resources: of each job, in the words of hydra-submitit-launcher; None is left to SLURM.
+    """
+
+    def __init__(self, retries: int, requeues: int, poll: float, code: str, **resources: Any) -> None:
+        super().__init__(retries)
+        if poll <= 0:
+            raise UserError(f"hydra.launcher.poll={poll}: must be above 0")
+        self.requeues = requeues
+        self.poll = poll
+        self.code = code
+        plain: dict[str, Any] = {
+            key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for key, value in resources.items()
+        }
+        self.resources = {key: value for key, value in plain.items() if value is not None}
+
+    @property
+    def files(self) -> Path:
+        """Where submission files, logs of jobs and the code are."""
+        return self.folder / "slurm"
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Refuses to submit where there is no SLURM, or where a run needs other processes than a job has."""
+        if shutil.which("sbatch") is None:
+            raise UserError(
+                "hydra/launcher: there is no SLURM on this machine (no sbatch): log in to the cluster, or use "
+                "hydra/launcher=local"
+            )
+        tasks, nodes = int(self.resources.get("tasks_per_node", 1)), int(self.resources.get("nodes", 1))
+        for job in jobs:
+            if job.processes != tasks or job.nodes != nodes:
+                raise UserError(
+                    f"hydra.launcher has nodes={nodes} tasks_per_node={tasks}, but {job.name} has trainer.num_nodes="
+                    f"{job.nodes} trainer.devices={job.processes or 'auto'}: they must be the same"
+                )
+
+    def execute(self, jobs: Sequence[Job]) -> None:
+        """Submits the runs that SLURM does not have already, and watches all until none is left."""
+        known, queued = self._known(), self._queue()
+        left = [job for job in jobs if known.get(job.name) not in queued]
+        if len(left) < len(jobs):
+            log.info("SLURM has %d of the runs already", len(jobs) - len(left))
+        if left:
+            self._submit(left)
+        try:
+            self._watch(jobs)
+        except KeyboardInterrupt:
+            arrays = sorted({job.partition("_")[0] for job in self._known().values()}, key=int)
+            raise KeyboardInterrupt(
+                "the jobs go on; the same command watches them again, "
+                f"'scancel {' '.join(arrays[-3:])}' ends them, and the same command then continues them"
+            ) from None
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        """Submits arrays, as long as SLURM allows."""
+        code = pin(self.files / "code", self.code, {name for job in jobs for name in job.modules})
+        executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
+        longest = array_size()
+        try:
+            executor.update_parameters(**self._parameters(code))
+            for start in range(0, len(jobs), longest):
+                part = jobs[start : start + longest]
+                arguments = [job.arguments(self.config) for job in part]
+                with held_back(), _outside_a_job():  # else SLURM could have jobs that nobody knows
+                    submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
+                    ids = {job.name: one.job_id for job, one in zip(part, submitted, strict=True)}
+                    write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
+                log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
+        except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}") from None
+        except (ValueError, NameError) as error:
+            raise UserError(f"hydra.launcher: {' '.join(str(error).split())}") from None
+
+    def _parameters(self, code: Path) -> dict[str, Any]:
+        """As submitit wants them: those that only SLURM has begin with `slurm_`."""
+        common = set(OmegaConf.structured(BaseQueueConf))
+        resources = dict(self.resources)
+        resources["setup"] = [
+            *resources.get("setup", []),
+            f"export PYTHONPATH='{code}'${{PYTHONPATH:+:$PYTHONPATH}}",
+            "export PYTHONSAFEPATH=1",  # else the current folder, perhaps a checkout, would come first
+            'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # srun does not take it over from sbatch
+        ]
+        resources["additional_parameters"] = {"requeue": True, **resources.get("additional_parameters", {})}
+        resources.setdefault("name", f"segbench-{self.folder.name}")
+        return {key if key in common else f"slurm_{key}": value for key, value in resources.items()}
+
+    def _watch(self, jobs: Sequence[Job]) -> None:
+        """Shows how far the runs are until SLURM has none of them any more."""
+        known = self._known()
+        by_id = {known[job.name]: job for job in jobs if job.name in known}
+        left = dict(by_id)  # SLURM knows how a job ended for some minutes only
+        told: set[str] = set()
+        released: Counter[str] = Counter()
+        with Monitor(jobs) as monitor:
+            while True:
+                queued = self._queue()
+                mine = {number: one for number, one in queued.items() if number in by_id}
+                for number in left.keys() - mine.keys():
+                    self._record_ending(left.pop(number), number)
+                running = [by_id[number].path for number, one in mine.items() if one.state in RUNNING]
+                waiting = [by_id[number].path for number, one in mine.items() if one.state not in RUNNING]
+                monitor.update(waiting, running)
+                self._tell_reasons(mine, told)
+                self._release(mine, released)
+                if not mine:
+                    break
+                left |= {number: by_id[number] for number in mine}  # some come back
+                time.sleep(self.poll)
+
+    def _tell_reasons(self, queued: Mapping[str, Queued], told: set[str]) -> None:
+        """Says why jobs wait, once for each reason."""
+        for one in queued.values():
+            if one.state not in RUNNING and one.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
+                told.add(one.reason)
+                log.info("jobs wait: SLURM says %s", one.reason)
+
+    def _release(self, queued: Mapping[str, Queued], released: Counter[str]) -> None:
+        """Lets jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""
+        for job, one in queued.items():
+            if one.reason == HELD and released[job] < RELEASES:
+                released[job] += 1
+                release(job)
+
+    def _record_ending(self, job: Job, slurm_id: str) -> None:
+        """Says in the run's record how its job ended, where the run itself could not."""
+        if job.done:
+            return
+        how = ending(slurm_id)
+        if how is None:
+            return
+        if how == "completed" and self._appears(job):
+            return
+        text = f"SLURM job {slurm_id} ended{f' as {how}' if how else ''}"
+        if RunDirectory(job.path).status is None:
+            logs = sorted(self.files.glob(f"{slurm_id}_*_log.*"), key=os.path.getsize)
+            text += f" before the run began: see {logs[-1] if logs else self.files}"
+        RunDirectory(job.path).record_end(text, needs_user=how.startswith("cancelled"))
+
+    def _appears(self, job: Job) -> bool:
+        """Whether a run is done of which SLURM says so: a network file system may show it some time later."""
+        until = time.monotonic() + LATE
+        while not job.done and time.monotonic() < until:
+            time.sleep(self.poll)
+        return job.done
+
+    def _queue(self) -> dict[str, Queued]:
+        """Waits until SLURM answers: a controller that restarts is no reason to end."""
+        while (answer := queue()) is None:
+            log.warning("SLURM does not answer (squeue); trying again in %g s", self.poll)
+            time.sleep(self.poll)
+        return answer
+
+    def _known(self) -> dict[str, str]:
+        """The last SLURM job of each run, by its name."""
+        try:
+            known: dict[str, str] = json.loads((self.files / "jobs.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return known
+
+
+@contextmanager
+def _outside_a_job() -> Iterator[None]:
+    """The environment as it would be on a login node: what a job is given there, those it submits must not inherit.
+
+    What says where SLURM is, and what the user has set for sbatch, stays.
+    """
+    kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or name.startswith("SBATCH_")}
+    with submitit.helpers.clean_env():
+        os.environ.update(kept)
+        yield
+
+
+def _reason(error: Exception) -> str:
+    """What sbatch printed."""
+    lines = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
+    return "; ".join(dict.fromkeys(filter(None, lines))) or " ".join(str(error).split())

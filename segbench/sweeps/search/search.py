@@ -1,0 +1,160 @@
+"""The search for hyper-parameters: Optuna asks for runs, any launcher executes them, validation Dice judges them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from segbench.config.composing import pinned
+from segbench.errors import UserError
+from segbench.runs.directory import RunDirectory
+from segbench.sweeps.directory import SweepDirectory
+from segbench.sweeps.plan import Job, plan
+
+if TYPE_CHECKING:  # imported when a search starts: other commands need no Optuna
+    from segbench.sweeps.search.trials import Trials
+
+JOURNAL = "search.journal"
+
+CALLBACK = "segbench.sweeps.search.pruning.report_to_search"
+"""It is handed to each run in its configuration, so that a run need not know of searches."""
+
+log = logging.getLogger(__name__)
+
+
+class Search:
+    """A Hydra sweeper: see conf/hydra/sweeper/optuna.yaml for its values.
+
+    The best validation Dice of a run is all that is taken from it; scores of test cases are not read. Whatever stops
+    the search, the same command continues it: what is known is in `search.journal` of the sweep's folder.
+
+    Raises:
+        UserError: where a value is impossible, or Optuna is not installed.
+    """
+
+    context: HydraContext
+    config: DictConfig
+    launcher: Launcher
+
+    def __init__(
+        self,
+        trials: int,
+        at_once: int,
+        sampler: DictConfig,
+        pruner: DictConfig | None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        if find_spec("optuna") is None:
+            raise UserError("hydra/sweeper=optuna: Optuna is not installed: pip install 'segbench[search]'")
+        for key, value in (("trials", trials), ("at_once", at_once)):
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"hydra.sweeper.{key}={value}: must be a whole number of at least 1")
+        self.trials = trials
+        self.at_once = at_once
+        self.sampler = sampler
+        self.pruner = pruner
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before the sweep."""
+        self.context, self.config = pinned(hydra_context), config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: Sequence[str]) -> None:
+        """Executes trials until there are as many as asked for, and says which was the best.
+
+        Args:
+            arguments: the overrides as typed.
+        """
+        from segbench.sweeps.search.space import parse_space
+        from segbench.sweeps.search.trials import Trials
+
+        overrides = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
+        space = parse_space(overrides, self.context.config_loader)
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        with SweepDirectory(folder, self.config.hydra.runtime.choices.get("experiment")):
+            trials = Trials(folder / JOURNAL, space, self.sampler, self.pruner)
+            self._check_same(trials, folder)
+            trials.repeat_failed()  # what an earlier command met: a full disk, a node without its card
+            self._search(trials, folder)
+
+    def _search(self, trials: Trials, folder: Path) -> None:
+        from segbench.sweeps.search.results import show_best, write_table
+
+        broken_off: set[int] = set()
+        while batch := self._next(trials, broken_off):
+            jobs = {number: self._job(trials, folder, number) for number in batch}
+            for number, job in jobs.items():
+                trials.note(number, id=job.id, run=job.name)
+            # Two trials of one batch may have drawn the same values: one run, which both are told of.
+            once = {job.path: job.overrides for job in reversed(jobs.values())}
+            self.launcher.launch(list(reversed(once.values())), initial_job_idx=batch[0])
+            broken_off |= {number for number, job in jobs.items() if not _tell(trials, number, job)}
+            write_table(trials, folder)
+        write_table(trials, folder)
+        show_best(trials, folder)
+
+    def _next(self, trials: Trials, broken_off: set[int]) -> list[int]:
+        """The trials to execute together: those that were begun before come first."""
+        batch = [number for number in trials.begun() if number not in broken_off][: self.at_once]
+        while len(batch) < self.at_once and (number := trials.begin(self.trials)) is not None:
+            batch.append(number)
+        return batch
+
+    def _job(self, trials: Trials, folder: Path, number: int) -> Job:
+        journal = QuotedString(str(folder / JOURNAL), Quote.single).with_quotes()
+        overrides = [
+            *trials.space.overrides(trials.values(number)),
+            f"search={{_target_:{CALLBACK},journal:{journal},trial:{number}}}",
+        ]
+        (job,) = plan(self.context, self.config, [overrides])
+        return job
+
+    def _check_same(self, trials: Trials, folder: Path) -> None:
+        """Refuses to continue a search in which something else was fixed: its runs could not be compared."""
+        noted = (one for one in trials.all() if "id" in one.user_attrs)
+        for trial in noted:
+            job = self._job(trials, folder, trial.number)
+            if job.id != trial.user_attrs["id"]:
+                raise UserError(
+                    f"{folder} holds a search in which something else was fixed (trial {trial.number} was "
+                    f"{trial.user_attrs['run']}, it would now be {job.name}): choose another hydra.sweep.dir"
+                )
+            return  # of one search, all are alike in this
+
+
+def _tell(trials: Trials, number: int, job: Job) -> bool:
+    """Tells how the run of a trial ended; False where it has not."""
+    from optuna.trial import TrialState
+
+    try:
+        record = RunDirectory(job.path).record
+    except UserError as error:
+        record = {"status": "failed", "error": str(error)}
+    status = record.get("status")
+    if status == "finished":
+        dice = (record.get("training") or {}).get("best_dice")
+        if dice is not None and math.isfinite(dice):
+            trials.end(number, TrialState.COMPLETE, float(dice))
+            return True
+        record = {"status": "failed", "error": "no validation Dice"}
+    elif status == "pruned":
+        trials.end(number, TrialState.PRUNED)
+        return True
+    if record.get("status") == "failed":
+        trials.note(number, reason=str(record.get("error") or ""))
+        trials.end(number, TrialState.FAIL)
+        return True
+    return False

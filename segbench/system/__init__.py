@@ -1,0 +1,1 @@
+"""Processes, signals, locks and files: what the operating system gives."""

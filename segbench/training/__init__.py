@@ -1,0 +1,1 @@
+"""A run in memory: data, network and objective put together and trained."""

@@ -1,0 +1,211 @@
+"""From a valid configuration to data and module."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+
+from segbench.config.schema import as_plain, build
+from segbench.data.case import Dataset
+from segbench.data.class_balance import shares_where_present
+from segbench.data.datamodule import DataModule
+from segbench.data.normalize import NORMALIZATIONS, Normalize
+from segbench.data.object_check import check_objects
+from segbench.data.open_stores import opened
+from segbench.data.patches import PatchSampler
+from segbench.data.placement import TrainingCases
+from segbench.data.splits import Split, make_split, read_split
+from segbench.data.store import CaseStore
+from segbench.errors import UserError
+from segbench.evaluation.scoring import CaseScorer
+from segbench.inference.views import mirrored_axes
+from segbench.metrics.overlap import dice
+from segbench.system.processes import total_batch
+from segbench.training.module import SegmentationModule
+from segbench.training.objective import Objective
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a module has to know of its data set.
+
+    Attributes:
+        dataset: its name.
+        classes: names, by class index.
+        background: the class left out of scores, or None.
+        objects: the classes whose connected regions are objects; None: all but the background.
+        instances: whether its cases may have objects to score.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    background: int | None
+    objects: tuple[int, ...] | None = None
+    instances: bool = True
+
+    @classmethod
+    def of(cls, dataset: Dataset, store: CaseStore | None = None) -> Labels:
+        """Those of a data set; decoded, it tells whether there are objects."""
+        objects = None if dataset.objects is None else tuple(dataset.objects)
+        instances = store is None or any(store.meta(case).objects is not None for case in store.ids)
+        return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, instances)
+
+
+def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
+    """The data set and its decoded cases."""
+    dataset: Dataset = build(config.data.dataset, "data.dataset")
+    settings = f"{config.data.cache}: {as_plain(config.data.dataset)}"
+    return dataset, opened(settings, lambda: CaseStore(dataset, config.data.cache))
+
+
+def build_data(config: DictConfig) -> DataModule:
+    """The data set, its split, and what makes training samples of it. Fills in `config.measured`.
+
+    Raises:
+        UserError: where the data does not allow what the configuration asks for.
+    """
+    dataset, store = build_dataset(config)
+    check_objects(config.task, dataset)
+    split = build_split(config, store)
+    _check_patch(config, dataset, store, split)
+    pixels = _class_pixels(dataset, store, split)
+    config.measured.spatial_dims = dataset.spatial_dims
+    config.measured.in_channels = dataset.channels
+    config.measured.classes = len(dataset.classes)
+    config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
+    per_case = [store.meta(case).pixels for case in split.train]
+    config.measured.class_frequencies_where_present = shares_where_present(per_case)
+    config.measured.class_0_counts = dataset.background != 0
+    sampler = PatchSampler(
+        cases=TrainingCases(store, split.train, dataset.background, config.seed),
+        patch_size=tuple(config.data.patch_size),
+        placement=build(config.task.sampling, "task.sampling"),
+        augmentation=build(config.augmentation, "augmentation"),
+        targets=build(config.task.targets, "task.targets"),
+        normalize=normalization(config),
+        weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
+    )
+    _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
+    return DataModule(
+        dataset,
+        store,
+        split,
+        sampler,
+        batch_size=total_batch(config),
+        workers=_workers(config),
+        gap_cases=config.trainer.gap_cases,
+        batches=config.trainer.max_steps * config.trainer.lightning.get("accumulate_grad_batches", 1),
+    )
+
+
+def build_split(config: DictConfig, store: CaseStore) -> Split:
+    """The split of the configured fold, or of the split file."""
+    records = store.records
+    if config.split.file is not None:
+        return read_split(Path(config.split.file), records)
+    present = {record.id: store.meta(record.id).present for record in records}
+    return make_split(records, present, folds=config.folds, fold=config.fold, seed=config.split.seed)
+
+
+def normalization(config: DictConfig) -> Normalize:
+    """The function that `data.normalize` names."""
+    try:
+        return NORMALIZATIONS[config.data.normalize]
+    except KeyError:
+        known = ", ".join(NORMALIZATIONS)
+        raise UserError(f"data.normalize={config.data.normalize}: must be one of {known}") from None
+
+
+def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
+    """What scores a case by all metrics of the configuration."""
+    metrics = config.metrics
+    return CaseScorer(
+        classes=labels.classes,
+        background=labels.background,
+        class_metrics=build(metrics.classes, "metrics.classes"),
+        object_metrics=build(metrics.objects, "metrics.objects") if labels.instances else {},
+        empty_distance=metrics.empty_distance,
+        columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
+    )
+
+
+def build_decoder(config: DictConfig, labels: Labels) -> Any:
+    """What makes label maps and objects of a network's outputs."""
+    return build(config.decoder, "decoder", background=labels.background, objects=labels.objects)
+
+
+def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
+    """The network with its objective, optimizer, inference, decoder and metrics.
+
+    `config.measured` must be filled in. The weights are drawn from `seed`.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    model = build(config.model, "model")
+    if hasattr(model, "check_patch"):  # a network that takes certain sizes only
+        model.check_patch(config.data.patch_size)
+    if "mirror" in config.inference:  # now, and not at the first validation
+        mirrored_axes(as_plain(config.inference)["mirror"], config.measured.spatial_dims)
+    return SegmentationModule(
+        model=model,
+        objective=Objective(build(config.task.objective, "task.objective"), config.task.weight is not None),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
+        inference=build(config.inference, "inference"),
+        decoder=build_decoder(config, labels),
+        scorer=build_scorer(config, labels, "test"),
+        validation_scorer=CaseScorer(labels.classes, labels.background, {"dice": dice}),
+        channels_last=config.trainer.channels_last,
+        seed=config.seed,
+    )
+
+
+def _check_patch(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
+    """Says which training images are padded to the patch."""
+    patch = list(config.data.patch_size)
+    if len(patch) != dataset.spatial_dims:
+        raise UserError(
+            f"data.patch_size={patch}: {dataset.name} has {dataset.spatial_dims} spatial dimensions,"
+            f" so give {dataset.spatial_dims} sizes"
+        )
+    small = [
+        case
+        for case in split.train
+        if any(want > have for want, have in zip(patch, store.meta(case).shape[1:], strict=True))
+    ]
+    if small:
+        log.info(
+            "data.patch_size=%s is larger than %d of %d training images, such as %s: they are padded by mirroring",
+            patch, len(small), len(split.train), small[0],
+        )  # fmt: skip
+
+
+def _class_pixels(dataset: Dataset, store: CaseStore, split: Split) -> list[int]:
+    """Pixels of each class in the training cases.
+
+    Raises:
+        UserError: where a class has none: no network could learn it.
+    """
+    counts = [sum(column) for column in zip(*(store.meta(case).pixels for case in split.train), strict=True)]
+    for name, count in zip(dataset.classes, counts, strict=True):
+        if count == 0:
+            raise UserError(
+                f"class {name!r} of {dataset.name} is in none of the {len(split.train)} training cases:"
+                " it cannot be learnt; check the masks and data.dataset, or choose another fold or split.seed"
+            )
+    return counts
+
+
+def _workers(config: DictConfig) -> int:
+    workers = config.data.workers
+    if workers != "auto":
+        return int(workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores - 1))

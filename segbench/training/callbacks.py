@@ -1,0 +1,244 @@
+"""What happens around the steps: checkpoints and progress."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from segbench.errors import UserError
+from segbench.system.atomic import commit
+from segbench.training.stopper import Stopper, highest
+
+
+class Checkpoints(Checkpoint):
+    """Writes `last.ckpt` after every validation and on a stop; `best.ckpt` is the one with the best score.
+
+    Each is written under a temporary name and renamed, so that there is a whole one at any instant.
+    A checkpoint at a step that is validated is written after the validation, never between.
+
+    Args:
+        last: where the newest state of the training goes.
+        best: where the state with the best validation score goes.
+        every: steps between further checkpoints, or None.
+        stopper: tells whether the run should stop.
+    """
+
+    def __init__(self, last: Path, best: Path, every: int | None, stopper: Stopper) -> None:
+        self.last = last
+        self.best = best
+        self.every = every
+        self.stopper = stopper
+        self.best_score = -math.inf
+        self.best_step = 0
+        self.train_score: float | None = None
+        self._seconds_before = 0.0
+        self._since = time.monotonic()
+        self._uncommitted = False
+        self._failure: OSError | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training up to now, that of interrupted processes up to their checkpoint included."""
+        return self._seconds_before + time.monotonic() - self._since
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Starts the clock."""
+        self._since = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Stops the clock."""
+        if self._uncommitted:  # a callback of the user's has ended the training after this step
+            self._commit(trainer)
+        self._seconds_before, self._since = self.seconds, time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run has to know."""
+        return {
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "train_score": self.train_score,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over from the run before."""
+        self.best_score = state_dict["best_score"]
+        self.best_step = state_dict["best_step"]
+        self.train_score = state_dict["train_score"]
+        self._seconds_before = state_dict["seconds"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
+        """Sees to a validation after the last step; writes where no validation follows this step."""
+        batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        if trainer.global_step == trainer.max_steps:
+            trainer.val_check_batch = batches
+        if batches % int(trainer.val_check_batch or 1) == 0:
+            return
+        at_step = batches % trainer.accumulate_grad_batches == 0
+        due = self.every is not None and at_step and trainer.global_step % self.every == 0
+        stopping = at_step and self.stopper.should_stop(trainer)
+        if due or stopping:
+            self._save(trainer)
+            self._uncommitted = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
+        """Commits the checkpoint of the step before; then a run stops.
+
+        Lightning logs a step only after its checkpoint is due: committed at once, the checkpoint of a run that is
+        killed between the two would continue without that point of the curves.
+        """
+        if self._uncommitted:
+            self._commit(trainer)
+            self.stopper.stop_as_agreed()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Writes the state, which is also the best one if the score has risen."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        self.keep(trainer)
+        self.stopper.should_stop(trainer)
+        self.stopper.stop_as_agreed()
+
+    def keep(self, trainer: L.Trainer) -> None:
+        """Writes the state that has just been validated, as the best one too if the score has risen."""
+        score = float(trainer.callback_metrics["validation/dice"])
+        risen = score > self.best_score
+        if risen:
+            self.best_score, self.best_step = score, trainer.global_step
+            seen = trainer.callback_metrics.get("train/dice")
+            self.train_score = None if seen is None else float(seen)
+        self._save(trainer)
+        self._commit(trainer, also_best=risen)
+
+    @property
+    def _temporary(self) -> Path:
+        return self.last.with_name(f".{self.last.name}.tmp")
+
+    def _save(self, trainer: L.Trainer) -> None:
+        """Writes the state under a temporary name, in the first process."""
+        try:
+            trainer.save_checkpoint(self._temporary, weights_only=False)
+        except OSError as error:
+            self._failure = error
+            trainer.strategy.barrier()  # where the others wait for the file
+
+    def _commit(self, trainer: L.Trainer, also_best: bool = False) -> None:
+        """Writes the curves, and then gives the state its name; where that fails, all processes end."""
+        for logger in trainer.loggers:
+            logger.save()
+        failure, self._failure, self._uncommitted = self._failure, None, False
+        if trainer.is_global_zero and failure is None:
+            try:
+                self._rename(also_best)
+            except OSError as error:
+                failure = error
+        if highest(trainer, int(failure is not None)):
+            if trainer.is_global_zero:
+                self._temporary.unlink(missing_ok=True)
+            reason = "the first process failed" if failure is None else failure.strerror or failure
+            raise UserError(
+                f"{self.last} cannot be written: {reason}; the checkpoint before is still there"
+            ) from failure
+
+    def _rename(self, also_best: bool) -> None:
+        # Best first: where a crash comes between the two, the step is repeated and both agree again.
+        if also_best:
+            second = self.best.with_name(f".{self.best.name}.tmp")
+            second.unlink(missing_ok=True)
+            _link(self._temporary, second)
+            commit(second, self.best)
+        commit(self._temporary, self.last)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has no links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+class ProgressBar(Callback):
+    """Steps, loss, score and remaining time: a bar on a terminal, a line per validation elsewhere.
+
+    Args:
+        every: steps between looks at the loss, which wait for the device.
+        console: where to draw.
+    """
+
+    def __init__(self, every: int, console: Console | None = None) -> None:
+        self.every = every
+        self.console = console or Console()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._loss = math.nan
+        self._score = math.nan
+        self._since = time.monotonic()
+        self._first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Shows the bar."""
+        self._since, self._first_step = time.monotonic(), trainer.global_step
+        if self.console.is_terminal and trainer.is_global_zero:
+            columns = (
+                TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
+            )  # fmt: skip
+            self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
+            self._task = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, values="")
+            self._bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any) -> None:
+        """Moves the bar."""
+        if trainer.global_step % self.every == 0 and isinstance(outputs, Mapping):
+            self._loss = float(outputs["loss"])
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=trainer.global_step, values=self._values())
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Shows the score."""
+        if trainer.state.fn != "fit":
+            return
+        self._score = float(trainer.callback_metrics.get("validation/dice", math.nan))
+        if self._bar is None and trainer.is_global_zero:
+            done = trainer.global_step - self._first_step
+            pace = done / max(time.monotonic() - self._since, 1e-9)
+            left = (trainer.max_steps - trainer.global_step) / max(pace, 1e-9)
+            self.console.print(
+                f"step {trainer.global_step}/{trainer.max_steps}  {self._values()}  "
+                f"{pace:.2f} steps/s, {left:.0f} s left"
+            )
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Removes the bar."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Removes the bar."""
+        self._close()
+
+    def _values(self) -> str:
+        shown = {"loss": self._loss, "validation Dice": self._score}
+        return "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if not math.isnan(value))
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

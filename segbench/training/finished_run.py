@@ -1,0 +1,78 @@
+"""A finished run, ready to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.data.store import measure_intensities
+from segbench.errors import UserError
+from segbench.evaluation.results import predict
+from segbench.runs.directory import RunDirectory
+from segbench.training import assembly
+from segbench.training.module import SegmentationModule
+from segbench.training.trainer import make_trainer
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The best network of a run with all that it needs to predict a case.
+
+    Attributes:
+        directory: where it comes from.
+        config: the run's configuration.
+        labels: its data set's name and classes.
+        module: with the best weights.
+        trainer: gives the device and precision.
+    """
+
+    directory: RunDirectory
+    config: DictConfig
+    labels: assembly.Labels
+    module: SegmentationModule
+    trainer: L.Trainer
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Classes (*S) uint8 of one raw image (C, *S)."""
+        normal = assembly.normalization(self.config)(image, measure_intensities(image))
+        return self.module.decoder.label(predict(self.module, self.trainer, normal), torch.from_numpy(normal))
+
+
+def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> FinishedRun:
+    """Loads the best weights of a run.
+
+    Args:
+        path: the run directory.
+        accelerator: where to predict.
+        inference: a configuration that replaces the run's, or None.
+
+    Raises:
+        UserError: where this is no run directory, or the run has no weights yet.
+    """
+    if not (path / "run.json").exists():
+        raise UserError(f"run={path}: is no run directory, it has no run.json")
+    directory = RunDirectory(path)
+    if not directory.best_checkpoint.exists():
+        raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
+    config = OmegaConf.load(path / "config.yaml")
+    assert isinstance(config, DictConfig)
+    if inference is not None:
+        config.inference = inference
+    if "weights" in config.model:
+        config.model.weights = None  # they are in the checkpoint
+    facts = directory.record["dataset"]
+    objects = facts.get("objects")  # runs of earlier versions have none
+    labels = assembly.Labels(
+        facts["name"], tuple(facts["classes"]), facts["background"], None if objects is None else tuple(objects)
+    )
+    module = assembly.build_module(config, labels)
+    module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
+    config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
+    config.trainer.num_nodes = 1
+    return FinishedRun(directory, config, labels, module, make_trainer(config.trainer, [], []))

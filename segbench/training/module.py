@@ -1,0 +1,291 @@
+"""The only LightningModule: one optimizer step, one validated case, one tested case."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from segbench.errors import UserError
+from segbench.training.objective import Objective
+
+Row = dict[str, Any]
+Item = TypeVar("Item")
+
+
+class Inference(Protocol):
+    """Predicts a whole image: see `segbench.inference`."""
+
+    def __call__(self, network: nn.Module, image: Tensor) -> dict[str, Tensor]:
+        """Logits (B, K, *S) of every head for image (B, C, *S)."""
+
+
+class Decoder(Protocol):
+    """Head outputs of a whole case -> label map: see `segbench.decoders`."""
+
+    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
+        """The class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""
+
+    def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
+        """The objects (*S) int32, 0 = background."""
+
+
+@runtime_checkable
+class WatchesGap(Protocol):
+    """An optimizer that decides by the generalisation gap."""
+
+    def after_validation(self, gap: float) -> None:
+        """Hears of the training less the validation Dice after every validation."""
+
+
+class Scorer(Protocol):
+    """Scores one case: see `segbench.metrics.scorer`."""
+
+    def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
+        """One row per class and metric."""
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains a model on patches and predicts whole cases.
+
+    Args:
+        model: image (B, C, *P) -> dict of logits per head.
+        objective: the loss.
+        optimizer: makes the optimizer from the parameters.
+        scheduler: makes the learning-rate scheduler from the optimizer; stepped after every optimizer
+            step, or after every validation with the score if it is a `ReduceLROnPlateau`.
+        inference: predicts a whole image.
+        decoder: turns logits into a label map.
+        scorer: scores a label map against the reference.
+        validation_scorer: the same for validation; the mean of its values over classes and cases
+            is `validation/dice`, which chooses the checkpoint.
+        channels_last: whether images and weights are stored with the channels innermost.
+        seed: together with the step it seeds what the network draws (dropout).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        inference: Inference,
+        decoder: Decoder,
+        scorer: Scorer,
+        validation_scorer: Scorer,
+        channels_last: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.inference = inference
+        self.decoder = decoder
+        self.scorer = scorer
+        self.validation_scorer = validation_scorer
+        self.channels_last = channels_last
+        self.seed = seed
+        self.rows: list[Row] = []
+        self.seconds: list[float] = []
+        self.on_predicted: Callable[[str, np.ndarray], None] | None = None
+        self._validation_rows: tuple[list[Row], list[Row]] = ([], [])
+        self._scheduler: LRScheduler | None = None
+        self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
+
+    def arrange(self, image: Tensor) -> Tensor:
+        """The image in the memory format that the model computes in."""
+        return image.contiguous(memory_format=memory_format(image.ndim)) if self.channels_last else image
+
+    def forward(self, image: Tensor) -> dict[str, Tensor | list[Tensor]]:
+        """The model's outputs."""
+        outputs: dict[str, Tensor | list[Tensor]] = self.model(self.arrange(image))
+        return outputs
+
+    # Training
+
+    def configure_model(self) -> None:
+        """Arranges the weights. Later than here DDP has laid out its buckets, and would mix up the first gradients."""
+        if self.channels_last:
+            self.model.to(memory_format=memory_format(self._image_ndim()))
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimizer; the scheduler is stepped by this module, so that a checkpoint always has both."""
+        try:
+            optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+            self._scheduler = self.make_scheduler(optimizer)
+        except (TypeError, ValueError) as error:  # values are checked by torch only when they are used
+            raise UserError(f"optimizer or scheduler: {error}") from error
+        return optimizer
+
+    def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """The loss of one batch."""
+        # Dropout is a function of (seed, step), so that a resumed run draws the same.
+        torch.manual_seed((self.seed << 32) + self.global_step)
+        self._check_finite()
+        loss, parts = self.objective(self(batch["image"]), batch)
+        self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
+        size = len(batch["image"])
+        self.log("train/loss", loss.detach(), batch_size=size)
+        if len(parts) > 1:
+            self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
+        self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
+        return torch.as_tensor(loss)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One optimizer step, then one scheduler step."""
+        super().optimizer_step(*args, **kwargs)
+        if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step()
+
+    def _check_finite(self) -> None:
+        """Looks at the loss of the step before: by now it is computed, so that nothing waits for it.
+
+        Where it is not finite in one process, all of them end.
+        """
+        if self._unchecked is None:
+            return
+        loss, step, cases = self._unchecked
+        self._unchecked = None
+        finite = torch.isfinite(loss).int()
+        if _several_processes():
+            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+        if not finite:
+            value, names = _gather([] if torch.isfinite(loss) else [(loss.item(), ", ".join(dict.fromkeys(cases)))])[0]
+            raise UserError(
+                f"the loss is {value} at step {step}, with the cases {names}: try a smaller optimizer.lr,"
+                " trainer.gradient_clip, or trainer.precision=32-true"
+            )
+
+    # Validation
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the cases of the validation before."""
+        self._check_finite()
+        self._validation_rows = ([], [])
+
+    def validation_step(self, case: dict[str, Any] | None, index: int, dataloader_idx: int = 0) -> None:
+        """Scores one whole case: of the validation part (loader 0), or of the training part (loader 1).
+
+        None in a process that has no case, because there are fewer than processes.
+        """
+        if case is None:
+            return
+        outputs = self.predict_case(case["image"])
+        self._validation_rows[dataloader_idx].extend(
+            self.validation_scorer(self.decoder.label(outputs, case["image"][0]), None, case)
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean of each class, the mean over classes, and what it is below that of training cases.
+
+        A plateau scheduler sees the score here, and an optimizer that wants to the generalisation gap.
+        """
+        unseen, seen = (_mean_per_class(_gather(rows)) for rows in self._validation_rows)
+        score = _mean(unseen)
+        self.log("validation/dice", score, batch_size=1)
+        self.log_dict({f"validation/dice/{name}": mean for name, mean in unseen.items()}, batch_size=1)
+        if isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step(score)
+        if seen:
+            gap = _mean(seen) - score
+            self.log_dict({"train/dice": _mean(seen), "validation/gap": gap}, batch_size=1)
+            optimizer = self.trainer.optimizers[0] if self.trainer.optimizers else None
+            if isinstance(optimizer, WatchesGap):
+                optimizer.after_validation(gap)
+
+    # Test
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the rows of a test before."""
+        self.rows, self.seconds = [], []
+
+    def test_step(self, case: dict[str, Any] | None, index: int) -> None:
+        """Predicts and scores one whole case; None in a process that has no case."""
+        if case is None:
+            return
+        _synchronise(self.device)
+        start = time.perf_counter()
+        outputs = self.predict_case(case["image"])
+        label = self.decoder.label(outputs, case["image"][0])
+        _synchronise(self.device)
+        self.seconds.append(time.perf_counter() - start)
+        instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
+        self.rows += self.scorer(label, instances, case)
+        if self.on_predicted is not None:
+            self.on_predicted(case["case_id"], label)
+
+    def on_test_epoch_end(self) -> None:
+        """Every process gets the rows of all."""
+        self.rows = _gather(self.rows)
+
+    def predict_case(self, image: Tensor) -> dict[str, Tensor]:
+        """Logits (K, *S) of each head for one image (1, C, *S)."""
+        return {head: logits[0] for head, logits in self.inference(self, image).items()}
+
+    # State
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the scheduler; a checkpoint of a run that has gone wrong is not written."""
+        self._check_finite()
+        if self._scheduler is not None:
+            checkpoint["scheduler"] = self._scheduler.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the scheduler's state until the scheduler exists."""
+        self._scheduler_state = checkpoint.get("scheduler")
+
+    def on_train_start(self) -> None:
+        """Restores the scheduler, after the optimizer has been restored."""
+        state = getattr(self, "_scheduler_state", None)
+        if state is not None and self._scheduler is not None:
+            self._scheduler.load_state_dict(state)
+
+    def _image_ndim(self) -> int:
+        return max((parameter.ndim for parameter in self.model.parameters()), default=4)
+
+
+def memory_format(ndim: int) -> torch.memory_format:
+    """Channels innermost for image batches of 2D (4 axes) and 3D (5 axes)."""
+    return {4: torch.channels_last, 5: torch.channels_last_3d}.get(ndim, torch.contiguous_format)
+
+
+def _mean_per_class(rows: Iterable[Row]) -> dict[str, float]:
+    """The mean value of each class over the cases where it is not absent."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if not np.isnan(row["value"]):
+            values[row["class"]].append(row["value"])
+    return {name: float(np.mean(of_class)) for name, of_class in values.items()}
+
+
+def _mean(per_class: Mapping[str, float]) -> float:
+    """The mean over classes, 0 without any."""
+    return float(np.mean(list(per_class.values()))) if per_class else 0.0
+
+
+def _several_processes() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _gather(rows: list[Item]) -> list[Item]:
+    """The rows of all processes."""
+    if not _several_processes():
+        return rows
+    shares: list[list[Item]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(shares, rows)
+    return [row for share in shares for row in share]
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

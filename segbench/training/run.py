@@ -1,0 +1,293 @@
+"""One run: configuration in, run directory out."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import secrets
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.config import schema
+from segbench.config.identity import run_id
+from segbench.config.invocation import Invocation
+from segbench.data.datamodule import DataModule
+from segbench.data.images import write_mask
+from segbench.errors import UserError
+from segbench.evaluation.previews import write_curves
+from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
+from segbench.loggers import check_loggers
+from segbench.loggers.curves import Curves
+from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
+from segbench.models.estimator import Estimator
+from segbench.runs.directory import RunDirectory, now, read_cases
+from segbench.runs.provenance import git_state, hardware, versions
+from segbench.runs.summary import summarise
+from segbench.runs.training_images import Seen
+from segbench.system.processes import batch_on_each_device, processes, total_batch
+from segbench.training import assembly, initial_weights
+from segbench.training.callbacks import Checkpoints, ProgressBar
+from segbench.training.fitting import fit
+from segbench.training.module import SegmentationModule
+from segbench.training.stopper import Stopper
+from segbench.training.trainer import make_trainer
+
+log = logging.getLogger(__name__)
+
+
+class EndsEarly(Protocol):
+    """A callback of the search that the run is a trial of.
+
+    Attributes:
+        hopeless: whether the search has ended the run.
+    """
+
+    hopeless: bool
+
+
+def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
+    """Trains, evaluates and records one configuration; returns at once if that is done already.
+
+    Raises:
+        UserError: where the configuration, the data or the directory do not allow it.
+        Stopped: on a signal; the same call continues.
+    """
+    schema.check(config)
+    check_loggers(config.logger)
+    identity = run_id(config)
+    with RunDirectory(invocation.path).open(identity, patient=invocation.in_sweep) as directory:
+        if directory.done:
+            log.info("%s already: %s", directory.status, directory.path)
+            return directory
+        _execute(config, invocation, identity, directory)
+    gc.collect()  # trainer and module refer to each other: in a sweep they would keep images of every run open
+    _forget_libraries()
+    return directory
+
+
+def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
+    schema.check_targets(config)
+    source = initial_weights.source(config.initial_weights, directory)
+    stopper = Stopper()
+    with stopper.listening(), ExitStack() as ending:
+        data = assembly.build_data(config)
+        _check_same_data(directory, data)
+        module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
+        if source is not None:
+            initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
+            initial_weights.take_over(module.model, source)
+        if _is_new(directory, module, config):
+            ending.callback(data.end)
+            data.begin()
+        directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
+        seen = Seen.at_start(directory, data.store, data.split, source).as_json()
+        directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds, "seen": seen})
+        with _open_loggers(config, directory) as loggers:
+            checkpoints = Checkpoints(
+                directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper
+            )
+            callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
+            search = None if config.search is None else schema.build(config.search, "search")
+            callbacks += [] if search is None else [search]
+            if config.trainer.progress:
+                callbacks.append(ProgressBar(config.trainer.log_every))
+            trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
+            directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
+            _describe(module, data, trainer.precision)
+            reset_peak_memory(trainer.strategy.root_device)
+            _train(module, data, trainer, directory, checkpoints, search)
+            if not directory.done:
+                _evaluate(config, module, data, trainer, directory, loggers)
+
+
+def _is_new(directory: RunDirectory, module: SegmentationModule, config: DictConfig) -> bool:
+    """Whether a training of one process, by steps, begins here."""
+    begins = not directory.last_checkpoint.exists() and "training" not in directory.record
+    return begins and not isinstance(module.model, Estimator) and processes(config) == 1
+
+
+def _train(
+    module: SegmentationModule,
+    data: DataModule,
+    trainer: L.Trainer,
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    search: EndsEarly | None,
+) -> None:
+    """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module.
+
+    A run that its search has ended early is done with that.
+    """
+    if "training" not in directory.record:  # early stopping may have ended it before its last step
+        if isinstance(module.model, Estimator):
+            fit(module, data, trainer, checkpoints)
+        else:
+            resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
+            if resume is not None:
+                log.info("continuing from %s", resume)
+            trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+        seen, best = checkpoints.train_score, checkpoints.best_score
+        ended = {"status": "pruned", "finished": now()} if search is not None and search.hopeless else {}
+        directory.update(
+            **ended,
+            training={
+                "steps": trainer.global_step,
+                "seconds": checkpoints.seconds,
+                "best_step": checkpoints.best_step,
+                "best_dice": best,
+                "train_dice": seen,
+                "gap": None if seen is None else seen - best,  # generalisation gap at the best step
+            },
+        )
+    # Mapped, since the optimizer's state in it, twice as large, is not needed.
+    best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False, mmap=True)
+    module.load_state_dict(best["state_dict"])
+
+
+def _evaluate(
+    config: DictConfig,
+    module: SegmentationModule,
+    data: DataModule,
+    trainer: L.Trainer,
+    directory: RunDirectory,
+    loggers: Sequence[Any],
+) -> None:
+    """Scores the test cases and writes all results; `finished` comes last."""
+    labels = PredictedLabels()
+    module.on_predicted = _prediction_writer(directory, data, labels) if config.predictions else labels.keep
+    trainer.test(module, data, verbose=False)
+    if not trainer.is_global_zero:
+        return
+    order = {case: position for position, case in enumerate(data.split.test)}
+    directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
+    cases = read_cases(directory.cases)
+    write_previews(cases, labels, data, trainer, module, directory.path / "previews")
+    write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
+    used = peak_memory(module.device)  # before the network is measured, which only some runs do
+    patch_shape = data.dataset.channels, *config.data.patch_size
+    cost = {
+        **measure_cost(module, patch_shape, config.metrics.receptive_field, schema.as_plain(config.model)),
+        "seconds_per_case": statistics.median(module.seconds),
+        "train_seconds": directory.record["training"]["seconds"],
+        "peak_memory_bytes": used,
+    }
+    directory.update(cost=cost)
+    numbers = {f"cost/{key}": value for key, value in cost.items() if isinstance(value, int | float)}
+    for logger in loggers:
+        logger.record_result(summarise(cases) | numbers)
+    directory.finish()
+
+
+@cache
+def _forget_libraries() -> None:
+    """Called after the first run: what is left then are libraries, and the next collections need not look at them."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # some complain at the end of the process about what is still there
+
+
+@contextmanager
+def _open_loggers(config: DictConfig, directory: RunDirectory) -> Iterator[list[Any]]:
+    """The loggers, closed in the end as failed or not."""
+    loggers: list[Any] = [Curves(directory)]
+    failed = True
+    try:
+        for key, node in (config.logger or {}).items():
+            loggers.append(schema.build(node, f"logger.{key}", directory=directory, config=schema.as_plain(config)))
+        yield loggers
+        failed = False
+    finally:
+        for logger in loggers:
+            logger.close(failed)
+
+
+def _facts(
+    config: DictConfig, invocation: Invocation, identity: str, data: DataModule, directory: RunDirectory
+) -> dict[str, Any]:
+    """What `run.json` says from the start."""
+    dataset, split = data.dataset, data.split
+    return {
+        "id": identity,
+        "name": invocation.name,
+        "wandb_id": directory.record.get("wandb_id", secrets.token_hex(8)),
+        "dataset": {
+            "name": dataset.name,
+            "classes": list(dataset.classes),
+            "background": dataset.background,
+            "objects": None if dataset.objects is None else list(dataset.objects),
+            "cases": {part: len(ids) for part, ids in split.as_dict().items()},
+            "fingerprint": data.store.fingerprint,
+        },
+        "choices": dict(invocation.choices),
+        "overrides": list(invocation.overrides),
+        "seed": config.seed,
+        "fold": config.fold,
+        "folds": config.folds,
+        "budget": {
+            "max_steps": config.trainer.max_steps,
+            "batch_size": total_batch(config),
+            "patch_size": list(config.data.patch_size),
+        },
+        "devices": {
+            "number": processes(config),  # on all nodes together
+            "nodes": config.trainer.num_nodes,
+            "batch_size": batch_on_each_device(config),  # of each
+        },
+        "metrics": {
+            name: "smaller" if name in config.metrics.smaller_is_better else "larger"
+            for name in [*config.metrics.classes, *(config.metrics.objects if dataset.has_instances else [])]
+        },
+        "metric_settings": OmegaConf.to_container(config.metrics, resolve=True),
+        "versions": versions(),
+        "git": git_state(),
+        "hardware": hardware(),
+    }
+
+
+def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
+    """Refuses to continue on images other than those that the run began with."""
+    before = directory.record.get("dataset", {}).get("fingerprint", data.store.fingerprint)
+    if before != data.store.fingerprint:
+        raise UserError(
+            f"{directory.path} was begun on other images or masks than data.root holds now:"
+            " choose another hydra.run.dir, or delete it"
+        )
+
+
+def _prediction_writer(
+    directory: RunDirectory, data: DataModule, labels: PredictedLabels
+) -> Callable[[str, np.ndarray], None]:
+    """Keeps each predicted mask, and writes it in the format of its image."""
+    folder = directory.path / "predictions"
+    folder.mkdir(exist_ok=True)
+    files = {record.id: record.files for record in data.store.records}
+
+    def write(case: str, label: np.ndarray) -> None:
+        labels.keep(case, label)
+        path = folder / case
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(path, label, like=files[case][0] if files[case] else None)
+
+    return write
+
+
+def _describe(module: SegmentationModule, data: DataModule, precision: str) -> None:
+    """Says in three lines what is about to happen."""
+    split, dataset = data.split, data.dataset
+    log.info(
+        "%s: %d training, %d validation and %d test cases; classes %s",
+        dataset.name, len(split.train), len(split.validation), len(split.test), ", ".join(dataset.classes),
+    )  # fmt: skip
+    model = module.model
+    stages = ", ".join(f"{name} {parameters(child) / 1e6:.2f} M" for name, child in model.named_children())
+    log.info(
+        "%s: %.2f M parameters (%s); %s", type(model).__name__, parameters(model) / 1e6, stages or "fitted", precision
+    )

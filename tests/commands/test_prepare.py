@@ -1,0 +1,81 @@
+"""`prepare`: what it says about a data set that is there, half there, or not there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.commands.prepare import prepare, problems
+from segbench.config import schema
+from segbench.config.paths import conf_folder
+from segbench.errors import UserError
+from segbench.training import assembly
+from tests.made_runs import configure
+
+
+def write_images(root: Path, parts: tuple[str, ...] = ("",)) -> None:
+    """The same image and mask under two names in each part."""
+    for part in parts:
+        for kind in ("images", "masks"):
+            (root / part / kind).mkdir(parents=True)
+            for name in ("ann_1", "ann_2"):
+                Image.fromarray(np.eye(16, dtype=np.uint8)).save(root / part / kind / f"{name}.png")
+
+
+def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("data.dataset.cases=6", "data.dataset.size=[96,128]", f"data.cache={tmp_path}")
+    config = configure(*settings, command="prepare")
+    prepare(config)
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in ("6 in 6 groups", "96 x 128 (6)", "1, uint8", "spindle", "ready", "drawn by code", "1 x 1"):
+        assert text in printed
+    _, store = assembly.build_dataset(config)
+    background = sum(store.meta(case_id).pixels[0] for case_id in store.ids) / (6 * 96 * 128)
+    assert f"{background:.2%}" in printed
+
+
+def test_missing_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"there is no .*nothing.*data\.root must name a folder .*SEGBENCH_DATA.* from https://github",
+    ):
+        prepare(configure("data=wbc", f"data.root={tmp_path / 'nothing'}", command="prepare"))
+    printed = capsys.readouterr().out
+    for text in ("https://github.com/zxaoyou/segmentation_WBC", "GPL-3.0", "Micron", "Dataset 1/NNN.bmp"):
+        assert text in printed
+
+
+def test_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_images(tmp_path / "data", ("train", "test"))
+    wanted = configure(
+        "data=folder",
+        f"data.root={tmp_path / 'data'}",
+        f"data.cache={tmp_path / 'cache'}",
+        "data.dataset.classes=[background,cell,ghost]",
+        "data.dataset.group_pattern='^[a-z]+'",
+        command="prepare",
+    )
+    prepare(wanted)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "warning: no case has the class ghost" in printed
+    assert "warning: the group ann has cases in several parts: test, train" in printed
+    assert "ready" not in printed
+
+
+def test_duplicates(tmp_path: Path) -> None:
+    write_images(tmp_path / "data")
+    config = configure("data=folder", f"data.root={tmp_path / 'data'}", command="prepare")
+    dataset, store = assembly.build_dataset(config)
+    cases = [store.meta(case_id) for case_id in store.ids]
+    assert problems(dataset, cases) == ["the cases ann_1, ann_2 have the same image, but not the same group"]
+
+
+@pytest.mark.parametrize("path", sorted((conf_folder() / "data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_data_set_can_be_named(path: Path) -> None:
+    data = configure(f"data={path.stem}", command="prepare").data
+    assert data.batch_size > 0
+    if path.stem != "base":
+        dataset = schema.build(data.dataset, "data.dataset")
+        assert len(data.patch_size) == dataset.spatial_dims
+        assert dataset.source.address

@@ -1,0 +1,93 @@
+"""Every YAML file composes and can be instantiated; every experiment runs a few steps."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from segbench.config import schema
+from segbench.config.paths import conf_folder
+from tests.made_runs import configure, execute
+
+GROUPS = (
+    "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
+    "trainer", "logger", "callbacks",
+)  # fmt: skip
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_folder() / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(
+    path.stem for path in (conf_folder() / "experiment").glob("*.yaml") if "MULTIRUN" not in path.read_text()
+)
+"""Single runs; for the studies see test_studies.py."""
+UNFINISHED = {
+    "data=base": "data.dataset", "model=external": "model.net._target_", "loss=weighted_sum": "loss.terms",
+}  # fmt: skip
+"""Options that ask the user for something, and for what."""
+VERY_LARGE = ("model=deconvnet", "model=fcn32s", "model=fcn16s", "model=fcn8s")
+"""Options that are built without memory for their weights: half a gigabyte and more."""
+
+
+def test_every_folder_of_the_configuration_is_known():
+    folders = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    assert folders == {*GROUPS, "experiment", "hydra"}
+
+
+def test_the_readme_names_every_model():
+    named = (Path(__file__).parents[2] / "README.md").read_text()
+    models = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
+    missing = {model for model in models if f"`{model}`" not in named and not model.startswith("context_")}
+    assert not missing
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_its_classes_take_its_values(option):
+    config = configure(option)
+    if option in UNFINISHED:
+        assert OmegaConf.select(config, UNFINISHED[option]) is None
+        return
+    schema.check(config)
+    schema.check_targets(config)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in UNFINISHED])
+def test_every_option_is_instantiated(option):
+    group = option.partition("=")[0]
+    config = configure(option, "trainer.max_steps=10")
+    shares = {name: [0.8, 0.15, 0.05] for name in ("class_frequencies", "class_frequencies_where_present")}
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, "class_0_counts": False, **shares}
+    nodes = {"data": "data.dataset", "task": "task.objective", "metrics": "metrics.classes"}
+    if group not in ("trainer", "logger", "callbacks", "data"):
+        node = OmegaConf.select(config, nodes.get(group, group))
+        with torch.device("meta" if option in VERY_LARGE else "cpu"):
+            assert schema.build(node, group) is not None
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs(name, tmp_path, monkeypatch):
+    from tests.data_sets import make
+
+    root = make(name, tmp_path / "data")
+    overrides = [f"experiment={name}", "trainer.max_steps=2", "trainer.validate_every=1", "trainer.accelerator=cpu",
+                 "trainer.precision=32-true", "data.batch_size=2", "data.patch_size=[32,32]", "data.workers=0",
+                 "model.channels=[4,8]", "logger=none", "metrics=overlap", "trainer.progress=false",
+                 "inference=whole"]  # fmt: skip
+    overrides.append("data.dataset.cases=12" if root is None else f"data.root={root}")
+    assert execute(tmp_path / "run", *overrides, tiny=False).finished
+
+
+def test_an_experiment_with_a_misspelled_key_is_refused(tmp_path: Path):
+    from hydra import compose, initialize_config_dir
+
+    from segbench.commands.train import check_experiment
+    from segbench.config.invocation import Invocation
+    from segbench.errors import UserError
+
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("# @package _global_\ntrainer:\n  max_stepps: 3\n")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        overrides = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+        config = compose(config_name="train", overrides=overrides)
+        choices = {"model": "unet_small", "experiment": "mine"}
+        with pytest.raises(UserError, match=r"experiment=mine: trainer\.max_stepps.*trainer\.max_steps"):
+            check_experiment(config, Invocation(tmp_path, "x", choices, overrides))

@@ -1,0 +1,68 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segbench.config.identity import run_id, run_name
+from tests.made_runs import configure
+
+
+@pytest.fixture(scope="module")
+def base():
+    return run_id(configure())
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["logger=csv", "data.workers=7", "trainer.devices=2", "trainer.accelerator=cpu", "name=x", "data.cache=/elsewhere",
+     "trainer.progress=false", "trainer.strategy=ddp"],
+)  # fmt: skip
+def test_how_a_run_is_executed_does_not_change_its_id(base, override):
+    assert run_id(configure(override)) == base
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "fold=1", "model=unet", "model.norm=instance", "trainer.max_steps=7", "trainer.precision=32-true",
+     "data.batch_size=3", "loss=dice", "split.seed=1", "inference.overlap=0.25", "+model.new=1"],
+)  # fmt: skip
+def test_what_changes_the_result_changes_the_id(base, override):
+    assert run_id(configure(override)) != base
+
+
+def test_two_folders_of_images_are_two_runs():
+    first, second = (run_id(configure("data=folder", f"data.root=/data/{name}")) for name in ("one", "two"))
+    assert first != second
+
+
+def test_the_same_folder_elsewhere_is_the_same_run():
+    first, second = (run_id(configure("data=wbc", f"data.root=/{place}/wbc")) for place in ("here", "there"))
+    assert first == second
+
+
+def test_the_name_says_what_was_set():
+    overrides = [
+        "model=unet",
+        "trainer.max_steps=50",
+        "loss=tversky",
+        "logger=csv",
+        "data.root=/x",
+        "hydra.run.dir=/y",
+    ]
+    assert run_name(overrides, "default") == "unet-max_steps50-tversky"
+    assert run_name(["model=unet,unet_small", "seed=0,1"], "default") == "unet+unet_small-seed0+1"
+    assert run_name(["logger=csv"], "default") == "default"
+
+
+@given(st.lists(st.from_regex(r"[+~]{0,2}[a-z]{1,9}(\.[a-z]{1,9}){0,2}=.{0,60}", fullmatch=True), max_size=8))
+def test_a_name_is_safe_in_a_path_and_in_an_override(overrides):
+    name = run_name(overrides, "default")
+    assert re.fullmatch(r"[A-Za-z0-9._+-]{1,80}", name)
+
+
+def test_long_names_stay_distinct():
+    many = [f"model.value{number}=something_long" for number in range(20)]
+    first, second = run_name([*many, "seed=0"], ""), run_name([*many, "seed=1"], "")
+    assert first != second
+    assert max(len(first), len(second)) <= 80

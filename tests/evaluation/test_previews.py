@@ -1,0 +1,60 @@
+"""The picture of the curves: what it shows, and that it does not depend on those drawn before."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from segbench.evaluation.previews import write_curves
+
+
+def curves(steps: int, **columns: list[float]) -> pd.DataFrame:
+    falling = np.linspace(2, 0.05, steps)
+    table = {"step": np.arange(1, steps + 1), "train/loss": falling, "lr": falling / 1000}
+    table |= {f"validation/dice{name}": 1 - falling / part for name, part in (("", 2), ("/a", 3), ("/b", 1.5))}
+    return pd.DataFrame(table | columns)
+
+
+LONG = curves(60)
+SHORT = curves(1)
+NEGATIVE = curves(5, **{"train/loss": [1.0, 0.5, -0.1, -0.2, -0.3], "train/loss_mask": [1.0, 0.5, 0.1, 0.1, 0.1]})
+SPARSE = curves(
+    4,
+    **{
+        "validation/dice": [np.nan, 0.5, np.nan, 0.7],
+        "validation/dice/a": [np.nan] * 4,
+        "validation/dice/b": [np.nan] * 4,
+    },
+)
+BARE = LONG[["step", "lr"]]
+
+
+def draw(table: pd.DataFrame, folder: Path) -> np.ndarray:
+    table.to_csv(folder / "metrics.csv", index=False)
+    write_curves(folder / "metrics.csv", folder / "curves.png")
+    return np.asarray(Image.open(folder / "curves.png").convert("RGB"))
+
+
+def test_a_picture_does_not_depend_on_those_before(tmp_path: Path):
+    tables = [LONG, SHORT, NEGATIVE, SPARSE, BARE]
+    first = [draw(table, tmp_path) for table in tables]
+    for table, picture in reversed(list(zip(tables, first, strict=True))):
+        np.testing.assert_array_equal(draw(table, tmp_path), picture)
+    assert len({picture.tobytes() for picture in first}) == len(tables)
+
+
+@pytest.mark.parametrize(
+    ("change", "third"),
+    [({"train/loss": [0.3] * 60}, 0), ({"validation/dice": [0.3] * 60}, 1), ({"lr": [0.3] * 60}, 2)],
+)
+def test_each_curve_has_its_panel(tmp_path: Path, change, third):
+    before, after = draw(LONG, tmp_path), draw(curves(60, **change), tmp_path)
+    places = np.flatnonzero((before != after).any(axis=(0, 2))) / before.shape[1]
+    assert third / 3 - 0.02 < places.min() < places.max() < (third + 1) / 3 + 0.02
+
+
+def test_a_single_class_is_drawn_once(tmp_path: Path):
+    both = LONG.drop(columns="validation/dice/b").assign(**{"validation/dice/a": LONG["validation/dice"]})
+    np.testing.assert_array_equal(draw(both, tmp_path), draw(both.drop(columns="validation/dice"), tmp_path))
