@@ -57,8 +57,8 @@ PHASES = {
     ],
     "Lightning": ["lightning:Trainer.fit", "lightning:Trainer.test"],
     "checkpoints": [
-        "segbench.training.callbacks:Checkpoints._save",
-        "segbench.training.callbacks:Checkpoints._commit",
+        "segbench.training.checkpoints:Checkpoints._save",
+        "segbench.training.checkpoints:Checkpoints._commit",
         "torch:load",
     ],
     "W&B": [

@@ -17,11 +17,11 @@ from segbench.config.schema import require
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.discovery import find_runs
-from segbench.runs.uploads import CONTENT, Found, Item, Wish, digest, find, read_note, write_note
+from segbench.runs.uploads import CONTENT, Destination, Found, Item, digest, find, read_note, write_note
 from segbench.system.lock import FileLock
 
 if TYPE_CHECKING:
-    from segbench.loggers.wandb_upload import Limits, Place
+    from segbench.loggers.wandb_upload import Limits, Project
 
 PROJECT = "segbench"
 
@@ -34,7 +34,7 @@ def publish(config: DictConfig, console: Console | None = None) -> None:
     """
     console = console or Console()
     places = require(config, "runs")
-    wish = Wish(config.project, config.entity, config.group)
+    wish = Destination(config.project, config.entity, config.group)
     found = find(find_runs(list(places) if isinstance(places, ListConfig) else str(places)), wish, bool(config.again))
     _say(console, [*found.left, *found.wrong])
     items = [*found.runs, *found.comparisons]
@@ -46,19 +46,19 @@ def publish(config: DictConfig, console: Console | None = None) -> None:
         raise UserError(f"{len(found.wrong)} could not be uploaded, as said above; the same command tries again")
 
 
-def _place(item: Item, wish: Wish) -> Place:
+def _place(item: Item, wish: Destination) -> Project:
     """Where something goes: as wished, else as its own configuration says."""
-    from segbench.loggers.wandb_upload import Place
+    from segbench.loggers.wandb_upload import Project
 
     own = (item.config.get("logger") or {}).get("wandb") or {}
-    return Place(
+    return Project(
         project=wish.project or own.get("project") or PROJECT,
         entity=wish.entity or own.get("entity"),
         group=wish.group or own.get("group") or item.path.absolute().parent.name,
     )
 
 
-def _upload_all(items: Sequence[Item], wish: Wish, config: DictConfig, found: Found, console: Console) -> int:
+def _upload_all(items: Sequence[Item], wish: Destination, config: DictConfig, found: Found, console: Console) -> int:
     """Uploads, and returns how many there are on the server now; adds to `found` what could not be."""
     from segbench.loggers import wandb_access
     from segbench.loggers.wandb_upload import Limits
@@ -94,16 +94,16 @@ def _upload_all(items: Sequence[Item], wish: Wish, config: DictConfig, found: Fo
 GOING_ON = "is going on; publish it when it has ended"
 
 
-def _leave_complete(items: Sequence[Item], wish: Wish, limits: Limits, found: Found) -> list[Item]:
+def _leave_complete(items: Sequence[Item], wish: Destination, limits: Limits, found: Found) -> list[Item]:
     """Leaves out runs that the server has, such as those recorded online: it is asked once for a hundred of them."""
     import wandb
 
     from segbench.loggers.wandb_upload import expected_lines, states
 
-    asked: dict[Place, list[Item]] = {}
+    asked: dict[Project, list[Item]] = {}
     for item in items:
         if not item.seen and item.record.get("wandb_url"):
-            asked.setdefault(_place(item, Wish(wish.project, wish.entity)), []).append(item)
+            asked.setdefault(_place(item, Destination(wish.project, wish.entity)), []).append(item)
     complete = set()
     for place, group in asked.items():
         try:
@@ -119,7 +119,7 @@ def _leave_complete(items: Sequence[Item], wish: Wish, limits: Limits, found: Fo
     return [item for item in items if item.path not in complete]
 
 
-def _upload(item: Item, wish: Wish, limits: Limits) -> str | None:
+def _upload(item: Item, wish: Destination, limits: Limits) -> str | None:
     """Uploads one; returns what hinders it, or None."""
     lock = FileLock(item.path / ".lock")
     try:
@@ -132,7 +132,7 @@ def _upload(item: Item, wish: Wish, limits: Limits) -> str | None:
         lock.release()
 
 
-def _upload_locked(item: Item, wish: Wish, limits: Limits) -> str | None:
+def _upload_locked(item: Item, wish: Destination, limits: Limits) -> str | None:
     from segbench.loggers.wandb_upload import confirm, expected_lines, upload_comparison, upload_run
 
     place = _place(item, wish)
@@ -155,7 +155,7 @@ def _upload_locked(item: Item, wish: Wish, limits: Limits) -> str | None:
     return None
 
 
-def _note(item: Item, wish: Wish, address: str | None, run: str) -> None:
+def _note(item: Item, wish: Destination, address: str | None, run: str) -> None:
     from segbench.loggers import wandb_access
 
     write_note(item.note, item.content, wish, wandb_access.server_address(), address or "", run)

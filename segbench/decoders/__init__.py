@@ -1,0 +1,20 @@
+"""From the outputs of a network for a whole case to a label map and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class Decoder(Protocol):
+    """A decoder: the outputs of all heads for a whole case in, a label map out."""
+
+    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
+        """Return the class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""
+
+    def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
+        """Return the objects (*S) int32, 0 = background."""

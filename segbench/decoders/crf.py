@@ -14,7 +14,7 @@ from torch import Tensor
 from segbench.errors import UserError
 
 if TYPE_CHECKING:
-    from segbench.training.module import Decoder
+    from segbench.decoders import Decoder
 
 Place = tuple[slice, ...]
 

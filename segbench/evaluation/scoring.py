@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from segbench.metrics.pair import EmptyDistance
 from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects
+
+Row = dict[str, Any]
+
+
+class Scorer(Protocol):
+    """A function that scores one case."""
+
+    def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
+        """Return one row per class and metric."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ network returns: a dict of logits, each at the image's size (for deep supervisio
 
 from segbench.inference.dense_patches import DensePatches
 from segbench.inference.overlap_tile import OverlapTile
-from segbench.inference.views import Network, Outputs
+from segbench.inference.views import Inference, Network, Outputs
 from segbench.inference.windows import SlidingWindow, Whole, window_places, window_weight
 
 __all__ = [
     "DensePatches",
+    "Inference",
     "Network",
     "Outputs",
     "OverlapTile",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segbench.errors import UserError
 
@@ -17,6 +18,13 @@ View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 Mirror = bool | Sequence[bool]
 """Whether each axis is mirrored: all alike, or one value for each."""
+
+
+class Inference(Protocol):
+    """A way to predict a whole image."""
+
+    def __call__(self, network: nn.Module, image: Tensor) -> dict[str, Tensor]:
+        """Return logits (B, K, *S) of every head for image (B, C, *S)."""
 
 
 def predict_views(network: Network, image: Tensor, mirror: Mirror = False, rotate: bool = False) -> dict[str, Tensor]:

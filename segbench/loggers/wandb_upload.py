@@ -30,7 +30,7 @@ _PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Project:
     """Where in W&B something goes; `entity` None is the account's default."""
 
     project: str
@@ -47,7 +47,7 @@ class Limits:
 
 
 def upload_run(
-    path: Path, record: Mapping[str, Any], config: Mapping[str, Any], place: Place, limits: Limits
+    path: Path, record: Mapping[str, Any], config: Mapping[str, Any], place: Project, limits: Limits
 ) -> wandb.Run:
     """Uploads what the server does not have of a run.
 
@@ -85,7 +85,7 @@ def expected_lines(path: Path, record: Mapping[str, Any]) -> int:
     return len(curves(path)) + (record["status"] == "finished" and bool(pictures(path)))
 
 
-def states(place: Place, ids: Iterable[str], timeout: float) -> dict[str, tuple[str, int]]:
+def states(place: Project, ids: Iterable[str], timeout: float) -> dict[str, tuple[str, int]]:
     """What the server knows of runs: their state and how many lines of history it has.
 
     Args:
@@ -117,7 +117,7 @@ def _api(timeout: int) -> wandb.Api:
     return wandb.Api(timeout=timeout)
 
 
-def confirm(place: Place, run: str, lines: int, state: str, timeout: float) -> bool:
+def confirm(place: Project, run: str, lines: int, state: str, timeout: float) -> bool:
     """Whether the server says, within some seconds, that it has a run: an upload may fail without a word."""
     until = time.monotonic() + _PATIENCE
     while True:
@@ -129,7 +129,7 @@ def confirm(place: Place, run: str, lines: int, state: str, timeout: float) -> b
         time.sleep(0.5)
 
 
-def upload_comparison(folder: Path, run_id: str, place: Place, limits: Limits) -> wandb.Run:
+def upload_comparison(folder: Path, run_id: str, place: Project, limits: Limits) -> wandb.Run:
     """Uploads the tables, figures and report of a comparison; a later version of it continues the same W&B run.
 
     Args:
@@ -157,7 +157,7 @@ def upload_comparison(folder: Path, run_id: str, place: Place, limits: Limits) -
     return run
 
 
-def _begin(who: Mapping[str, Any], place: Place, limits: Limits, scratch: str) -> wandb.Run:
+def _begin(who: Mapping[str, Any], place: Project, limits: Limits, scratch: str) -> wandb.Run:
     settings = wandb_access.quiet_settings(
         reinit="create_new",  # several at a time
         init_timeout=limits.start,

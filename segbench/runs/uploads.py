@@ -30,7 +30,7 @@ SUMMARY = "comparison.json"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Destination:
     """Where runs are to be uploaded, as asked for; None: where each run's own configuration says."""
 
     project: str | None = None
@@ -58,13 +58,13 @@ def read_note(path: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def is_published(note: Mapping[str, Any], content: str, wish: Wish) -> bool:
+def is_published(note: Mapping[str, Any], content: str, wish: Destination) -> bool:
     """Whether a note says that this content was uploaded to where it is wanted now."""
     server = (os.environ.get("WANDB_BASE_URL") or "").rstrip("/")
     return note.get("digest") == content and note.get("wish") == asdict(wish) and server in ("", note.get("server"))
 
 
-def write_note(path: Path, content: str, wish: Wish, server: str, address: str, run: str) -> None:
+def write_note(path: Path, content: str, wish: Destination, server: str, address: str, run: str) -> None:
     """Notes that something was uploaded.
 
     Args:
@@ -120,7 +120,7 @@ class Found:
     comparisons: list[Item] = field(default_factory=list)
 
 
-def find(paths: Sequence[Path], wish: Wish, again: bool = False) -> Found:
+def find(paths: Sequence[Path], wish: Destination, again: bool = False) -> Found:
     """What is to be done for run directories.
 
     Args:
@@ -151,7 +151,7 @@ def find(paths: Sequence[Path], wish: Wish, again: bool = False) -> Found:
     return found
 
 
-def _find_comparison(folder: Path, wish: Wish, again: bool, found: Found) -> None:
+def _find_comparison(folder: Path, wish: Destination, again: bool, found: Found) -> None:
     comparison = folder / COMPARISON
     if not (comparison / SUMMARY).exists():
         return

@@ -10,7 +10,7 @@ import numpy as np
 
 from segbench.data.datamodule import DataModule
 from segbench.models.estimator import Estimator, TrainingCase
-from segbench.training.callbacks import Checkpoints
+from segbench.training.checkpoints import Checkpoints
 from segbench.training.module import SegmentationModule
 from segbench.training.stopper import Stopper
 

@@ -14,28 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from segbench.decoders import Decoder
 from segbench.errors import UserError
+from segbench.evaluation.scoring import Row, Scorer
+from segbench.inference import Inference
 from segbench.training.objective import Objective
 
-Row = dict[str, Any]
 Item = TypeVar("Item")
-
-
-class Inference(Protocol):
-    """Predicts a whole image: see `segbench.inference`."""
-
-    def __call__(self, network: nn.Module, image: Tensor) -> dict[str, Tensor]:
-        """Logits (B, K, *S) of every head for image (B, C, *S)."""
-
-
-class Decoder(Protocol):
-    """Head outputs of a whole case -> label map: see `segbench.decoders`."""
-
-    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
-        """The class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""
-
-    def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
-        """The objects (*S) int32, 0 = background."""
 
 
 @runtime_checkable
@@ -44,13 +29,6 @@ class WatchesGap(Protocol):
 
     def after_validation(self, gap: float) -> None:
         """Hears of the training less the validation Dice after every validation."""
-
-
-class Scorer(Protocol):
-    """Scores one case: see `segbench.metrics.scorer`."""
-
-    def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
-        """One row per class and metric."""
 
 
 class SegmentationModule(L.LightningModule):

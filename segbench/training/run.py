@@ -35,9 +35,10 @@ from segbench.runs.summary import summarise
 from segbench.runs.training_images import Seen
 from segbench.system.processes import batch_on_each_device, processes, total_batch
 from segbench.training import assembly, initial_weights
-from segbench.training.callbacks import Checkpoints, ProgressBar
+from segbench.training.checkpoints import Checkpoints
 from segbench.training.fitting import fit
 from segbench.training.module import SegmentationModule
+from segbench.training.progress_bar import ProgressBar
 from segbench.training.stopper import Stopper
 from segbench.training.trainer import make_trainer
 

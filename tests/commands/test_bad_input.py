@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     overrides = [*TINY, "trainer.max_steps=4", "trainer.validate_every=2"]
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    from segbench.training.callbacks import Checkpoints
+    from segbench.training.checkpoints import Checkpoints
 
     original = Checkpoints._save
 

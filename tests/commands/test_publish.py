@@ -16,7 +16,7 @@ from tests.test_wandb_online import ONLINE, lost_at, received, stopped_at, table
 from segbench.commands.compare import compare_sweep
 from segbench.commands.publish import publish
 from segbench.errors import Stopped, UserError
-from segbench.runs.uploads import CONTENT, NOTE, Wish, digest, write_note
+from segbench.runs.uploads import CONTENT, NOTE, Destination, digest, write_note
 from segbench.system.lock import FileLock
 from tests.compare.fake_runs import QUALITIES, make_sweep
 from tests.fake_wandb import KEY, forget, online
@@ -209,7 +209,7 @@ def test_a_hundred_runs_that_are_there_take_less_than_a_second(made, tmp_path):
         path = Path(shutil.copytree(made / "plain", tmp_path / f"{number}"))
         (path / "run.json").write_text(json.dumps(record(path) | {"wandb_id": f"{number}"}))
         content = digest("finished", [path / name for name in CONTENT])
-        write_note(path / NOTE, content, Wish(), "https://elsewhere", "", f"{number}")
+        write_note(path / NOTE, content, Destination(), "https://elsewhere", "", f"{number}")
     start = time.monotonic()
     assert call(tmp_path) == "W&B: 100 already there\n"
     assert time.monotonic() - start < 1

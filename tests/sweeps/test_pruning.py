@@ -143,7 +143,7 @@ def test_a_resumed_run_reports_no_step_twice(tmp_path, monkeypatch, step):
 
 
 def test_killed_between_report_and_checkpoint_it_reports_once(tmp_path, monkeypatch):
-    from segbench.training.callbacks import Checkpoints
+    from segbench.training.checkpoints import Checkpoints
 
     trials = trials_of(tmp_path, threshold(-1.0))
     number = trials.begin(9)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segbench.runs.directory import RunDirectory, read_cases
-from segbench.training.callbacks import Checkpoints
+from segbench.training.checkpoints import Checkpoints
 from segbench.training.module import SegmentationModule
 from tests.made_runs import execute
 
@@ -44,7 +44,7 @@ def _kill_in_validation(step: int) -> None:
 
 def _kill_in_checkpoint(count: int) -> None:
     """Half of the n-th checkpoint is on the disk."""
-    import segbench.training.callbacks as callbacks
+    import segbench.training.checkpoints as callbacks
 
     original, seen = callbacks.commit, []
 

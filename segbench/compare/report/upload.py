@@ -18,7 +18,7 @@ from segbench.compare.statistics.comparison import TOTAL, Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
-from segbench.runs.uploads import COMPARISON_NOTE, Wish, digest, read_note, write_note
+from segbench.runs.uploads import COMPARISON_NOTE, Destination, digest, read_note, write_note
 
 if TYPE_CHECKING:
     import wandb
@@ -81,7 +81,7 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
     if run.offline:
         return str(Path(run.dir).parent)
     content = digest(request.output.name, [request.output / SUMMARY])
-    write_note(note, content, Wish(), wandb_access.server_address(), str(run.url), run.id)
+    write_note(note, content, Destination(), wandb_access.server_address(), str(run.url), run.id)
     return str(run.url)
 
 

@@ -16,7 +16,7 @@ from segbench.errors import Stopped, UserError
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.machine import worker
 from segbench.sweeps.machine.gpus import VISIBLE, chosen_gpus, visible_gpus
-from segbench.sweeps.machine.slot import Place
+from segbench.sweeps.machine.slot import Slot
 from segbench.sweeps.monitor import Monitor
 from segbench.sweeps.plan import Job
 from segbench.system.signals import StopSignals
@@ -63,7 +63,7 @@ class LocalLauncher(SweepLauncher):
         self.threads = threads
         self._asked = 1
         self._environments: list[dict[str, str]] = []
-        self._places: list[Place] = []
+        self._slots: list[Slot] = []
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Refuses runs of several processes, and GPUs that are not there."""
@@ -123,14 +123,14 @@ class LocalLauncher(SweepLauncher):
 
     def close(self, at_once: bool = False) -> None:
         """Ends the processes, which else wait for further runs until the command ends."""
-        for place in self._places:
+        for place in self._slots:
             if at_once:
                 place.kill()
             else:
                 place.close()
-        self._environments, self._places = [], []
+        self._environments, self._slots = [], []
 
-    def _ready(self) -> tuple[Path, list[Place]]:
+    def _ready(self) -> tuple[Path, list[Slot]]:
         """The file that stops all runs, and the places; with the processes of an earlier call, as a search makes many.
 
         A place has no process before it has its first run.
@@ -139,9 +139,9 @@ class LocalLauncher(SweepLauncher):
         if environments != self._environments:
             self.close()
             self._folder = tempfile.TemporaryDirectory(prefix="segbench-")
-            self._places = [Place(environment, self._stop, self.work) for environment in environments]
+            self._slots = [Slot(environment, self._stop, self.work) for environment in environments]
             self._environments = environments
-        return self._stop, self._places
+        return self._stop, self._slots
 
     @property
     def _stop(self) -> Path:

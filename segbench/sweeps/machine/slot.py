@@ -16,7 +16,7 @@ from segbench.sweeps.machine import worker
 from segbench.sweeps.plan import Job
 
 
-class Place:
+class Slot:
     """A worker process that executes one run after the other.
 
     It is a pool of one: where a process of a larger pool dies, loky ends the others too.
