@@ -15,7 +15,6 @@ from typing import Any
 
 import submitit
 import submitit.helpers
-from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import OmegaConf
 
 from segbench.errors import UserError
@@ -34,6 +33,11 @@ log = logging.getLogger(__name__)
 RELEASES = 3
 """How often a job is released that no node could start."""
 
+EVERYWHERE = {
+    "name", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "timeout_min", "stderr_to_stdout",
+}  # fmt: skip
+"""What submitit calls the same on every kind of cluster; the names of SLURM's own begin with `slurm_` there."""
+
 LATE = 60.0
 """Seconds after which a network file system shows what another node has written: the usual ones' longest."""
 
@@ -48,7 +52,7 @@ class SlurmLauncher(SweepLauncher):
         requeues: how often one job may be queued again after it was stopped in time.
         poll: seconds between two looks at the queue.
         code: which code the jobs run where it has changed since those before: "refuse", "keep" or "renew".
-        resources: of each job, in the words of hydra-submitit-launcher; None is left to SLURM.
+        resources: of each job, in the words of submitit, and of sbatch; None is left to SLURM.
     """
 
     def __init__(self, retries: int, requeues: int, poll: float, code: str, **resources: Any) -> None:
@@ -118,12 +122,11 @@ class SlurmLauncher(SweepLauncher):
                 log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}") from None
-        except (ValueError, NameError) as error:
+        except (ValueError, NameError, AssertionError) as error:  # an impossible name, or a value of another type
             raise UserError(f"hydra.launcher: {' '.join(str(error).split())}") from None
 
     def _parameters(self, code: Path) -> dict[str, Any]:
-        """As submitit wants them: those that only SLURM has begin with `slurm_`."""
-        common = set(OmegaConf.structured(BaseQueueConf))
+        """The resources as submitit wants them."""
         resources = dict(self.resources)
         resources["setup"] = [
             *resources.get("setup", []),
@@ -133,7 +136,7 @@ class SlurmLauncher(SweepLauncher):
         ]
         resources["additional_parameters"] = {"requeue": True, **resources.get("additional_parameters", {})}
         resources.setdefault("name", f"segbench-{self.folder.name}")
-        return {key if key in common else f"slurm_{key}": value for key, value in resources.items()}
+        return {key if key in EVERYWHERE else f"slurm_{key}": value for key, value in resources.items()}
 
     def _watch(self, jobs: Sequence[Job]) -> None:
         """Shows how far the runs are until SLURM has none of them any more."""

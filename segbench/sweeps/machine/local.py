@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from joblib.externals.loky import FIRST_COMPLETED, cpu_count, wait
+from loky import FIRST_COMPLETED, cpu_count, wait
 from omegaconf import OmegaConf
 
 from segbench.errors import Stopped, UserError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from joblib.externals.loky import BrokenProcessPool, Future, ProcessPoolExecutor
+from loky import BrokenProcessPool, Future, ProcessPoolExecutor
 
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
