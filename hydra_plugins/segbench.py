@@ -1,4 +1,4 @@
-"""What Hydra takes from `hydra_plugins` alone: launchers, sweepers, and further folders of configuration.
+"""Hydra's plugins: launchers, sweepers, and further folders of configuration.
 
 Every command imports this file, so it imports nothing: each class makes the one it stands for when a sweep starts.
 """
@@ -25,7 +25,7 @@ class LocalConfiguration(SearchPathPlugin):
     """The untracked folder `conf/local`, laid out as conf/: a user's clusters, data sets, models."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Adds it, where it is there; where segbench is installed, that of the current folder."""
+        """Add the folder, where it is there; where segbench is installed, that of the current folder."""
         main = [element.path for element in search_path.get_path() if element.provider == "main"]
         if str(conf_folder()) not in [str(path).removeprefix("file://") for path in main]:
             return  # another program of the same environment
@@ -35,7 +35,7 @@ class LocalConfiguration(SearchPathPlugin):
 
 
 class _Stand:
-    """Stands for the class `target`, which is made from the same values."""
+    """A stand-in for the class `target`, which is made from the same values."""
 
     target: ClassVar[str]
 
@@ -54,7 +54,7 @@ class Basic(_Stand, Launcher):
     target = "segbench.sweeps.machine.in_process.InProcess"
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Executes runs."""
+        """Execute runs."""
         return self.actual.launch(job_overrides, initial_job_idx)
 
 
@@ -76,7 +76,7 @@ class Grid(_Stand, Sweeper):
     target = "segbench.sweeps.grid.Grid"
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Executes the sweep."""
+        """Execute the sweep."""
         return self.actual.sweep(arguments)
 
 

@@ -1,3 +1,3 @@
-"""segbench: which segmentation method is better, and how sure one can be of it."""
+"""segbench: which segmentation method is better, and how sure is it."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The start: `segbench [train] key=value ..`, or another command of `segbench.commands`."""
+"""The entry point: `segbench [train] key=value ..`, or another command of `segbench.commands`."""
 
 from __future__ import annotations
 

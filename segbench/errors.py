@@ -4,7 +4,7 @@ import signal
 
 
 class UserError(Exception):
-    """Something the user can put right: the command prints its one line and exits with code 2.
+    """A mistake that the user can put right: the command prints its one line and exits with code 2.
 
     The message says what is wrong, where (file or key), and what would be right.
     """

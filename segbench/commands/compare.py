@@ -24,7 +24,7 @@ LONG_NOTES = 12
 
 
 def compare(config: DictConfig) -> None:
-    """Compares what the configuration names; see conf/compare.yaml.
+    """Compare what the configuration names; see conf/compare.yaml.
 
     Raises:
         UserError: if it cannot be compared; nothing is written then.
@@ -33,7 +33,7 @@ def compare(config: DictConfig) -> None:
 
 
 def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
-    """Compares the runs of a sweep into `comparison/` of its folder; says in one line why not, where it cannot.
+    """Compare the runs of a sweep into `comparison/` of its folder; say in one line why not, where it cannot.
 
     The comparison is published to W&B where the runs were.
 
@@ -57,7 +57,7 @@ def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
 
 
 def execute(request: Request) -> Comparison:
-    """Compares, writes, shows and publishes.
+    """Compare the methods, write and show the result, and publish it.
 
     Raises:
         UserError: if something is wrong with the request or what it names.
@@ -129,7 +129,7 @@ def _show(console: Console, comparison: Comparison, loaded: Loaded, request: Req
 
 @contextmanager
 def _progress(console: Console, draws: int) -> Iterator[Callable[[str, int], None]]:
-    """A bar for each ranking rule that is resampled, gone when all are."""
+    """Show a bar for each ranking rule that is resampled, gone when all are."""
     from rich.progress import Progress, TaskID
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:

@@ -8,7 +8,7 @@ from segbench.errors import UserError
 
 
 def evaluate(config: DictConfig) -> None:
-    """Scores what the configuration names; see conf/evaluate.yaml.
+    """Score what the configuration names; see conf/evaluate.yaml.
 
     Raises:
         UserError: where it names neither a run nor two folders, or they cannot be scored.

@@ -24,7 +24,7 @@ from segbench.system.atomic import write_atomically
 
 
 def evaluate_masks(config: DictConfig) -> None:
-    """Scores the folder `prediction` against the folder `reference`.
+    """Score the folder `prediction` against the folder `reference`.
 
     Raises:
         UserError: where files do not pair, sizes differ, or a value has no class.

@@ -28,7 +28,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def evaluate_run(config: DictConfig) -> None:
-    """Scores the run that the configuration names, and writes the scores into its directory.
+    """Score the run that the configuration names, and write the scores into its directory.
 
     Raises:
         UserError: where there is no such run, or its network does not fit the data set.

@@ -25,7 +25,7 @@ _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>
 
 
 def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -> str:
-    """What is wrong, where, and what would be right, in one line.
+    """Return in one line what is wrong, where, and what would be right.
 
     Args:
         error: what stopped the command.
@@ -62,7 +62,7 @@ def _nearest(word: str, known: list[str], listing: bool = True) -> str:
 
 
 def _chosen(arguments: Sequence[str]) -> list[str]:
-    """Those of them that choose one option, such as model=unet."""
+    """The arguments that choose an option, such as model=unet."""
     return [one for one in arguments if "," not in one and (conf_folder() / one.partition("=")[0]).is_dir()]
 
 

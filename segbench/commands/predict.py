@@ -16,7 +16,7 @@ from segbench.errors import UserError
 
 
 def predict(config: DictConfig) -> None:
-    """Predicts an image or a folder of images; every file gets a mask of class indices in its own format.
+    """Predict an image or a folder of images; every file gets a mask of class indices in its own format.
 
     A stack given to a 2D network is predicted slice by slice.
 

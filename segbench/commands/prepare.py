@@ -1,4 +1,4 @@
-"""`prepare`: where a data set is to be had, what is there, and whether it can be trained on."""
+"""The command `prepare`: the source of a data set, what is there, and whether it can be trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segbench.training.pretrained import fetch_weights
 
 
 def prepare(config: DictConfig) -> None:
-    """Describes a data set, decodes all of it into the cache, and prints a summary and what looks wrong.
+    """Describe a data set, decode all of it into the cache, and print a summary and what looks wrong.
 
     Args:
         config: a configuration with `data`, of which `root`, `cache` and `dataset` count; with a `model`, its
@@ -48,7 +48,7 @@ def prepare(config: DictConfig) -> None:
 
 
 def _counts(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
-    """Whether as many cases are there as were published, a sentence for each part."""
+    """Compare the number of cases with the published one, in a sentence for each part."""
     sentences = []
     for part, published in dataset.published.items():
         found = sum(case.part == part for case in cases) if part else len(cases)
@@ -61,7 +61,7 @@ def _counts(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
 
 
 def problems(dataset: Dataset, cases: Sequence[CaseMeta]) -> list[str]:
-    """What does not stop a run but spoils its result, one sentence each.
+    """Defects of the data that do not stop a run but spoil its result, one sentence each.
 
     A class that no case has; the same image in several groups, which can then be trained on and
     tested; a group with cases in several of the data set's own parts.
@@ -91,7 +91,7 @@ def _names(values: Iterable[str], most: int = 5) -> str:
 
 
 def _source(source: Source, root: str | None) -> dict[str, str]:
-    facts = {"to be had from": source.address, "licence": source.licence, "cite": source.citation}
+    facts = {"download": source.address, "licence": source.licence, "cite": source.citation}
     if root is not None:
         facts |= {
             "expected": source.layout,
@@ -101,7 +101,7 @@ def _source(source: Source, root: str | None) -> dict[str, str]:
 
 
 def _summary(dataset: Dataset, cases: Sequence[CaseMeta]) -> dict[str, str]:
-    """What the cases are, as words and numbers."""
+    """Facts about the cases in words and numbers."""
     parts = Counter(case.part or "dealt by folds" for case in cases)
     sizes = Counter(case.shape[1:] for case in cases)
     spacings = sorted({case.spacing for case in cases})

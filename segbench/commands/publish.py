@@ -1,4 +1,4 @@
-"""The command `publish`: uploads the runs of a sweep to W&B that are not there yet, and their comparison."""
+"""The command `publish`: the upload to W&B of a sweep's runs that are not there yet, and of their comparison."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROJECT = "segbench"
 
 
 def publish(config: DictConfig, console: Console | None = None) -> None:
-    """Uploads what is not on W&B yet; see conf/publish.yaml.
+    """Upload what is not on W&B yet; see conf/publish.yaml.
 
     Raises:
         UserError: where W&B cannot be reached or takes no key, and at the end where something was not uploaded.
@@ -47,7 +47,7 @@ def publish(config: DictConfig, console: Console | None = None) -> None:
 
 
 def _place(item: Item, wish: Destination) -> Project:
-    """Where something goes: as wished, else as its own configuration says."""
+    """The project that an item is uploaded to: as wished, else as its own configuration says."""
     from segbench.loggers.wandb_upload import Project
 
     own = (item.config.get("logger") or {}).get("wandb") or {}
@@ -59,7 +59,7 @@ def _place(item: Item, wish: Destination) -> Project:
 
 
 def _upload_all(items: Sequence[Item], wish: Destination, config: DictConfig, found: Found, console: Console) -> int:
-    """Uploads, and returns how many there are on the server now; adds to `found` what could not be."""
+    """Upload the items; return how many are on the server now, and add to `found` what could not be uploaded."""
     from segbench.loggers import wandb_access
     from segbench.loggers.wandb_upload import Limits
 
@@ -95,7 +95,7 @@ GOING_ON = "is going on; publish it when it has ended"
 
 
 def _leave_complete(items: Sequence[Item], wish: Destination, limits: Limits, found: Found) -> list[Item]:
-    """Leaves out runs that the server has, such as those recorded online: it is asked once for a hundred of them."""
+    """Leave out runs that the server has, such as runs recorded online: it is asked once for a hundred of them."""
     import wandb
 
     from segbench.loggers.wandb_upload import expected_lines, states
@@ -120,7 +120,7 @@ def _leave_complete(items: Sequence[Item], wish: Destination, limits: Limits, fo
 
 
 def _upload(item: Item, wish: Destination, limits: Limits) -> str | None:
-    """Uploads one; returns what hinders it, or None."""
+    """Upload one item; return what hinders it, or None."""
     lock = FileLock(item.path / ".lock")
     try:
         if item.record and lock.acquire() is not None:

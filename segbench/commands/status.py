@@ -21,7 +21,7 @@ STYLES: dict[State, str] = {
 
 
 def status(config: DictConfig) -> None:
-    """Prints what the runs below `runs` are doing.
+    """Print what the runs below `runs` are doing.
 
     Raises:
         UserError: where there is no such folder, or no run in it.
@@ -34,7 +34,7 @@ def status(config: DictConfig) -> None:
 
 
 def summary(states: Sequence[State], left: float | None) -> str:
-    """How many runs are in which state, and the seconds that are left, in one line of rich's markup."""
+    """The number of runs in each state, and the seconds that are left, in one line of rich's markup."""
     counts = Counter(states)
     parts = [f"[{style}]{counts[state]} {state}[/]" for state, style in STYLES.items() if counts[state]]
     remaining = f"; about {duration(left)} left" if left else ""
@@ -42,7 +42,7 @@ def summary(states: Sequence[State], left: float | None) -> str:
 
 
 def show_status(runs: Sequence[Progress], console: Console, every: bool = False) -> None:
-    """Prints the counts, and a line for each run that is neither finished nor queued.
+    """Print the counts, and a line for each run that is neither finished nor queued.
 
     Args:
         runs: what to show.

@@ -1,4 +1,4 @@
-"""What a person at a terminal is shown of a run."""
+"""The tables of a run for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segbench.runs.directory import RunDirectory, read_cases
 
 
 def show_run(directory: RunDirectory, console: Console | None = None) -> None:
-    """Prints the scores per class, the cost, and where everything is."""
+    """Print the scores per class, the cost, and where everything is."""
     console = console or Console()
     if directory.status == "pruned":
         training = directory.record["training"]
@@ -42,7 +42,7 @@ def show_run(directory: RunDirectory, console: Console | None = None) -> None:
 
 
 def show_cases(cases: pd.DataFrame, title: str, console: Console) -> None:
-    """Prints the mean over cases: a row per class, a column per metric; another table for objects.
+    """Print the mean over cases: a row per class, a column per metric; another table for objects.
 
     Metrics that do not fit the terminal's width are left to `cases.csv`.
     """

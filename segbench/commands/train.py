@@ -23,7 +23,7 @@ from segbench.system.processes import check_processes, find_launch, is_main_proc
 
 
 def train(config: DictConfig) -> None:
-    """Trains and evaluates one configuration, or shows it if that is done.
+    """Train and evaluate one configuration, or show it if that is done.
 
     Raises:
         UserError: where the configuration, the data or the run directory do not allow it.
@@ -67,7 +67,7 @@ def _invocation(config: DictConfig) -> Invocation:
 
 
 def check_experiment(config: DictConfig, invocation: Invocation) -> None:
-    """Refuses keys in an experiment file that nothing reads: Hydra merges them without a word."""
+    """Refuse keys in an experiment file that nothing reads: Hydra merges them without a word."""
     if "experiment" not in invocation.choices:
         return
     others = [f"{group}={option}" for group, option in invocation.choices.items() if group != "experiment"]
@@ -81,5 +81,5 @@ def check_experiment(config: DictConfig, invocation: Invocation) -> None:
 
 @lru_cache(maxsize=1)
 def _loader(search_path: ConfigSearchPath) -> PinnedLoader:
-    """Composes without an experiment, for all runs of a sweep."""
+    """Compose without an experiment, for all runs of a sweep."""
     return PinnedLoader(search_path)

@@ -1,4 +1,4 @@
-"""Ranks methods and says how sure one can be of the order; needs neither torch nor a run directory."""
+"""Ranks of methods and the certainty of their order; needs neither torch nor a run directory."""
 
 from segbench.compare.library import pairwise, rank, rank_sums
 

@@ -1,4 +1,4 @@
-"""What a comparison is asked for: conf/compare.yaml as a typed value."""
+"""The request for a comparison: conf/compare.yaml as a typed value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segbench.errors import UserError
 
 @dataclass(frozen=True)
 class Publication:
-    """Where in W&B a comparison goes; None is what the runs themselves say."""
+    """The place in W&B of a comparison; None is what the runs themselves say."""
 
     project: str | None = None
     entity: str | None = None
@@ -63,7 +63,7 @@ class Request:
 
     @classmethod
     def of_settings(cls, config: DictConfig) -> Request:
-        """The same, of a configuration that does not say what is compared and where the result goes.
+        """The request of a configuration that does not say what is compared and where the result goes.
 
         Raises:
             UserError: naming the key that is wrong.

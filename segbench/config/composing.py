@@ -127,7 +127,7 @@ class PinnedLoader(ConfigLoaderImpl):
         return [self._parsed[one] for one in overrides]
 
     def _repository(self, config_name: str | None, of_hydra: list[str]) -> IConfigRepository:
-        """Where Hydra looks for files, of which `hydra.searchpath` decides."""
+        """The repository of files in which Hydra looks, as `hydra.searchpath` decides."""
         key = (config_name, *of_hydra)
         if key not in self._found:
             self._found[key] = self._parse_overrides_and_create_caching_repo(config_name, of_hydra)[1]
@@ -155,7 +155,7 @@ class _PinnedRepository(ConfigRepository):
         super().__init__(search_path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _PinnedRepository:
-        """Hydra copies it for each composition; the copies share what was read."""
+        """Return a copy that shares what was read: Hydra copies the repository for each composition."""
         return copy.copy(self)
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
@@ -175,14 +175,14 @@ class _PinnedRepository(ConfigRepository):
 
 
 def _name_overrides(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Records them in `config`, as Hydra records those that it applies."""
+    """Record overrides in `config`, as Hydra records the overrides that it applies."""
     of_task = [one for one in overrides if not one.is_hydra_override()]
     config.hydra.overrides.task = [one.input_line for one in of_task]
     config.hydra.job.override_dirname = get_overrides_dirname(of_task, **config.hydra.job.config.override_dirname)
 
 
 def _is_value(override: Override, repository: IConfigRepository) -> bool:
-    """Whether it sets a value, instead of choosing an option or setting something of Hydra's."""
+    """Return whether an override sets a value, instead of choosing an option or setting something of Hydra's."""
     if override.is_hydra_override():
         return False
     return isinstance(override.value(), dict) or not repository.group_exists(override.key_or_group)

@@ -1,4 +1,4 @@
-"""Who a run is: an id from what changes the science, a name from what the user set."""
+"""The identity of a run: an id from what changes the science, a name from what the user set."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def default_name(choices: Mapping[str, str]) -> str:
 
 
 def register_resolvers() -> None:
-    """Makes `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
+    """Make `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
     OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)

@@ -1,4 +1,4 @@
-"""How a run was asked for."""
+"""The invocation of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Invocation:
-    """How a run was asked for.
+    """The invocation of a run.
 
     Attributes:
         path: the run directory.

@@ -1,4 +1,4 @@
-"""What a valid configuration is; the one place that instantiates a node of one."""
+"""The validity of a configuration; the one place that instantiates a node of one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are ra
 
 
 def check(config: DictConfig) -> None:
-    """Checks what can be checked without reading data or importing a network.
+    """Check what can be checked without reading data or importing a network.
 
     Raises:
         UserError: naming the key that is wrong and what would be right.
@@ -58,7 +58,7 @@ def require(config: DictConfig, key: str) -> Any:
 
 
 def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where: str) -> None:
-    """Checks that a file which is merged into the configuration sets known keys only.
+    """Check that a file which is merged into the configuration sets known keys only.
 
     Args:
         config: the configuration with the file.
@@ -76,7 +76,7 @@ def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where
 
 
 def check_targets(config: DictConfig) -> None:
-    """Checks that every `_target_` can be imported and takes the arguments it is given.
+    """Check that every `_target_` can be imported and takes the arguments it is given.
 
     Raises:
         UserError: naming the key, and the nearest argument that exists.
@@ -101,7 +101,7 @@ def check_targets(config: DictConfig) -> None:
 
 
 def build(node: Any, key: str, **arguments: Any) -> Any:
-    """Instantiates one node of the configuration.
+    """Instantiate one node of the configuration.
 
     Args:
         node: with a `_target_`.
@@ -129,7 +129,7 @@ def build(node: Any, key: str, **arguments: Any) -> Any:
 
 
 def _direct(value: Any) -> Any:
-    """The same, with plain partial functions for those of Hydra, which check the target anew whenever they are called.
+    """Replace Hydra's partial functions, which check the target anew whenever they are called, by plain ones.
 
     They were checked when they were made, and metrics are called for every class of every case.
     """
@@ -141,7 +141,7 @@ def _direct(value: Any) -> Any:
 
 
 def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Iterator[tuple[str, list[str]]]:
-    """Keys that the reference does not have, with those that it has beside them.
+    """Keys that the reference does not have, with the known keys beside them.
 
     Below an empty or missing node, and below a node with a `_target_`, keys are free: its class knows
     which ones it takes.
@@ -184,7 +184,7 @@ def _one_line(error: BaseException) -> str:
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """OmegaConf's, in C where PyYAML was built with it."""
+    """OmegaConf's YAML dumper, in C where PyYAML was built with it."""
 
 
 _Dumper.add_representer(str, get_omega_conf_dumper().str_representer)

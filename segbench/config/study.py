@@ -15,7 +15,7 @@ OWN_KEYS = ("hydra", "defaults", "runs", "scores", "output")
 
 
 def budget_value(key: str, *, _root_: DictConfig) -> Any:
-    """What `${budget:key}` stands for: the value of the chosen budget of the study.
+    """The value of `${budget:key}`: that of the chosen budget of the study.
 
     Raises:
         UserError: if the study has no such budget, or the budget no such value.
@@ -29,7 +29,7 @@ def budget_value(key: str, *, _root_: DictConfig) -> Any:
 
 
 def check_study(config: DictConfig) -> None:
-    """Checks what a study alone has: its budget, and the keys of its comparison.
+    """Check what a study alone has: its budget, and the keys of its comparison.
 
     Raises:
         UserError: naming the key that is wrong and what would be right.

@@ -1,4 +1,4 @@
-"""What happens at random to a training sample: a spatial transform, then colours, then intensities.
+"""Random changes of a training sample: a spatial transform, then colours, then intensities.
 
 A transform of colours or intensities is any callable `(image, rng) -> image` that leaves its argument as it
 is. Those of colours (`segbench.data.colour`) get the image as it was decoded, or what another one has made of it
@@ -56,13 +56,13 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Noise:
-    """Adds Gaussian noise with a variance drawn from a range."""
+    """Gaussian noise with a variance drawn from a range."""
 
     probability: float
     variance: Range
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the image with noise, or as it is."""
+        """Return the image with noise, or as it is."""
         if rng.random() >= self.probability:
             return image
         deviation = math.sqrt(rng.uniform(*self.variance))
@@ -87,7 +87,7 @@ class Blur:
     channels: float = 1.0
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the blurred image, or the image as it is."""
+        """Return the blurred image, or the image as it is."""
         if rng.random() >= self.probability:
             return image
         blurred = image.copy()
@@ -98,7 +98,7 @@ class Blur:
 
 @dataclass(frozen=True)
 class LowResolution:
-    """As if taken at a lower resolution: shrunk to nearest pixels, enlarged by cubic convolution.
+    """A lower resolution: shrunk to nearest pixels, enlarged by cubic convolution.
 
     nnU-Net shrinks to 0.5 .. 1 of the size.
 
@@ -115,7 +115,7 @@ class LowResolution:
     axes: Sequence[int] | None = None
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the image at lower resolution, or as it is."""
+        """Return the image at lower resolution, or as it is."""
         if rng.random() >= self.probability:
             return image
         coarse = image.copy()
@@ -131,7 +131,7 @@ class LowResolution:
 
 @dataclass(frozen=True)
 class Brightness:
-    """Multiplies each channel by a factor and adds a value, each drawn from a range.
+    """A factor and an offset for each channel, each drawn from a range.
 
     Attributes:
         probability: of doing so at all.
@@ -144,7 +144,7 @@ class Brightness:
     factor: Range = (1.0, 1.0)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the brighter or darker image, or the image as it is."""
+        """Return the brighter or darker image, or the image as it is."""
         if rng.random() >= self.probability:
             return image
         result: np.ndarray = image * _per_channel(image, rng, self.factor)
@@ -154,13 +154,13 @@ class Brightness:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Multiplies each channel's distance from its mean by a factor drawn from a range."""
+    """A factor for each channel's distance from its mean, drawn from a range."""
 
     probability: float
     factor: Range
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the image with another contrast, or as it is."""
+        """Return the image with another contrast, or as it is."""
         if rng.random() >= self.probability:
             return image
         mean = image.mean(axis=tuple(range(1, image.ndim)), keepdims=True)
@@ -172,7 +172,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Gamma:
-    """Raises the image, rescaled to [0, 1], to a power; mean and standard deviation stay.
+    """A power law of the image, rescaled to [0, 1]; mean and standard deviation stay.
 
     Attributes:
         probability: of doing so at all.
@@ -185,7 +185,7 @@ class Gamma:
     invert: bool = False
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the image after the power law, or as it is."""
+        """Return the image after the power law, or as it is."""
         if rng.random() >= self.probability:
             return image
         exponent = np.float32(rng.uniform(*self.exponent))

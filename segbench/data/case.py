@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a case before its pixels are read.
+    """The facts about a case that are known before its pixels are read.
 
     Attributes:
         id: the case's id.
@@ -66,10 +66,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from.
+    """The origin of a data set.
 
     Attributes:
-        address: where it is to be had.
+        address: of the page from which its files can be downloaded.
         licence: on which terms.
         citation: what a publication should cite.
         layout: the files expected below its root folder.
@@ -130,7 +130,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, record: Record) -> Case:
-        """Decodes one case.
+        """Decode one case.
 
         Raises:
             UserError: where a file cannot be read, a label value is not mapped, or a pixel is not
@@ -138,7 +138,7 @@ class Dataset(ABC):
         """
 
     def settings(self) -> dict[str, object]:
-        """What, besides the files, decides the decoded arrays: keys the cache. JSON values."""
+        """The settings that decide the decoded arrays besides the files: keys the cache. JSON values."""
         return {}
 
     def missing(self, path: Path) -> UserError:
@@ -150,7 +150,7 @@ class Dataset(ABC):
 
 
 def check_case(case: Case, record: Record, dataset: Dataset) -> None:
-    """Checks that a decoded case keeps the contracts above.
+    """Check that a decoded case keeps the contracts above.
 
     Raises:
         UserError: naming the image file, where the case's files contradict each other or the data

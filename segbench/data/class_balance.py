@@ -39,7 +39,7 @@ def median_frequency(frequencies: Sequence[float]) -> list[float]:
 
 
 def shares_where_present(pixels: Sequence[Sequence[int]]) -> list[float]:
-    """For each class its pixels over all labelled pixels of the cases that have it; 0 where none has.
+    """The pixels of each class over all labelled pixels of the cases that have it; 0 where none has.
 
     Args:
         pixels: for each case the pixels of each class.

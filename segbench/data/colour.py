@@ -24,7 +24,7 @@ class BetweenBlackAndWhite(Protocol):
     """A transform of colours that has to know the value of white."""
 
     def for_case(self, dtype: np.dtype, channels: Sequence[Intensities]) -> Self:
-        """The same transform with the white of a case, unless its settings say another value.
+        """The transform with the white of a case, unless its settings say another value.
 
         Args:
             dtype: of the case's image as decoded.
@@ -75,12 +75,12 @@ class StainJitter:
     white: float | None = None
 
     def for_case(self, dtype: np.dtype, channels: Sequence[Intensities]) -> Self:
-        """See `BetweenBlackAndWhite`."""
+        """The same transform with the white of a case; see `BetweenBlackAndWhite`."""
         _check_rgb(channels, "StainJitter")
         return self if self.white is not None else replace(self, white=_white_of_case(dtype, channels))
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the restained image (3, *P), or the image as it is.
+        """Return the restained image (3, *P), or the image as it is.
 
         Raises:
             UserError: where the image is not RGB.
@@ -119,12 +119,12 @@ class HueJitter:
     white: float | None = None
 
     def for_case(self, dtype: np.dtype, channels: Sequence[Intensities]) -> Self:
-        """See `BetweenBlackAndWhite`."""
+        """The same transform with the white of a case; see `BetweenBlackAndWhite`."""
         _check_rgb(channels, "HueJitter")
         return self if self.white is not None else replace(self, white=_white_of_case(dtype, channels))
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Returns the recoloured image (3, *P), or the image as it is.
+        """Return the recoloured image (3, *P), or the image as it is.
 
         Raises:
             UserError: where the image is not RGB.
@@ -148,7 +148,7 @@ class HueJitter:
 
 @dataclass(frozen=True)
 class HistogramMatching:
-    """Gives the image the histogram of another training case (Milletari et al. 2016, V-Net).
+    """The histogram of another training case, given to the image (Milletari et al. 2016, V-Net).
 
     Channel by channel, by the quantiles of both whole cases, straight between them: a patch of background
     becomes the other case's background.
@@ -166,7 +166,7 @@ class HistogramMatching:
         other: Sequence[Intensities],
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Returns the matched image (C, *P) float32, or the image as it is.
+        """Return the matched image (C, *P) float32, or the image as it is.
 
         Args:
             image: as decoded.

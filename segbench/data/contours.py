@@ -30,7 +30,7 @@ class Contour:
 
 
 def read_contours(path: Path) -> list[Contour]:
-    """Reads the contours of an annotation file, in the file's order.
+    """Read the contours of an annotation file, in the file's order.
 
     A region is an element `Region` with `Vertex` elements. Its name is the value of its first `Attribute`,
     else its `Text`, else the `Name` of the annotation layer that it belongs to.
@@ -65,7 +65,7 @@ def _contour(region: ElementTree.Element, layer: ElementTree.Element, path: Path
 def paint(
     contours: Sequence[Contour], values: Sequence[int], size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)
 ) -> np.ndarray:
-    """Fills contours, each with its value, the later over the earlier.
+    """Fill contours, each with its value, the later over the earlier.
 
     A pixel belongs to a contour that encloses its centre.
 

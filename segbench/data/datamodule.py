@@ -60,11 +60,11 @@ class PatchLoader(DataLoader[dict[str, Any]]):
     _begun: Iterator[dict[str, Any]] | None = None
 
     def begin(self) -> None:
-        """Starts the workers, which make the first batches while this process does something else."""
+        """Start the workers, which make the first batches while this process does something else."""
         self._begun = super().__iter__()
 
     def end(self) -> None:
-        """Ends the workers that have begun, if nobody has asked for their batches."""
+        """End the workers that have begun, if their batches have not been asked for."""
         self._begun = None
 
     def __iter__(self) -> Any:
@@ -153,7 +153,7 @@ class DataModule(L.LightningDataModule):
         self._begun: PatchLoader | None = None
 
     def begin(self) -> None:
-        """Lets the workers of a training in one process, from its first step on, start before there is a trainer.
+        """Let the workers of a training in one process, from its first step on, start before there is a trainer.
 
         Not where batches are pinned for a CUDA device, since which one that is, the trainer knows.
         """
@@ -162,7 +162,7 @@ class DataModule(L.LightningDataModule):
             self._begun.begin()
 
     def end(self) -> None:
-        """Ends the workers that have begun, if training never came to them."""
+        """End the workers that have begun, if training never came to them."""
         if self._begun is not None:
             self._begun.end()
 
@@ -195,7 +195,7 @@ class DataModule(L.LightningDataModule):
         return self._whole(self.split.test)
 
     def _whole(self, cases: Sequence[str]) -> DataLoader[Any]:
-        """This process's share of the cases, or None as its only case: without one Lightning would leave it out."""
+        """This process's share of the cases, or None as its only case: without any Lightning would leave it out."""
         rank, world = self._place()
         mine = cases[rank::world]
         if not mine and world > 1:
@@ -203,7 +203,7 @@ class DataModule(L.LightningDataModule):
         return WholeCases(self.store, mine, self.sampler.normalize).loader()
 
     def _place(self) -> tuple[int, int]:
-        """This process, and how many there are."""
+        """The number of this process, and how many there are."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _batches_done(self) -> int:

@@ -10,7 +10,7 @@ from segbench.errors import UserError
 
 
 def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> dict[str, Path]:
-    """Finds the files with one of the extensions below a folder, subfolders included.
+    """Find the files with one of the extensions below a folder, subfolders included.
 
     Args:
         folder: where to look; hidden files and folders are passed over.
@@ -46,7 +46,7 @@ def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> d
 def check_pairs(
     images: Mapping[str, Path], others: Mapping[str, Path], other: str, named: tuple[str, str] = ("{}.*", "{}.*")
 ) -> None:
-    """Checks that every image has its mask and every mask its image.
+    """Check that every image has its mask and every mask its image.
 
     Args:
         images: files by key.

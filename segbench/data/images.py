@@ -58,7 +58,7 @@ def image_files(folder: Path, key: str) -> dict[str, Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Reads an image or a stack.
+    """Read an image or a stack.
 
     Grey files have one channel, colour and colour-palette files three, TIFF files as many as they say.
     The pages of a TIFF file without a channel axis are the depth of a volume.
@@ -83,7 +83,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def count_channels(path: Path) -> int:
-    """How many channels `read_image` gives, by the file's header: no pixel is decoded unless there is a palette.
+    """Count the channels that `read_image` gives, by the file's header: no pixel is decoded unless there is a palette.
 
     Raises:
         UserError: where the file cannot be read.
@@ -93,7 +93,7 @@ def count_channels(path: Path) -> int:
 
 
 def read_mask(path: Path, colours: bool = False) -> np.ndarray:
-    """Reads a mask: one integer per pixel.
+    """Read a mask: one integer per pixel.
 
     Args:
         path: an image file.
@@ -126,7 +126,7 @@ def read_mask(path: Path, colours: bool = False) -> np.ndarray:
 
 
 def count_pages(path: Path) -> int:
-    """How many pages a TIFF stack has, without decoding them.
+    """Count the pages of a TIFF stack, without decoding them.
 
     Raises:
         UserError: where the file cannot be read.
@@ -136,7 +136,7 @@ def count_pages(path: Path) -> int:
 
 
 def read_pages(path: Path, start: int, stop: int) -> np.ndarray:
-    """Reads some pages of a stack of grey pages, without decoding the others.
+    """Read some pages of a stack of grey pages, without decoding the others.
 
     Args:
         path: a TIFF file.
@@ -157,7 +157,7 @@ def read_pages(path: Path, start: int, stop: int) -> np.ndarray:
 
 
 def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:
-    """Writes a label map or instance map, whole or not at all.
+    """Write a label map or instance map, whole or not at all.
 
     The format is that of `like` where it can hold the map: JPEG would change the values, BMP holds 8 bits,
     PNG 16 bits and no volume; TIFF holds all. A TIFF file gets the resolution of a TIFF `like`.
@@ -214,7 +214,7 @@ def _decode(path: Path, expand_palette: bool) -> np.ndarray:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns whatever a decoder raises at a file into one line.
+    """Turn whatever a decoder raises at a file into one line.
 
     Raises:
         UserError: where the file is not there or cannot be read.
@@ -256,7 +256,7 @@ def _count_flat(path: Path) -> int:
 
 
 def _is_colour(mode: str) -> bool:
-    """Whether Pillow's mode has more than brightness and transparency."""
+    """Return whether Pillow's mode has more than brightness and transparency."""
     return not (mode in ("1", "L", "LA", "I", "F") or mode.startswith("I;16"))
 
 
@@ -304,7 +304,7 @@ def _decode_tiff(path: Path, expand_palette: bool) -> np.ndarray:
 
 
 def _channels_first(pixels: np.ndarray, axes: str, path: Path) -> np.ndarray:
-    """Orders the axes of a TIFF series, named as tifffile names them, as (C, *S)."""
+    """Order the axes of a TIFF series, named as tifffile names them, as (C, *S)."""
     kept = [axis for axis, length in zip(axes, pixels.shape, strict=True) if length > 1 or axis in "SCYX"]
     pixels = pixels.reshape([pixels.shape[axes.index(axis)] for axis in kept])
     channel = [axis for axis in kept if axis in "SC"]
@@ -317,13 +317,13 @@ def _channels_first(pixels: np.ndarray, axes: str, path: Path) -> np.ndarray:
 
 
 def _is_grey(palette: np.ndarray) -> bool:
-    """Whether a palette (3, N) has shades of grey only."""
+    """Return whether a palette (3, N) has shades of grey only."""
     return bool((palette == palette[:1]).all())
 
 
 @contextmanager
 def _strict_tifffile() -> Iterator[None]:
-    """Raises what tifffile only logs, such as pages that a truncated file has lost."""
+    """Raise what tifffile only logs, such as pages that a truncated file has lost."""
     messages: list[str] = []
     _complaints.messages = messages
     try:
@@ -335,7 +335,7 @@ def _strict_tifffile() -> Iterator[None]:
 
 
 def _collect_complaint(record: logging.LogRecord) -> bool:
-    """Keeps errors that the calling thread's `_strict_tifffile` will raise out of the log."""
+    """Keep errors that the calling thread's `_strict_tifffile` will raise out of the log."""
     messages: list[str] | None = getattr(_complaints, "messages", None)
     if messages is None or record.levelno < logging.ERROR:
         return True

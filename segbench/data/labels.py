@@ -1,4 +1,4 @@
-"""Which pixel value of a mask means which class."""
+"""The meaning of a mask's pixel values: the class of each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabelMapping:
     def parse(
         cls, values: Sequence[Value | Sequence[Value]], ignore: Sequence[Value], class_count: int, key: str
     ) -> LabelMapping:
-        """Reads a mapping from a configuration.
+        """Read a mapping from a configuration.
 
         Args:
             values: per class its pixel value or values; numbers, or colours such as "#ff0000".
@@ -64,7 +64,7 @@ class LabelMapping:
         return cls(tuple(parsed[:-1]), parsed[-1], colours, hint=f"give it to a class in {key}")
 
     def read(self, path: Path) -> np.ndarray:
-        """Reads a mask file as a label (*S) uint8.
+        """Read a mask file as a label (*S) uint8.
 
         Raises:
             UserError: where the file cannot be read or has a value that is not in the mapping.
@@ -72,7 +72,7 @@ class LabelMapping:
         return self.apply(read_mask(path, colours=self.colours), path)
 
     def apply(self, mask: np.ndarray, path: Path) -> np.ndarray:
-        """Maps a mask's pixel values to classes.
+        """Map a mask's pixel values to classes.
 
         Args:
             mask: (*S) integer.

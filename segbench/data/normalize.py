@@ -57,7 +57,7 @@ def imagenet(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
 
 
 def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
-    """As they are."""
+    """The raw intensities, unchanged."""
     return image.astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Says before anything is decoded that a task needs objects which the data set does not have."""
+"""The check, before anything is decoded, that a task which needs objects has a data set with objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segbench.errors import UserError
 
 
 def check_objects(task: DictConfig, dataset: Dataset) -> None:
-    """Checks that the data set has instances if a target or the weight is made from them.
+    """Check that the data set has instances if a target or the weight is made from them.
 
     A class whose calls need them says so by an attribute `needs_instances`.
 

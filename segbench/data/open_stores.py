@@ -13,7 +13,7 @@ _kept: dict[str, CaseStore] | None = None
 
 
 def keep() -> None:
-    """From now on this process keeps the data sets that it opens, for the runs that follow.
+    """Keep the data sets that this process opens from now on, for the runs that follow.
 
     So all of them see the images as they were when the first one looked: a change is seen by the next command.
     """
@@ -23,7 +23,7 @@ def keep() -> None:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keeps data sets inside, and forgets them in the end."""
+    """Keep data sets inside, and forget them in the end."""
     global _kept
     keep()
     try:

@@ -25,7 +25,7 @@ WEIGHT = "weight"
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Draws training samples.
+    """A sampler of training samples.
 
     Attributes:
         cases: the training cases.

@@ -1,4 +1,4 @@
-"""Where training patches are cut: a case, and the patch's first pixel in it.
+"""The placement of training patches: a case, and the patch's first pixel in it.
 
 A placement is called with the training cases, the number of the sample, the patch's size and a random
 generator, and returns a case and a start (D,) in pixels; a start may lie outside the image, whose
@@ -41,7 +41,7 @@ class TrainingCases:
 
     @cached_property
     def having(self) -> Mapping[int, Sequence[str]]:
-        """For each class that occurs, the cases that have it."""
+        """By class that occurs, the cases that have it."""
         present = {case: self.store.meta(case).present for case in self.ids}
         classes = sorted(frozenset().union(*present.values()))
         return {value: [case for case in self.ids if value in present[case]] for value in classes}

@@ -12,7 +12,7 @@ from scipy.ndimage import label as connected_components
 def connected_regions(
     label: np.ndarray, classes: Iterable[int], connectivity: int = 1, minimum_size: int = 0
 ) -> np.ndarray:
-    """Numbers the connected regions of each of some classes. Neighbours of different classes stay apart.
+    """Number the connected regions of each of some classes. Neighbours of different classes stay apart.
 
     Args:
         label: class index per pixel (*S).

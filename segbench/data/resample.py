@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 
 def along_axes(array: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """Applies a matrix (new, old) to each of the last axes of an array (C, *old): (C, *new)."""
+    """Apply a matrix (new, old) to each of the last axes of an array (C, *old): (C, *new)."""
     for axis, matrix in enumerate(matrices, start=array.ndim - len(matrices)):
         array = np.moveaxis(np.moveaxis(array, axis, -1) @ matrix.T, -1, axis)
     return array

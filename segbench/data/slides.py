@@ -36,7 +36,7 @@ class Slide:
 
 
 def read_slide(path: Path, downsample: int) -> Slide:
-    """Reads a slide; each pixel is the mean of the pixels that it stands for.
+    """Read a slide; each pixel is the mean of the pixels that it stands for.
 
     It starts from the smallest level of the pyramid from which the size asked for is a whole fraction, and
     takes one tile of it after the other. Rows and columns at the far ends that fill no pixel are left out.

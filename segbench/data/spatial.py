@@ -21,7 +21,7 @@ from segbench.errors import UserError
 
 @dataclass(frozen=True)
 class Spatial:
-    """How patches may be turned, scaled, shifted and bent.
+    """The ranges of turning, scaling, shifting and bending a patch.
 
     Attributes:
         flip: probability of mirroring each axis: one number, or one for each axis: [0, 0.5] mirrors columns alone.
@@ -158,7 +158,7 @@ class QuarterTurns:
         return tuple(size)
 
     def source(self, pixel: Sequence[int], patch_size: Sequence[int]) -> list[int]:
-        """Where a pixel of the turned patch, of this size, was before."""
+        """The place before the turn of a pixel of the turned patch, of this size."""
         first, second = self.axes
         result = list(pixel)
         for _ in range(self.times):
@@ -167,7 +167,7 @@ class QuarterTurns:
         return [place % length for place, length in zip(result, size, strict=True)]
 
     def __call__(self, array: np.ndarray, dims: int) -> np.ndarray:
-        """Turns the last `dims` axes: a view of the array."""
+        """Turn the last `dims` axes: a view of the array."""
         if not self.times:
             return array
         first, second = (axis - dims for axis in self.axes)
@@ -198,7 +198,7 @@ class SpatialDraw:
 
     @property
     def on_grid(self) -> bool:
-        """Whether every patch pixel falls on a source pixel, so that no interpolation is needed."""
+        """True if every patch pixel falls on a source pixel, so that no interpolation is needed."""
         still = np.array_equal(self.matrix, np.eye(len(self.shift))) and self.bend is None and not self.distortion
         return still and np.array_equal(self.shift, np.rint(self.shift))
 
@@ -221,7 +221,7 @@ class SpatialDraw:
 
 
 def offset_of(draw: SpatialDraw, pixel: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Where one pixel is read, relative to the patch's centre: (D,), in pixels; arguments as of `offsets`."""
+    """The place where one pixel is read, relative to the patch's centre: (D,), in pixels; arguments as of `offsets`."""
     middle = np.subtract(size, 1) / 2
     from_middle = pixel - middle
     radius = float(from_middle @ from_middle) / (float(middle @ middle) or 1.0)
@@ -230,7 +230,7 @@ def offset_of(draw: SpatialDraw, pixel: Sequence[int], size: Sequence[int]) -> n
 
 
 def offsets(draw: SpatialDraw, size: Sequence[int]) -> np.ndarray:
-    """Where each patch pixel is read, relative to the patch's centre: (D, *size) float32, in pixels.
+    """The places where the patch pixels are read, relative to the patch's centre: (D, *size) float32, in pixels.
 
     Args:
         draw: the transform.

@@ -1,4 +1,4 @@
-"""Which cases train, validate and test: grouped, stratified, the same for every run with the same seed."""
+"""The split into training, validation and test cases: grouped, stratified, the same for all runs with one seed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Split:
 
 
 def assign_folds(groups: Mapping[str, frozenset[int]], folds: int, seed: int) -> dict[str, int]:
-    """Deals groups to folds whose sizes differ by one group at most, with every class in each if possible.
+    """Deal groups to folds whose sizes differ by one group at most, with every class in each if possible.
 
     Greedy: groups with rare classes are dealt first, each to the fold that lacks its classes most.
     The result depends on the group names, their classes and the seed alone, not on their order.
@@ -119,7 +119,7 @@ def make_split(
 
 
 def _check_groups(records: Sequence[Record]) -> None:
-    """Checks that no group is in two of the parts that the data set fixes."""
+    """Check that no group is in two of the parts that the data set fixes."""
     part_of: dict[str, str] = {}
     for record in records:
         part = record.part or "train"

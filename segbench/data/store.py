@@ -56,13 +56,13 @@ class Intensities:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Intensities:
-        """Reads what `dataclasses.asdict` and JSON have made of one."""
+        """Read it from the JSON values of `dataclasses.asdict`."""
         return cls(**value | {"quantiles": tuple(value["quantiles"])})
 
 
 @dataclass(frozen=True)
 class CaseMeta:
-    """What is known of a decoded case without opening its arrays.
+    """The facts about a decoded case that are known without opening its arrays.
 
     Attributes:
         id: the case's id.
@@ -99,7 +99,7 @@ class CaseMeta:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> CaseMeta:
-        """Reads what `dataclasses.asdict` and JSON have made of one."""
+        """Read it from the JSON values of `dataclasses.asdict`."""
         tuples = {key: tuple(value[key]) for key in ("spacing", "shape", "pixels")}
         return cls(**value | tuples | {"intensities": tuple(map(Intensities.from_json, value["intensities"]))})
 
@@ -143,7 +143,7 @@ class StoredCase:
 
     @cached_property
     def locations(self) -> Mapping[int, np.ndarray]:
-        """For each class present, background too, the flat indices of up to 10,000 of its pixels."""
+        """The flat indices of up to 10,000 pixels of each class present, background too."""
         every = self._open("locations")
         counts = {index: min(self.meta.pixels[index], _LOCATIONS) for index in sorted(self.meta.present)}
         ends = np.cumsum([0, *counts.values()])
@@ -190,7 +190,7 @@ class CaseStore:
 
     @property
     def complete(self) -> bool:
-        """Whether the cache is still there."""
+        """True if the cache is still there."""
         return (self.folder / _INDEX).exists()
 
     @property
@@ -199,7 +199,7 @@ class CaseStore:
         return list(self._meta)
 
     def meta(self, case_id: str) -> CaseMeta:
-        """What is known of a case without opening its arrays."""
+        """The facts about a case that are known without opening its arrays."""
         return self._meta[case_id]
 
     def __getitem__(self, case_id: str) -> StoredCase:
@@ -219,7 +219,7 @@ class CaseStore:
         return case
 
     def close(self) -> None:
-        """Forgets the cases that are kept open."""
+        """Forget the cases that are kept open."""
         self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _key(dataset: Dataset, records: Sequence[Record]) -> str:
 
 
 def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> None:
-    """Decodes every case into a temporary folder and renames it."""
+    """Decode every case into a temporary folder and rename it."""
     names = [record.id for record in records]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -302,7 +302,7 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
 
 
 def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
-    """Decodes, checks, measures and writes one case."""
+    """Decode, check, measure and write one case."""
     case = dataset.load(record)
     check_case(case, record, dataset)
     if case.label is None:
@@ -337,7 +337,7 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    """Writes an array, and waits until the disk has it: some file systems tell only then that they are full."""
+    """Write an array, and wait until the disk has it: some file systems report only then that they are full."""
     with path.open("w+b") as file:  # read too: of a file for writing NumPy passes on that it failed, but not why
         np.save(file, array)
         _flush(file)

@@ -1,4 +1,4 @@
-"""What a head learns: functions from a (transformed) label to a target array.
+"""Targets: functions from a (transformed) label to the array that a head learns.
 
 A target function takes the label (*P) uint8 with 255 = ignore, the instances (*P) int32 or None, and
 the spacing; it returns the array that the head's loss expects. It runs in the loader's workers.

@@ -1,4 +1,4 @@
-"""From the outputs of a network for a whole case to a label map and objects."""
+"""Decoders: from the outputs of a network for a whole case to a label map and objects."""
 
 from __future__ import annotations
 

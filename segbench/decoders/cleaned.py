@@ -25,7 +25,7 @@ class Cleaned(Argmax):
     """
 
     def __init__(self, largest: bool = False, smallest: int = 0, fill_holes: bool = True, **others: Any) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             largest: see above.

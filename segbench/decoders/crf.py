@@ -44,7 +44,7 @@ class Crf:
         normalize: bool = True,
         **of_data: Any,
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             then: makes the decoder that gets the refined log-probabilities in place of the logits.
@@ -110,7 +110,7 @@ class Crf:
         return refined
 
     def _pairs(self, image: Tensor) -> list[tuple[Place, Place, Tensor]]:
-        """Each pair of pixels in a common window once: where one is, where the other, and their kernel."""
+        """Each pair of pixels in a common window once: the places of both, and their kernel."""
         offsets = [(offset, *_overlap(offset, image.shape[1:])) for offset in _half_window(self.window, image.ndim - 1)]
         offsets = [one for one in offsets if all(part.stop > part.start for part in one[1])]
         weighted: list[Tensor] = [torch.zeros(())] * len(offsets)
@@ -148,13 +148,13 @@ class Crf:
 
 
 def _half_window(window: int, dims: int) -> Iterator[tuple[int, ...]]:
-    """One of each pair of opposite offsets."""
+    """The offsets of half a window: one of each pair of opposite offsets."""
     reach = range(-(window // 2), window // 2 + 1)
     return (offset for offset in itertools.product(reach, repeat=dims) if offset > (0,) * dims)
 
 
 def _overlap(offset: Sequence[int], size: Sequence[int]) -> tuple[Place, Place]:
-    """Where a pixel and the one at an offset from it are both in the image."""
+    """The pixels for which the pixel at an offset is in the image too, and the pixels at that offset."""
     here = tuple(slice(max(0, -step), max(0, length - max(0, step))) for step, length in zip(offset, size, strict=True))
     there = tuple(slice(part.start + step, part.stop + step) for part, step in zip(here, offset, strict=True))
     return here, there

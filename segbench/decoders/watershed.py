@@ -29,7 +29,7 @@ class Watershed(Argmax):
     """
 
     def __init__(self, h: float = 1.0, fill_holes: bool = True, **others: Any) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             h: above 0.

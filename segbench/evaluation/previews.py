@@ -75,7 +75,7 @@ def preview(
 
 
 def write_curves(metrics: Path, picture: Path) -> None:
-    """Draws the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
+    """Draw the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     table = pd.read_csv(metrics)
@@ -115,7 +115,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
-    """Writes RGB pixels (H, W, 3) uint8 as PNG.
+    """Write RGB pixels (H, W, 3) uint8 as PNG.
 
     Rows as differences to the row above, hardly packed: a quarter larger than the smallest, in a quarter of the time.
     """
@@ -168,7 +168,7 @@ def _coloured(grey: np.ndarray, label: np.ndarray, background: int | None) -> np
 
 @cache
 def _colours(background: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """For each class, how much of the image shines through, and the colour that is added."""
+    """The share of the image that shines through each class, and the colour that is added."""
     classes = np.arange(IGNORE + 1)
     foreground = _foreground(classes, background)
     shine = np.where(foreground, 0.45, np.where(classes == IGNORE, 0.4, 1)).astype(np.float32)

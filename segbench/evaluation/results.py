@@ -1,4 +1,4 @@
-"""What follows training: scores of the test cases, previews, cost, and the summary of them all."""
+"""The results after training: scores of the test cases, previews, cost, and the summary of them all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PredictedLabels:
         self._kept: dict[str, tuple[bytes, np.dtype[Any], tuple[int, ...]]] = {}
 
     def keep(self, case: str, label: np.ndarray) -> None:
-        """Keeps the label map (*S) of one case."""
+        """Keep the label map (*S) of one case."""
         self._kept[case] = zlib.compress(label.tobytes(), level=1), label.dtype, label.shape
 
     def get(self, case: str) -> np.ndarray | None:
@@ -55,7 +55,7 @@ def write_previews(
     module: SegmentationModule,
     folder: Path,
 ) -> None:
-    """Draws the best, the median and the worst test case by the mean of their first metric.
+    """Draw the best, the median and the worst test case by the mean of their first metric.
 
     Args:
         cases: the rows of `cases.csv`.

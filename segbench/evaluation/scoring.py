@@ -1,4 +1,4 @@
-"""From the label map of one case to its rows in `cases.csv`."""
+"""The scores of one case, from its label map to its rows in `cases.csv`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class CaseScorer:
-    """Scores cases of one data set with one set of metrics.
+    """A scorer of the cases of one data set by one set of metrics.
 
     Attributes:
         classes: names, by class index.

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class DensePatches:
-    """Classifies patches at a dense stride and blends their logits.
+    """A classifier of patches at a dense stride, with its logits blended.
 
     Each patch's logits are painted around its centre, with a weight that falls off as a squared spline; the sums are
     divided by the sums of the weights. Centres are spread evenly from the first to the last pixel of the image, and
@@ -124,7 +124,7 @@ def painting(centres: Sequence[int], length: int, spread: int) -> Tensor:
 
 
 def squared_spline(t: Tensor) -> Tensor:
-    """Rises from 0 at t = 0 to 1 at t = 1 along two parabolas: 2 t^2, and 1 - 2 (1 - t)^2 from t = 1/2 on.
+    """A rise from 0 at t = 0 to 1 at t = 1 along two parabolas: 2 t^2, and 1 - 2 (1 - t)^2 from t = 1/2 on.
 
     Two of them, one rising where the other falls, sum to one.
     """

@@ -98,7 +98,7 @@ class OverlapTile:
         return {head: logits[:, :, *cut] for head, logits in outputs.items()}
 
     def _predicted_size(self, network: Network, image: Tensor) -> tuple[int, ...]:
-        """How much of a window is predicted: from one tile of zeros, the first time that a network comes."""
+        """The size of a window's prediction: from one tile of zeros, the first time that a network comes."""
         if self._measured is None or self._measured[0] is not network:
             outputs = self._predict(network, image.new_zeros(1, image.shape[1], *self.window))
             size = next(iter(outputs.values())).shape[2:]

@@ -45,7 +45,7 @@ def predict_views(network: Network, image: Tensor, mirror: Mirror = False, rotat
 
 
 def mirrored_axes(mirror: Mirror, dims: int) -> list[bool]:
-    """Whether each of the `dims` axes is mirrored.
+    """Return for each of the `dims` axes whether it is mirrored.
 
     Raises:
         UserError: where `mirror` is no such value, or has values for another number of axes.

@@ -127,7 +127,7 @@ def _check_size(predicted: Mapping[str, Tensor], seen: Sequence[int], name: str)
 
 
 def window_places(size: Sequence[int], window: Sequence[int], overlap: float) -> list[tuple[slice, ...]]:
-    """Where the windows lie: evenly spread, the first and last flush with the border.
+    """The first pixels of the windows: evenly spread, the first and last window flush with the border.
 
     Along an axis there are ceil((size - window) / (window * (1 - overlap))) + 1 of them.
     """

@@ -1,4 +1,4 @@
-"""Where curves and results go.
+"""Loggers: the places that curves and results are sent to.
 
 Each logger is made from the run directory and the resolved configuration, and has, besides Lightning's
 methods, `record_result(summary)` for what a finished run has to show, and `close(failed)`. So nobody
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def check_loggers(nodes: Mapping[str, Any] | None) -> None:
-    """Asks the loggers of a configuration whether they will work; a sweep asks once for all its runs.
+    """Ask the loggers of a configuration whether they will work; a sweep asks once for all its runs.
 
     Args:
         nodes: the group `logger` of the configuration.

@@ -43,18 +43,18 @@ class Curves(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The configuration is in config.yaml."""
+        """Do nothing: the configuration is in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keeps the values of one step. Lightning counts steps from 0; the file says how many are done."""
+        """Keep the values of one step. Lightning counts steps from 0; the file says how many are done."""
         values = {key: float(value) for key, value in metrics.items() if key != "epoch"}
         self._rows.setdefault((step or 0) + 1, {}).update(values)
         self._written = False
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the file, where there is something new: Lightning asks for it more often."""
+        """Write the file, where there is something new: Lightning asks for it more often."""
         if self._written:
             return
         rows = [{"step": step, **values} for step, values in sorted(self._rows.items())]
@@ -63,7 +63,7 @@ class Curves(Logger):
         self._written = True
 
     def record_result(self, summary: Mapping[str, float]) -> None:
-        """Results are in run.json and cases.csv."""
+        """Do nothing: results are in run.json and cases.csv."""
 
     def close(self, failed: bool) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""

@@ -26,7 +26,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def record_result(self, summary: Mapping[str, float]) -> None:
-        """Writes the previews and the summary."""
+        """Write the previews and the summary."""
         for path in sorted(self.directory.path.glob("previews/*.png")):
             pixels = np.asarray(Image.open(path).convert("RGB"))
             self.experiment.add_image(f"previews/{path.stem}", pixels, dataformats="HWC")
@@ -34,5 +34,5 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def close(self, failed: bool) -> None:
-        """Closes the event file."""
+        """Close the event file."""
         self.finalize("failed" if failed else "success")

@@ -116,29 +116,29 @@ class Wandb(Logger):
         return wandb.init(**self._arguments, mode=mode, settings=self.settings)  # type: ignore[arg-type]
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The configuration is sent when the run is begun."""
+        """Do nothing: the configuration is sent when the run is begun."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Sends the values of one step. Lightning counts steps from 0; W&B is told how many are done."""
+        """Send the values of one step. Lightning counts steps from 0; W&B gets the number of steps done."""
         values = {key: value for key, value in metrics.items() if key != "epoch"}
         self._safely(lambda run: log_row(run, (step or 0) + 1, values))
 
     def save(self) -> None:
-        """W&B writes by itself."""
+        """Do nothing: W&B writes by itself."""
 
     @rank_zero_only
     def record_result(self, summary: Mapping[str, float]) -> None:
-        """Sends what a finished run has to show."""
+        """Send what a finished run has to show."""
         self._safely(lambda run: log_result(run, self.directory.path, self.directory.record, summary))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Left to `close`: Lightning finalizes after training, before there are results."""
+        """Do nothing: Lightning finalizes after training, before there are results; `close` ends the run."""
 
     @rank_zero_only
     def close(self, failed: bool) -> None:
-        """Ends the W&B run, as failed or not."""
+        """End the W&B run, as failed or not."""
         run = self._run
         if run is None:
             return
@@ -165,7 +165,7 @@ class Wandb(Logger):
             return False
 
     def _safely(self, send: Callable[[wandb.Run], object]) -> None:
-        """Sends something to W&B, whose own process may have died; then nothing more is sent."""
+        """Send something to W&B, whose own process may have died; then nothing more is sent."""
         run = self.experiment
         if self._broken:
             return

@@ -25,7 +25,7 @@ _reached: dict[str, float] = {}  # by server: until when what was found there ho
 
 
 def check(mode: str = "offline", start_timeout: float = 15.0, **others: Any) -> None:
-    """Asks W&B before a run is begun whether it takes the key.
+    """Ask W&B before a run is begun whether it takes the key.
 
     Args:
         mode: "online", "offline" or "disabled".
@@ -40,7 +40,7 @@ def check(mode: str = "offline", start_timeout: float = 15.0, **others: Any) -> 
 
 
 def mode_of(mode: str) -> str:
-    """What a run does: "online", "offline" or "disabled"; the environment variable WANDB_MODE goes first.
+    """The mode of a run: "online", "offline" or "disabled"; the environment variable WANDB_MODE goes first.
 
     Raises:
         UserError: where it is another word.
@@ -54,7 +54,7 @@ def mode_of(mode: str) -> str:
 
 
 def reachable(timeout: float) -> bool:
-    """Whether W&B can be reached and takes the key. The server is asked once in a process, not once a run.
+    """Return whether W&B can be reached and takes the key. The server is asked once in a process, not once a run.
 
     Args:
         timeout: seconds to wait for an answer.
@@ -81,7 +81,7 @@ def reachable(timeout: float) -> bool:
 
 
 def reachable_still(timeout: float) -> bool:
-    """As `reachable`, but the server is asked anew, with the key that is known.
+    """Ask the server anew, with the key that is known, whether it can be reached.
 
     Raises:
         UserError: where W&B refuses the key.
@@ -99,12 +99,12 @@ def reachable_still(timeout: float) -> bool:
 
 
 def lost() -> None:
-    """Remembers for a while that the server is not there: the next runs do not wait for it."""
+    """Remember for a while that the server is not there: the next runs do not wait for it."""
     _reached[server_address()] = -(time.monotonic() + ASKED_AGAIN)
 
 
 def server_address() -> str:
-    """Where W&B is: WANDB_BASE_URL, else as W&B's own settings have it."""
+    """The address of W&B's server: WANDB_BASE_URL, else as W&B's own settings have it."""
     return str(_session().settings.base_url)
 
 
@@ -143,7 +143,7 @@ def _session() -> Any:
 
 
 def _check_refused(error: wandb.errors.Error) -> None:
-    """Raises a UserError where the key is the reason.
+    """Raise a UserError where the key is the reason.
 
     Raises:
         UserError: then.

@@ -1,4 +1,4 @@
-"""What W&B is told of a run: the same while it trains as when it is published later."""
+"""The content of a run on W&B: the same while it trains as when it is published later."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def identity(path: Path, record: Mapping[str, Any], group: str | None, tags: Seq
 
 
 def columns(config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """What W&B's table of runs shows of the configuration.
+    """The columns of W&B's table of runs that show the configuration.
 
     Each choice is a column (`model`: unet_small), and each value of its own (`model/norm`: batch). Names
     have no dots: W&B cannot filter or group by those.
@@ -97,7 +97,7 @@ def curves(path: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def pictures(path: Path) -> list[Path]:
-    """What a finished run shows: its previews and the picture of its curves."""
+    """The pictures of a finished run: its previews and the picture of its curves."""
     return sorted(path.glob("previews/*.png")) + sorted(path.glob("curves.png"))
 
 
@@ -108,13 +108,13 @@ def result_step(path: Path, record: Mapping[str, Any]) -> int:
 
 
 def log_row(run: wandb.Run, step: int, values: Mapping[str, Any]) -> None:
-    """Sends the values of one step, unless the server had that step when this run was begun or continued."""
+    """Send the values of one step, unless the server had that step when this run was begun or continued."""
     if step >= run.starting_step:
         run.log(dict(values), step=step)
 
 
 def log_result(run: wandb.Run, path: Path, record: Mapping[str, Any], summary: Mapping[str, float]) -> None:
-    """Sends what a trained and tested run has to show: scores, cost, pictures."""
+    """Send what a trained and tested run has to show: scores, cost, pictures."""
     import wandb
 
     training = record.get("training") or {}
@@ -126,7 +126,7 @@ def log_result(run: wandb.Run, path: Path, record: Mapping[str, Any], summary: M
 
 
 def log_files(run: wandb.Run, path: Path) -> wandb.Artifact:
-    """Sends the tables and records of a finished run as an artifact; they must not change until they are sent."""
+    """Send the tables and records of a finished run as an artifact; they must not change until they are sent."""
     import wandb
 
     artifact = wandb.Artifact(f"{ARTIFACT}-{run.id}", type=ARTIFACT)

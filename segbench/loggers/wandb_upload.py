@@ -1,4 +1,4 @@
-"""Uploads to W&B what lies on disk: a run from its run directory, a comparison from its folder.
+"""Uploads to W&B from the disk: a run from its run directory, a comparison from its folder.
 
 The run directory is uploaded, not wandb's own offline files: those of a run that was continued repeat the
 steps since its last checkpoint, metrics.csv has each step once. The server is asked how far it got, and is
@@ -31,7 +31,7 @@ _PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Project:
-    """Where in W&B something goes; `entity` None is the account's default."""
+    """A place in W&B; `entity` None is the account's default."""
 
     project: str
     entity: str | None
@@ -49,7 +49,7 @@ class Limits:
 def upload_run(
     path: Path, record: Mapping[str, Any], config: Mapping[str, Any], place: Project, limits: Limits
 ) -> wandb.Run:
-    """Uploads what the server does not have of a run.
+    """Upload what the server does not have of a run.
 
     Args:
         path: the run directory, in which nobody writes meanwhile.
@@ -86,7 +86,7 @@ def expected_lines(path: Path, record: Mapping[str, Any]) -> int:
 
 
 def states(place: Project, ids: Iterable[str], timeout: float) -> dict[str, tuple[str, int]]:
-    """What the server knows of runs: their state and how many lines of history it has.
+    """The server's knowledge of runs: their state and how many lines of history it has.
 
     Args:
         place: where they are.
@@ -118,7 +118,7 @@ def _api(timeout: int) -> wandb.Api:
 
 
 def confirm(place: Project, run: str, lines: int, state: str, timeout: float) -> bool:
-    """Whether the server says, within some seconds, that it has a run: an upload may fail without a word."""
+    """Return whether the server says, within some seconds, that it has a run: an upload may fail without a word."""
     until = time.monotonic() + _PATIENCE
     while True:
         found, count = states(place, [run], timeout).get(run, ("", 0))
@@ -130,7 +130,7 @@ def confirm(place: Project, run: str, lines: int, state: str, timeout: float) ->
 
 
 def upload_comparison(folder: Path, run_id: str, place: Project, limits: Limits) -> wandb.Run:
-    """Uploads the tables, figures and report of a comparison; a later version of it continues the same W&B run.
+    """Upload the tables, figures and report of a comparison; a later version of it continues the same W&B run.
 
     Args:
         folder: of the comparison.

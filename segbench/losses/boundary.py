@@ -29,7 +29,7 @@ class Boundary(nn.Module):
     """
 
     def __init__(self, *, include_background: bool = False, ignore_index: int = IGNORE) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             include_background: whether class 0 is one of the classes.

@@ -68,7 +68,7 @@ class WeightedCrossEntropy(CrossEntropy):
         balance: str = "inverse",
         ignore_index: int = IGNORE,
     ) -> None:
-        """Computes the weights.
+        """Compute the weights.
 
         Args:
             class_frequencies: for "inverse", see `inverse_frequency`.

@@ -12,10 +12,10 @@ from segbench.losses.cross_entropy import weighted_mean
 
 
 class FromMonai(nn.Module):
-    """Any of MONAI's segmentation losses: adds the channel axis that it expects of the target."""
+    """A segmentation loss of MONAI, with the channel axis that it expects of the target."""
 
     def __init__(self, loss: Callable[..., nn.Module], **settings: Any) -> None:
-        """Builds the loss.
+        """Build the loss.
 
         Args:
             loss: MONAI's class.
@@ -39,7 +39,7 @@ class PixelwiseFromMonai(FromMonai):
     """One of MONAI's losses that are a sum over pixels, so that pixels can have weights."""
 
     def __init__(self, loss: Callable[..., nn.Module], ignore_index: int = IGNORE, **settings: Any) -> None:
-        """Builds the loss.
+        """Build the loss.
 
         Args:
             loss: MONAI's class; with `reduction="none"` it returns (B, K, *P).

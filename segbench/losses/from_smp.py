@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class FromSmp(nn.Module):
-    """Any of its multiclass losses; one that is empty, as Lovasz' is for ignored pixels only, is 0."""
+    """A multiclass loss of the library; an empty one, as Lovasz' is for ignored pixels only, is 0."""
 
     def __init__(self, loss: Callable[..., nn.Module], **settings: Any) -> None:
-        """Builds the loss.
+        """Build the loss.
 
         Args:
             loss: the library's class.

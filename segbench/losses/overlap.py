@@ -40,7 +40,7 @@ class OverlapLoss(nn.Module, ABC):
         smooth: float = 1e-5,
         ignore_index: int = IGNORE,
     ) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             include_background: whether class 0 is one of the classes.
@@ -85,7 +85,7 @@ class LogDice(OverlapLoss):
     """
 
     def __init__(self, *, exponent: float = 1.0, **settings: Any) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             exponent: above 0; below 1 the gradient shifts to the classes that overlap well already.
@@ -114,7 +114,7 @@ class LogOneMinusDice(OverlapLoss):
     """
 
     def __init__(self, *, floor: float = 1e-5, **settings: Any) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             floor: above 0; keeps the logarithm finite where the overlap is perfect.
@@ -140,7 +140,7 @@ class FocalTversky(OverlapLoss):
     """
 
     def __init__(self, *, alpha: float = 0.3, beta: float = 0.7, gamma: float = 4 / 3, **settings: Any) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             alpha: weight of the false positives.
@@ -154,7 +154,7 @@ class FocalTversky(OverlapLoss):
         self.gamma = gamma
 
     def loss(self, overlap: Overlap) -> Tensor:
-        """The slope of the power is infinite at 0, hence the bound."""
+        """(1 - Tversky index)^(1 / gamma), bounded because the slope of the power is infinite at 0."""
         wrong = self.alpha * overlap.fp + self.beta * overlap.fn
         error = wrong / (overlap.tp + wrong + self.smooth)
         return error.clamp_min(torch.finfo(error.dtype).tiny) ** (1 / self.gamma)
@@ -168,7 +168,7 @@ class GeneralizedDice(OverlapLoss):
     """
 
     def loss(self, overlap: Overlap) -> Tensor:
-        """The largest weight is set to 1, so that `smooth` stays small beside it in any image."""
+        """The weighted loss; the largest weight is 1, so that `smooth` stays small beside it in any image."""
         tp, fp, fn = overlap
         pixels = (tp + fn).detach()
         weight = torch.where(pixels > 0, 1 / pixels.clamp_min(1) ** 2, 0)

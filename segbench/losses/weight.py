@@ -1,4 +1,4 @@
-"""Which losses take a weight for each pixel."""
+"""The losses that take a weight for each pixel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 
 
 def takes_weight(loss: object) -> bool:
-    """Whether a loss can be called as loss(logits, target, weight), with weight (B, *P).
+    """Return whether a loss can be called as loss(logits, target, weight), with weight (B, *P).
 
     It can where its `forward` has the parameter `weight`. One that depends on what it was made of, such as
     a sum, says so by its attribute `takes_weight`.

@@ -27,7 +27,7 @@ class WeightedSum(nn.Module):
     """
 
     def __init__(self, terms: Mapping[str, Term] | None = None) -> None:
-        """Keeps the losses.
+        """Keep the losses.
 
         Args:
             terms: name -> loss and weight.

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, operations, memory, time, and how far it sees."""
+"""The cost of a network: parameters, operations, memory, time, and the extent of its receptive field."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def seconds_per_call(call: Callable[[], object], device: torch.device, warm_up: 
 
 
 def reset_peak_memory(device: torch.device) -> bool:
-    """Starts a new measurement of `peak_memory`.
+    """Start a new measurement of `peak_memory`.
 
     Returns:
         Whether it could: the peak of a process can be forgotten on Linux only, and not in every
@@ -178,7 +178,7 @@ def _logits(output: object, head: str) -> Tensor:
 
 @contextlib.contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts a network into evaluation mode and afterwards each of its modules back into its own mode."""
+    """Put a network into evaluation mode and afterwards each of its modules back into its own mode."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -48,7 +48,7 @@ def score_case(
     background: int | None = 0,
     empty_distance: EmptyDistance = "diagonal",
 ) -> list[Score]:
-    """Scores every class but the background.
+    """Score every class but the background.
 
     Args:
         prediction: class index per pixel (*S).
@@ -83,7 +83,7 @@ def score_objects(
     label: NDArray[np.integer] | None = None,
     empty_distance: EmptyDistance = "diagonal",
 ) -> list[Score]:
-    """Scores all objects of a case, whatever their class.
+    """Score all objects of a case, whatever their class.
 
     Args:
         prediction: number of the object at each pixel (*S), 0 = background.

@@ -62,7 +62,7 @@ class Maxout(nn.Module):
 
 
 class Activation(NamedTuple):
-    """How an activation is built, and how many channels it needs for each one it returns."""
+    """The builder of an activation, and the number of channels it needs for each channel it returns."""
 
     build: Callable[[int, float], nn.Module]
     pieces: int = 1
@@ -140,7 +140,7 @@ class ConvBlock(nn.Sequential):
         stride: int = 1,
         padding: int = 1,
     ) -> None:
-        """Builds the three layers.
+        """Build the three layers.
 
         Args:
             spatial_dims: 2 or 3.
@@ -176,7 +176,7 @@ class PixelShuffle(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Doubles the size of `x`."""
+        """Double the size of `x`."""
         dims = x.ndim - 2
         blocks = torch.unflatten(x, 1, (-1, *(2,) * dims))  # (B, C, 2, .., 2, *P)
         woven = [axis for pair in zip(range(2 + dims, 2 + 2 * dims), range(2, 2 + dims), strict=True) for axis in pair]
@@ -208,7 +208,7 @@ UP: dict[str, Callable[[int, int, int, int], nn.Module]] = {
 
 
 def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int | None, padding: int = 1) -> nn.Module:
-    """What doubles the size: (B, in_channels, *P) -> (B, out_channels, *2P).
+    """A layer that doubles the size: (B, in_channels, *P) -> (B, out_channels, *2P).
 
     Args:
         name: "transposed" for a 2x2(x2) transposed convolution of stride 2; "transposed_3" for a 3x3(x3)
@@ -233,7 +233,7 @@ def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int
 
 
 def initialise(net: nn.Module, how: str) -> None:
-    """Draws the weights of every convolution of `net` anew and sets their biases to zero.
+    """Draw the weights of every convolution of `net` anew and set their biases to zero.
 
     Args:
         net: whose weights are drawn, in place.
@@ -265,7 +265,7 @@ def padded_size(size: Sequence[int], stride: int) -> tuple[int, ...]:
 
 
 def match_size(x: Tensor, size: Sequence[int], mode: Literal["crop", "centre", "pad", "interpolate"]) -> Tensor:
-    """Gives `x` (B, C, *P) the spatial size `size`; `x` itself where it has that size already.
+    """Give `x` (B, C, *P) the spatial size `size`; `x` itself where it has that size already.
 
     Args:
         x: what is resized.

@@ -1,4 +1,4 @@
-"""What a classifier of a patch's centre looks at: a part of the patch, at the size that the network takes."""
+"""The input of a classifier of a patch's centre: a part of the patch, at the size that the network takes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def one_pixel(logits: Tensor, heads: Mapping[str, int]) -> Outputs:
 
 
 def check_2d(spatial_dims: int, name: str) -> None:
-    """Refuses volumes.
+    """Refuse volumes.
 
     Raises:
         UserError: where `spatial_dims` is not 2.

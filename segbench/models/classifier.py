@@ -24,7 +24,7 @@ class PatchClassifier(nn.Module):
         net: Callable[..., nn.Module],
         view: int = 224,
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.
@@ -46,7 +46,7 @@ class PatchClassifier(nn.Module):
         self._check_view(in_channels)
 
     def _check_view(self, in_channels: int) -> None:
-        """No library says which sizes its networks take: a patch of zeros does."""
+        """Check that the network takes patches of this size, by a patch of zeros: no library says which it takes."""
         try:
             with torch.no_grad():
                 self.net.eval()(torch.zeros(1, in_channels, self.side, self.side))
@@ -64,7 +64,7 @@ class PatchClassifier(nn.Module):
 
 
 def _replace_first(net: nn.Module, in_channels: int) -> None:
-    """Puts a convolution of as many channels in the place of the first, otherwise the same."""
+    """Put a convolution of as many channels in the place of the first, otherwise the same."""
     name, old = next((name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d))
     parent, _, child = name.rpartition(".")
     new = nn.Conv2d(

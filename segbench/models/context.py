@@ -77,7 +77,7 @@ def view_encoder(
 
 
 class ContextNet(nn.Module):
-    """Encodes views of a patch, joins what was found, and classifies the patch's centre."""
+    """A classifier of a patch's centre from encoded views of the patch."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class ContextNet(nn.Module):
         act: str = "leaky_relu",
         slope: float = 0.2,
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.
@@ -171,7 +171,7 @@ class ContextNet(nn.Module):
 
 
 def _initialise(net: nn.Module) -> None:
-    """The authors' weights: normal, of deviation 0.01 in linear layers and sqrt(2 / fan-out) in convolutions."""
+    """Draw the authors' weights: normal, deviation 0.01 in linear layers, sqrt(2 / fan-out) in convolutions."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -40,7 +40,7 @@ class DeconvNet(nn.Module):
         weights: str | None = None,
         init: str = "he_normal",
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.

@@ -42,7 +42,7 @@ class Estimator(nn.Module, ABC):
     """
 
     def __init__(self, spatial_dims: int, in_channels: int, heads: Mapping[str, int]) -> None:
-        """Keeps the sizes.
+        """Keep the sizes.
 
         Args:
             spatial_dims: 2 or 3.
@@ -65,7 +65,7 @@ class Estimator(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, cases: Sequence[TrainingCase]) -> None:
-        """Learns from the training cases, each of which is opened when it is asked for, and sets `learnt`."""
+        """Learn from the training cases, each of which is opened when it is asked for, and set `learnt`."""
 
     @abstractmethod
     def scores(self, image: np.ndarray) -> np.ndarray:
@@ -87,5 +87,5 @@ class Estimator(nn.Module, ABC):
         return torch.frombuffer(bytearray(pickle.dumps(self.learnt)), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Takes the learnt state of a checkpoint. As with every pickle: of a file that is trusted."""
+        """Take the learnt state of a checkpoint. As with every pickle: of a file that is trusted."""
         self.learnt = pickle.loads(state.cpu().numpy().tobytes())

@@ -11,14 +11,14 @@ from segbench.models.heads import Outputs, split_heads
 
 
 class External(nn.Module):
-    """Gives a plain `nn.Module` the interface of all models here.
+    """A plain `nn.Module` with the interface of all models here.
 
     The module takes an image batch (B, C, *P) and returns logits (B, sum of K, *P), or a list or tuple
     of them, finest first (deep supervision), of which the coarser ones may have fewer pixels.
     """
 
     def __init__(self, net: nn.Module, spatial_dims: int, in_channels: int, heads: Mapping[str, int]) -> None:
-        """Keeps `net` as it is.
+        """Keep `net` as it is.
 
         Args:
             net: the module.

@@ -26,7 +26,7 @@ class Enlarge(nn.Module):
     """
 
     def __init__(self, channels: int, factor: int, how: How) -> None:
-        """Builds the kernel, 2 * factor wide.
+        """Build the kernel, 2 * factor wide.
 
         Args:
             channels: K.
@@ -49,7 +49,7 @@ class Enlarge(nn.Module):
         self.interpolates = how == "interpolate"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarges `x` (B, K, H, W)."""
+        """Enlarge `x` (B, K, H, W)."""
         if not self.interpolates:
             return F.conv_transpose2d(x, self.weight, stride=self.factor, groups=x.shape[1])
         plain = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
@@ -90,7 +90,7 @@ class FCN(nn.Module):
         zero_scores: bool = True,
         init: str = "he_normal",
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.
@@ -202,7 +202,7 @@ def _level(name: str) -> int:
 
 
 def _from(x: Tensor, start: int) -> Tensor:
-    """Cuts the first `start` pixels off each axis of `x` (B, K, H, W); none where it is negative."""
+    """Cut the first `start` pixels off each axis of `x` (B, K, H, W); none where it is negative."""
     start = max(start, 0)
     return x[..., start:, start:]
 

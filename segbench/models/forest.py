@@ -16,7 +16,7 @@ from segbench.models.estimator import Estimator, TrainingCase
 
 
 class RandomForest(Estimator):
-    """Classifies each pixel by its filter responses (Breiman 2001; filters as in ilastik, Berg et al. 2019)."""
+    """A classifier of each pixel by its filter responses (Breiman 2001; filters as in ilastik, Berg et al. 2019)."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class RandomForest(Estimator):
         pixels: int = 30_000,
         balanced: bool = False,
     ) -> None:
-        """Checks the values; what is random is drawn from PyTorch's generator here, once.
+        """Check the values; what is random is drawn from PyTorch's generator here, once.
 
         Args:
             spatial_dims: 2 or 3.
@@ -61,7 +61,7 @@ class RandomForest(Estimator):
         self.seed = int(torch.randint(2**31, ()))
 
     def fit(self, cases: Sequence[TrainingCase]) -> None:
-        """Draws pixels of each class from each case, and grows the trees."""
+        """Draw pixels of each class from each case, and grow the trees."""
         share = -(-self.pixels // len(cases))
         drawn = [self._draw(case, share, np.random.default_rng([self.seed, k])) for k, case in enumerate(cases)]
         features, labels = (np.concatenate(parts) for parts in list(zip(*drawn, strict=True))[:2])

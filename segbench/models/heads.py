@@ -1,4 +1,4 @@
-"""What every network ends in: logits by head name, at the size of the image."""
+"""The last layers of every network: logits by head name, at the size of the image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Heads(nn.Module):
     def __init__(
         self, spatial_dims: int, widths: Sequence[int], heads: Mapping[str, int], deep_supervision: bool
     ) -> None:
-        """Builds the convolutions.
+        """Build the convolutions.
 
         Args:
             spatial_dims: 2 or 3.
@@ -57,7 +57,7 @@ class Heads(nn.Module):
 
 
 def split_heads(logits: Tensor, heads: Mapping[str, int]) -> dict[str, Tensor]:
-    """Deals the channels of `logits` (B, sum of K, *P) out to the heads, in their order."""
+    """Deal the channels of `logits` (B, sum of K, *P) out to the heads, in their order."""
     if len(heads) == 1:  # as it is: the gradient of a split would lose the memory format
         return dict.fromkeys(heads, logits)
     return dict(zip(heads, torch.split(logits, list(heads.values()), dim=1), strict=True))

@@ -18,7 +18,7 @@ from segbench.models.regions import ASSIGNMENTS, choose, class_table, count_clas
 
 
 class Clusters(NamedTuple):
-    """What k-means learns.
+    """The learnt state of k-means.
 
     Attributes:
         centres: (clusters, F), or None where every image has its own.
@@ -47,7 +47,7 @@ class KMeans(Estimator):
         starts: int = 10,
         assign: str = "vote",
     ) -> None:
-        """Checks the values; what is random is drawn from PyTorch's generator here, once.
+        """Check the values; what is random is drawn from PyTorch's generator here, once.
 
         Args:
             spatial_dims: 2 or 3.

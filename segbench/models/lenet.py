@@ -30,7 +30,7 @@ class ScaledTanh(nn.Module):
     """A tanh(S a) with A = 1.7159 and S = 2 / 3, for which f(1) = 1 and f(-1) = -1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of each element."""
+        """The scaled tanh of each element."""
         return 1.7159 * torch.tanh(x * (2 / 3))
 
 
@@ -43,7 +43,7 @@ class UnitBiasConv(nn.Module):
     sources: Tensor
 
     def __init__(self, table: tuple[tuple[int, ...], ...], side: int) -> None:
-        """Draws the weights.
+        """Draw the weights.
 
         Args:
             table: for each map the maps of the input that it sees, as many for each.
@@ -65,7 +65,7 @@ class LeNet(nn.Module):
     """Two convolutional layers and two fully connected ones, on patches of 16 x 16 pixels."""
 
     def __init__(self, spatial_dims: int, in_channels: int, heads: Mapping[str, int]) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.

@@ -31,7 +31,7 @@ class MLP(nn.Module):
         act: str = "sigmoid",
         slope: float = 0.01,
     ) -> None:
-        """Builds the layers.
+        """Build the layers.
 
         Args:
             spatial_dims: 2.

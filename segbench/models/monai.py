@@ -62,7 +62,7 @@ class MonaiModel(nn.Module):
         act: str | None = None,
         slope: float = 0.01,
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2 or 3.
@@ -143,7 +143,7 @@ class NestedUNet(nn.Module):
     """U-Net++ (Zhou et al. 2018, arXiv 1807.10165) in its accurate mode: the mean of its four outputs."""
 
     def __init__(self, dims: int, first: int, last: int, channels: Sequence[int], **options: Any) -> None:
-        """Builds MONAI's BasicUNetPlusPlus.
+        """Build MONAI's BasicUNetPlusPlus.
 
         Args:
             dims: 2 or 3.

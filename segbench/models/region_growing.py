@@ -16,7 +16,7 @@ from segbench.models.seeds import RULES, Seeds
 
 
 class Flooding(GreyRegions):
-    """What region growing and watershed have in common: regions grow from seeds in Otsu's regions."""
+    """The common part of region growing and watershed: regions grow from seeds in Otsu's regions."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Flooding(GreyRegions):
         connectivity: int = 1,
         **choices: Any,
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.
@@ -59,7 +59,7 @@ class Flooding(GreyRegions):
 
 
 class RegionGrowing(Flooding):
-    """Every seed grows over its neighbours whose intensity is near the mean of its region's seeds.
+    """Growth of every seed over its neighbours whose intensity is near the mean of its region's seeds.
 
     Where two grow to the same pixel, the one with the nearer mean has it. Pixels that none reaches are
     a region of their own.
@@ -68,7 +68,7 @@ class RegionGrowing(Flooding):
     def __init__(
         self, spatial_dims: int, in_channels: int, heads: Mapping[str, int], tolerance: float = 0.7, **choices: Any
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.
@@ -128,7 +128,7 @@ class Watershed(Flooding):
     def __init__(
         self, spatial_dims: int, in_channels: int, heads: Mapping[str, int], sigma: float = 1.0, **choices: Any
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.

@@ -1,4 +1,4 @@
-"""From regions, which an unsupervised method finds, to classes, which the training masks tell."""
+"""Regions of an unsupervised method, and their classes by the training masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_ASSIGNMENTS = 100_000
 
 
 class Found(NamedTuple):
-    """What a method on one grey channel learns.
+    """The learnt state of a method on one grey channel.
 
     Attributes:
         weights: (C,) what the image's channels are multiplied with before they are summed.
@@ -46,7 +46,7 @@ class GreyRegions(Estimator):
         rank: str = "best",
         assign: str = "dice",
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.
@@ -74,14 +74,14 @@ class GreyRegions(Estimator):
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many regions there can be."""
+        """The largest possible number of regions."""
 
     @abstractmethod
     def regions(self, grey: np.ndarray) -> np.ndarray:
         """The region of each pixel, 0 to `count` - 1, darkest first, (*S) int, of a grey image (*S) float32."""
 
     def fit(self, cases: Sequence[TrainingCase]) -> None:
-        """Counts the classes in the regions of all training cases, and chooses channel and numbering."""
+        """Count the classes in the regions of all training cases, and choose channel and numbering."""
         channels = self._channels(cases)
         counts = np.zeros((len(channels), len(self.ranks), self.count, self.classes), np.int64)
         for case in cases:
@@ -191,7 +191,7 @@ def mean_dice(counts: np.ndarray, chosen: np.ndarray) -> float:
 
 
 def choose(key: str, value: str, known: Mapping[str, Any], best: bool = True) -> list[str]:
-    """The named one of what is known, or all for "best".
+    """The entry of this name among the known ones, or all for "best".
 
     Raises:
         UserError: where it is not known.

@@ -43,7 +43,7 @@ class SegNet(nn.Module):
         weights: str | None = None,
         init: str = "he_normal",
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2 or 3.

@@ -42,7 +42,7 @@ class SlidingWindowCNN(nn.Module):
         slope: float = 0.01,
         init: str = "he_normal",
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2.
@@ -82,7 +82,7 @@ class SlidingWindowCNN(nn.Module):
         initialise(self, init)
 
     def check_patch(self, size: Sequence[int]) -> None:
-        """Refuses patches (H, W) that are smaller than the window.
+        """Refuse patches (H, W) that are smaller than the window.
 
         Raises:
             UserError: saying the least size.

@@ -1,4 +1,4 @@
-"""Decoders of segmentation-models-pytorch on those of its encoders that each takes (2D only)."""
+"""Decoders of segmentation-models-pytorch, each on the encoders that it takes (2D only)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises `x` (B, C, H, W)."""
+        """Normalise `x` (B, C, H, W)."""
         if self.training and x.numel() == self.num_features:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
@@ -34,7 +34,7 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
 
     @classmethod
     def convert(cls, net: nn.Module) -> None:
-        """Puts this layer in the place of every plain batch norm of `net`."""
+        """Put this layer in the place of every plain batch norm of `net`."""
         for parent in list(net.modules()):
             for name, child in parent.named_children():
                 if type(child) is nn.BatchNorm2d:
@@ -61,7 +61,7 @@ class SmpModel(nn.Module):
         stride: int | None = None,
         least: int = 64,
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2; the library has no 3D networks.
@@ -118,7 +118,7 @@ class SmpModel(nn.Module):
 
 
 def freeze_unused(net: nn.Module, in_channels: int) -> None:
-    """Turns off the gradients of all parameters that the output does not depend on.
+    """Turn off the gradients of all parameters that the output does not depend on.
 
     The library builds encoders whole, also where the decoder stops half-way (PSPNet), and keeps the last layers
     of some classifiers. Such weights are no part of the network: trained in several processes, they would be

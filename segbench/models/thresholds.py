@@ -1,4 +1,4 @@
-"""Thresholds: Otsu's for a whole image, and those that follow the local mean."""
+"""Thresholds: Otsu's for a whole image, and adaptive ones that follow the local mean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Otsu(GreyRegions):
         bins: int = 256,
         **choices: Any,
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.
@@ -88,7 +88,7 @@ class AdaptiveThreshold(GreyRegions):
         k: float = 0.2,
         **choices: Any,
     ) -> None:
-        """Checks the values.
+        """Check the values.
 
         Args:
             spatial_dims: 2 or 3.

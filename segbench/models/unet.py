@@ -16,7 +16,7 @@ from segbench.models.valid import POOLINGS, UPSAMPLINGS, ValidSizes
 
 
 class DecoderStage(nn.Module):
-    """Doubles the size of what comes from below, joins the skip connection to it, and convolves."""
+    """An upsampling of what comes from below, joined with the skip connection, and convolutions."""
 
     def __init__(self, up: nn.Module, convs: nn.Module) -> None:
         """Args: up: doubles the size; convs: takes the skip's channels followed by those of `up`."""
@@ -25,7 +25,7 @@ class DecoderStage(nn.Module):
         self.convs = convs
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Joins `x` (B, C, *P) and the centre of `skip` (B, S, *2P or more) into features (B, S, *2P or less)."""
+        """Join `x` (B, C, *P) and the centre of `skip` (B, S, *2P or more) into features (B, S, *2P or less)."""
         doubled = self.up(x)
         features: Tensor = self.convs(torch.cat([match_size(skip, doubled.shape[2:], "centre"), doubled], dim=1))
         return features
@@ -65,7 +65,7 @@ class UNet(nn.Module):
         init: str = "he_normal",
         padding: str = "same",
     ) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             spatial_dims: 2 or 3.
@@ -129,7 +129,7 @@ class UNet(nn.Module):
         initialise(self, init)
 
     def check_patch(self, size: Sequence[int]) -> None:
-        """Refuses a size of training patches that the network cannot take.
+        """Refuse a size of training patches that the network cannot take.
 
         Raises:
             UserError: saying the least and the nearest size.

@@ -1,4 +1,4 @@
-"""Which sizes a U-Net of valid convolutions takes, and how much of them it predicts."""
+"""The sizes that a U-Net of valid convolutions takes, and the size of its prediction."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ValidSizes:
         return max(size, 0)
 
     def check(self, size: Sequence[int], key: str) -> None:
-        """Refuses what the network cannot take.
+        """Refuse what the network cannot take.
 
         Args:
             size: pixels along each axis.

@@ -46,7 +46,7 @@ class Unit(nn.Sequential):
         bias: bool = True,
         transposed: bool = False,
     ) -> None:
-        """Builds the three layers.
+        """Build the three layers.
 
         Args:
             spatial_dims: 2 or 3.
@@ -108,7 +108,7 @@ def scaled(channels: Iterable[int], width: float) -> list[int]:
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Halves the size by the maximum of every 2x2(x2) window.
+    """Halve the size by the maximum of every 2x2(x2) window.
 
     Returns:
         The maxima of `x` (B, C, *2P), and their switches, both (B, C, *P): where in its channel, counted
@@ -120,7 +120,7 @@ def pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unpool(x: Tensor, switches: Tensor) -> Tensor:
-    """Doubles the size: each value goes to the recorded place, all others are zero.
+    """Double the size: each value goes to the recorded place, all others are zero.
 
     It is `torch.nn.MaxUnpool2d` (and 3d), which refuses to work under `trainer.deterministic` although
     windows that do not overlap leave nothing to chance.
@@ -168,7 +168,7 @@ def pretrained(weights: str, norm: str, in_channels: int) -> tuple[Trained, Trai
 
 
 def transplant(source: Trained, targets: nn.Module) -> None:
-    """Copies the weights of convolutions and batch norms, in their order.
+    """Copy the weights of convolutions and batch norms, in their order.
 
     Args:
         source: the layers of a trained network.

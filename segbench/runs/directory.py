@@ -56,22 +56,22 @@ class RunDirectory:
 
     @property
     def status(self) -> Status | None:
-        """As recorded; None for a new directory."""
+        """The recorded status; None for a new directory."""
         return self.record.get("status")
 
     @property
     def finished(self) -> bool:
-        """Whether everything that the run should leave is there."""
+        """True if everything that the run should leave is there."""
         return self.status == "finished"
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do for it."""
+        """True if nothing is left to do for it."""
         return self.status in DONE
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where training stands: the whole state, written at every validation."""
+        """The whole state of the training, written at every validation."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
@@ -85,7 +85,7 @@ class RunDirectory:
         return self.path / "cases.csv"
 
     def open(self, identity: str, patient: bool = False) -> Self:
-        """Takes the lock and checks that the directory is new or belongs to this run.
+        """Take the lock and check that the directory is new or belongs to this run.
 
         Args:
             identity: of the run.
@@ -123,7 +123,7 @@ class RunDirectory:
         return self
 
     def close(self) -> None:
-        """Gives the lock back."""
+        """Give the lock back."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -140,40 +140,40 @@ class RunDirectory:
         self.close()
 
     def update(self, **facts: Any) -> None:
-        """Adds facts to `run.json`; `status` is one of them."""
+        """Add facts to `run.json`; `status` is one of them."""
         self.record |= facts
         if is_main_process():
             write_atomically(self.path / "run.json", json.dumps(self.record, indent=2) + "\n")
 
     def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
-        """Records that the run is under way, and with which configuration."""
+        """Record that the run is under way, and with which configuration."""
         if is_main_process():
             write_atomically(self.path / "config.yaml", config_yaml)
         started = self.record.get("started", now())
         self.update(**facts, status="running", error=None, needs_user=False, started=started)
 
     def write_split(self, split: Mapping[str, Any]) -> None:
-        """Records which cases were in which part."""
+        """Record which cases were in which part."""
         if is_main_process():
             write_atomically(self.path / "split.json", json.dumps(split, indent=1) + "\n")
 
     def write_cases(self, rows: Sequence[Mapping[str, Any]], name: str = "cases.csv") -> Path:
-        """Writes the table of scores."""
+        """Write the table of scores."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, pd.DataFrame(rows, columns=list(CASE_COLUMNS)).to_csv(index=False))
         return path
 
     def finish(self, **facts: Any) -> None:
-        """Records the run as finished: the last thing written."""
+        """Record the run as finished: the last thing written."""
         self.update(**facts, status="finished", finished=now())
 
     def record_failure(self, error: Exception) -> None:
-        """Records why a run never began, so that its sweep can say so; nothing for a run that did."""
+        """Record why a run never began, so that its sweep can say so; do nothing for a run that did."""
         self._fail((None,), _one_line(error), isinstance(error, UserError))
 
     def record_end(self, error: str, needs_user: bool = False) -> None:
-        """Records a failure of a run that could not do so itself: it never began, or its process is gone.
+        """Record a failure of a run that could not do so itself: it never began, or its process is gone.
 
         Nothing for a run that a process has, nor for one that has told how it ended.
 
@@ -191,7 +191,7 @@ class RunDirectory:
                     self.update(status="failed", error=error, needs_user=needs_user)
 
     def forget_failure(self) -> None:
-        """Makes a failed run one that is to be tried again: how it ended before is not taken for how it ends then."""
+        """Prepare a failed run to be tried again: how it ended before is not taken for how it ends then."""
         if self.status != "failed":
             return
         with suppress(OSError, UserError), self._alone() as alone:
@@ -204,7 +204,7 @@ class RunDirectory:
                 self.record = {}
 
     def discard_if_empty(self) -> None:
-        """Removes a directory in which nothing was begun, so that a refused run leaves nothing behind."""
+        """Remove a directory in which nothing was begun, so that a refused run leaves nothing behind."""
         with suppress(OSError), self._alone() as alone:
             if not alone or self.record:
                 return
@@ -216,7 +216,7 @@ class RunDirectory:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Whether no process executes the run while in this context; the record is then as it is on disk now."""
+        """Yield whether no process executes the run while in this context; the record is then as it is on disk now."""
         alone = self._lock.acquire() is None
         try:
             if alone:

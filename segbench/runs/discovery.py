@@ -1,4 +1,4 @@
-"""Which run directories there are below a folder."""
+"""The run directories below a folder."""
 
 from __future__ import annotations
 

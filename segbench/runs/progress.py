@@ -25,7 +25,7 @@ _TAIL = 4096
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one run is.
+    """The progress of one run.
 
     Attributes:
         path: its directory.
@@ -50,7 +50,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """How much of the training is done, 0 to 1."""
+        """The share of the training that is done, 0 to 1."""
         return min(1.0, self.step / self.max_steps) if self.max_steps else 0.0
 
 
@@ -67,7 +67,7 @@ def find_queued(places: Sequence[str]) -> list[Progress]:
 
 
 def read_progress(path: Path) -> Progress:
-    """How far the run in a directory is; never fails on what a crash may have left there."""
+    """The progress of the run in a directory; never fails on what a crash may have left there."""
     try:
         record: dict[str, Any] = json.loads((path / "run.json").read_text())
         state: State = record["status"]

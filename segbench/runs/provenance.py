@@ -1,4 +1,4 @@
-"""What a result was made with: code, versions, machine."""
+"""The provenance of a result: code, versions, machine."""
 
 from __future__ import annotations
 

@@ -29,14 +29,14 @@ class Asked(Protocol):
 
 
 def add_asked(path: Path, experiment: str | None, jobs: Iterable[Asked]) -> None:
-    """Writes down which runs are asked for, besides those asked for before."""
+    """Record which runs are asked for, besides the runs asked for before."""
     record = read_asked(path)
     runs = record.get("runs", {}) | {job.name: {"id": job.id, "overrides": list(job.overrides)} for job in jobs}
     write_atomically(path / RECORD, json.dumps({"experiment": experiment, "runs": runs}, indent=1) + "\n")
 
 
 def read_asked(path: Path) -> dict[str, Any]:
-    """What `sweep.json` of a folder says: `experiment`, and `runs` by the name of their folder; empty without one."""
+    """The content of a folder's `sweep.json`: `experiment`, and `runs` by their folder's name; empty without one."""
     try:
         record = json.loads((path / RECORD).read_text())
     except (OSError, ValueError):

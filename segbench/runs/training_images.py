@@ -1,4 +1,4 @@
-"""Which images the weights of a run know: those of its training and validation cases, and of the runs before it."""
+"""The images that the weights of a run know: its training and validation cases, and those of the runs before it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Seen:
 
     @classmethod
     def by_run(cls, directory: RunDirectory) -> Self:
-        """What a run on disk knows, together with all runs that its first weights come from.
+        """The images that a run on disk knows, together with all runs that its first weights come from.
 
         Raises:
             UserError: where it has not recorded its cases.
@@ -57,7 +57,7 @@ class Seen:
 
     @classmethod
     def at_start(cls, directory: RunDirectory, store: CaseStore, split: Split, source: RunDirectory | None) -> Self:
-        """What a run that begins or goes on will know when it is done.
+        """The images that a run that begins or goes on will know when it is done.
 
         Args:
             directory: of the run.
@@ -77,15 +77,15 @@ class Seen:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Reads what `as_json` and JSON have made of one."""
+        """Read it from the values of `as_json`."""
         return cls(frozenset(value["images"]), frozenset((name, case) for name, case in value["cases"]))
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """The images as JSON values."""
         return {"images": sorted(self.images), "cases": [list(case) for case in sorted(self.cases)]}
 
     def has(self, dataset: str, case: CaseMeta) -> bool:
-        """Whether a case is one of these.
+        """Return whether a case is one of these.
 
         Args:
             dataset: name of its data set.

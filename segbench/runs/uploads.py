@@ -1,4 +1,4 @@
-"""What of some runs is on W&B already and what is to be uploaded, from the notes that `publish` leaves on disk."""
+"""The runs to upload to W&B and the runs that are there already, from the notes that `publish` leaves on disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUMMARY = "comparison.json"
 
 @dataclass(frozen=True)
 class Destination:
-    """Where runs are to be uploaded, as asked for; None: where each run's own configuration says."""
+    """The place to upload runs to, as asked for; None: as each run's own configuration says."""
 
     project: str | None = None
     entity: str | None = None
@@ -39,7 +39,7 @@ class Destination:
 
 
 def digest(status: str, files: Iterable[Path]) -> str:
-    """Changes when there is something new to upload; files that are not there count as empty."""
+    """A hash that changes when there is something new to upload; files that are not there count as empty."""
     content = hashlib.sha256(status.encode())
     for path in files:
         content.update(b"\0")
@@ -59,13 +59,13 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def is_published(note: Mapping[str, Any], content: str, wish: Destination) -> bool:
-    """Whether a note says that this content was uploaded to where it is wanted now."""
+    """Return whether a note says that this content was uploaded to where it is wanted now."""
     server = (os.environ.get("WANDB_BASE_URL") or "").rstrip("/")
     return note.get("digest") == content and note.get("wish") == asdict(wish) and server in ("", note.get("server"))
 
 
 def write_note(path: Path, content: str, wish: Destination, server: str, address: str, run: str) -> None:
-    """Notes that something was uploaded.
+    """Note that something was uploaded.
 
     Args:
         path: of the note.
@@ -82,7 +82,7 @@ def write_note(path: Path, content: str, wish: Destination, server: str, address
 
 @dataclass(frozen=True)
 class Item:
-    """Something to upload.
+    """A run or a comparison to upload.
 
     Attributes:
         path: a run directory, or the folder of a comparison.
@@ -103,7 +103,7 @@ class Item:
 
 @dataclass
 class Found:
-    """What a folder holds.
+    """The uploads found in a folder: to be done, done, or not possible.
 
     Attributes:
         runs: to upload.
@@ -121,7 +121,7 @@ class Found:
 
 
 def find(paths: Sequence[Path], wish: Destination, again: bool = False) -> Found:
-    """What is to be done for run directories.
+    """Find what is to be uploaded of run directories.
 
     Args:
         paths: the run directories.

@@ -1,4 +1,4 @@
-"""Sweeps: which runs are asked for, where they are executed, and what became of them.
+"""Sweeps: the runs that are asked for, the places where they are executed, and their ends.
 
 `callback` names a sweep and ends it with its comparison; `plan` lists its runs; `directory` is its folder;
 `launcher` executes them, in this process (`basic`), beside each other (`local`), or as a SLURM array (`slurm`).

@@ -1,4 +1,4 @@
-"""What Hydra calls around a sweep: it is given a folder, and ends with its comparison."""
+"""Hydra's callback around a sweep: it gives the sweep a folder, and ends it with its comparison."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from segbench.config.identity import run_name
 
 
 class CompareAtEnd(Callback):
-    """Ends a sweep with the comparison of its runs, in `comparison/` of the sweep's directory."""
+    """The comparison of a sweep's runs at its end, in `comparison/` of the sweep's directory."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Gives the sweep the folder of its name, where none was chosen."""
+        """Give the sweep the folder of its name, where none was chosen."""
         if config.hydra.sweep.dir:
             return
         folder = f"sweeps/{sweep_name(config)}"
@@ -25,7 +25,7 @@ class CompareAtEnd(Callback):
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Compares whatever runs the sweep's directory holds."""
+        """Compare whatever runs the sweep's directory holds."""
         from segbench.commands.compare import compare_sweep
         from segbench.config.study import comparison_settings
 

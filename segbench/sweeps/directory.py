@@ -63,7 +63,7 @@ class SweepDirectory:
         self._lock.release()
 
     def _leave_nothing(self) -> None:
-        """Removes the folder of a sweep that was refused before it had any run: it holds what Hydra wrote alone."""
+        """Remove the folder of a sweep that was refused before it had any run: it holds what Hydra wrote alone."""
         if {file.name for file in self.path.iterdir()} <= {self._lock.path.name, "multirun.yaml"}:
             shutil.rmtree(self.path, ignore_errors=True)
             with suppress(OSError):  # it holds other sweeps

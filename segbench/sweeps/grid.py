@@ -14,11 +14,11 @@ class Grid(BasicSweeper):
     """Hydra's sweeper, with the sweep's folder locked. The launcher composes every run before it executes any."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Executes every combination."""
+        """Execute every combination."""
         assert self.config is not None
         folder, experiment = self.config.hydra.sweep.dir, self.config.hydra.runtime.choices.get("experiment")
         with SweepDirectory(Path(folder), experiment):
             return super().sweep(arguments)
 
     def validate_batch_is_legal(self, *args: Any) -> None:
-        """Left to the launcher."""
+        """Do nothing: the launcher checks."""

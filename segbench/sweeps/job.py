@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Trains and evaluates one run in this process, as `segbench train` with these arguments would.
+    """Train and evaluate one run in this process, as `segbench train` with these arguments would.
 
     Returns:
         The exit code: 0, 2 for what the user can mend, 1 for another error, 128 + n where signal n stopped it. What

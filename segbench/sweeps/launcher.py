@@ -1,4 +1,4 @@
-"""What all ways of executing a sweep have in common: what is done is skipped, what broke off is tried again."""
+"""The common part of all ways of executing a sweep: finished runs are skipped, interrupted runs are tried again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class SweepLauncher(ABC):
-    """Executes the runs of a sweep that are not done yet.
+    """A launcher of the runs of a sweep that are not done yet.
 
     Args:
         retries: how often a run that broke off or failed is tried again. A run that failed by what only the user
@@ -40,16 +40,16 @@ class SweepLauncher(ABC):
         self.retries = retries
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before the first launch."""
+        """Take what Hydra gives before the first launch."""
         self.context, self.task, self.config = pinned(hydra_context), task_function, config
 
     @property
     def folder(self) -> Path:
-        """The sweep's."""
+        """The folder of the sweep."""
         return Path(self.config.hydra.sweep.dir).absolute()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Executes runs; called by the sweeper, which may do so several times.
+        """Execute runs; called by the sweeper, which may do so several times.
 
         Returns:
             One result per run. None of them is a failure, so that the sweep goes on to its end: what failed is in
@@ -78,7 +78,7 @@ class SweepLauncher(ABC):
         return [self._result(overrides) for overrides in job_overrides]
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Refuses runs that cannot be executed in this way, before any is.
+        """Refuse runs that cannot be executed in this way, before any is.
 
         Raises:
             UserError: naming what is wrong.
@@ -88,7 +88,7 @@ class SweepLauncher(ABC):
 
     @abstractmethod
     def execute(self, jobs: Sequence[Job]) -> None:
-        """Executes runs, each until it is done, has failed or broke off; returns when none is left."""
+        """Execute runs, each until it is done, has failed or broke off; return when none is left."""
 
     def _tell_failures(self, jobs: Sequence[Job]) -> None:
         failed = [job for job in jobs if not job.done]

@@ -1,4 +1,4 @@
-"""What the runs of a sweep are doing while it is executed elsewhere: in other processes, or on a cluster."""
+"""The display of a sweep's runs while they are executed elsewhere: in other processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Sight:
 
 
 class Monitor:
-    """Shows how far runs are: live on a terminal, elsewhere a line for each that ends and now and then a summary.
+    """A display of the runs' progress: live on a terminal, elsewhere a line for each end and now and then a summary.
 
     All it shows of a run is read from its directory. A finished one is read once, so that looking at a thousand runs
     takes as long as looking at those that are running. A context manager: the display ends with it.
@@ -79,7 +79,7 @@ class Monitor:
         self.console.print(self.summary(), soft_wrap=True, highlight=False)
 
     def update(self, queued: Collection[Path] | None = None, running: Collection[Path] | None = None) -> None:
-        """Looks at the runs, and shows what has changed.
+        """Look at the runs, and show what has changed.
 
         Args:
             queued: run directories that wait for their turn, where that is known; what an earlier attempt has left
@@ -105,7 +105,7 @@ class Monitor:
         return summary([sight.state for sight in sights], seconds_left([_for_estimate(sight) for sight in sights]))
 
     def _look(self, path: Path, queued: frozenset[Path] | None, running: frozenset[Path] | None) -> _Sight:
-        """How a run stands; reads its directory only where something can have changed there."""
+        """Look at one run; read its directory only where something can have changed there."""
         last = self._seen.get(path)
         if last is not None and last.state in ("finished", "pruned"):
             return last
@@ -166,7 +166,7 @@ def _columns(progress: Progress | None) -> Iterable[str]:
 
 
 def _result(sight: _Sight) -> str:
-    """What a run that has ended came to."""
+    """The result of a run that has ended."""
     progress = sight.progress
     if sight.state in ("finished", "pruned") and progress is not None:
         dice = "" if progress.dice is None else f": validation Dice {progress.dice:.3f}"

@@ -1,4 +1,4 @@
-"""Modules of the user's own: those that a configuration names, and those that they import."""
+"""Modules of the user's own: the modules that a configuration names, and the modules that these import."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def own_modules(config: DictConfig) -> frozenset[str]:
 
 
 def own_files(modules: Iterable[str]) -> Iterator[tuple[Path, Path]]:
-    """The files of these modules, and of those of the user's own that they import, however deep.
+    """The files of these modules, and of the user's modules that they import, however deep.
 
     What is imported is found in the text: nothing is executed.
 

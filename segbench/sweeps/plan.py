@@ -1,4 +1,4 @@
-"""Which runs a sweep asks for: every combination, composed once, before any is executed."""
+"""The runs that a sweep asks for: every combination, composed once, before any is executed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if there is nothing left to do."""
         directory = RunDirectory(self.path)
         return directory.done and directory.record["id"] == self.id
 
@@ -96,7 +96,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
 
 @contextmanager
 def _referred_to(config: DictConfig) -> Iterator[None]:
-    """Makes `${hydra:...}` refer to this configuration, as it does while its run is executed."""
+    """Make `${hydra:...}` refer to this configuration, as it does while its run is executed."""
     known: Any = HydraConfig.instance()
     before, known.cfg = known.cfg, config
     try:

@@ -13,7 +13,7 @@ _TEMPORARY = ".*.tmp"
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
-    """Writes a file so that a crash at any instant leaves the old one or the new one.
+    """Write a file so that a crash at any instant leaves the old one or the new one.
 
     Args:
         path: the file.
@@ -37,14 +37,14 @@ def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Puts a complete file under its final name, once its bytes are on the disk."""
+    """Put a complete file under its final name, once its bytes are on the disk."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def remove_leftovers(folder: Path, *places: str) -> None:
-    """Removes the temporary files that killed processes have left.
+    """Remove the temporary files that killed processes have left.
 
     Args:
         folder: where nobody else is writing now.

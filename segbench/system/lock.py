@@ -21,7 +21,7 @@ _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 class FileLock:
-    """Keeps a second process out of a folder; free when its holder ends, however it ends.
+    """A lock that keeps a second process out of a folder; free when its holder ends, however it ends.
 
     At once on this machine; a holder's node that is lost may take a network file system a minute or two to forget.
 
@@ -37,7 +37,7 @@ class FileLock:
         self._handle: int | None = None
 
     def acquire(self, patience: float = _A_MOMENT) -> str | None:
-        """Takes the lock; waits a moment for those who only look whether somebody has it.
+        """Take the lock; wait a moment for processes that only look whether it is taken.
 
         Args:
             patience: seconds to wait for somebody who has it.
@@ -71,7 +71,7 @@ class FileLock:
         return None
 
     def release(self) -> None:
-        """Gives the lock back, if this process has it."""
+        """Give the lock back, if this process has it."""
         handle, self._handle = self._handle, None
         _held.discard(self)
         if handle is not None:
@@ -79,7 +79,7 @@ class FileLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the lock on this file."""
+    """Return whether a process has the lock on this file."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
@@ -93,7 +93,7 @@ def is_held(path: Path) -> bool:
 
 
 def _lock(handle: int, kind: int) -> bool:
-    """Whether the lock could be had at once."""
+    """Take the lock if it is free; return whether it was."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except OSError as error:
@@ -104,7 +104,7 @@ def _lock(handle: int, kind: int) -> bool:
 
 
 def _is_still(path: Path, handle: int) -> bool:
-    """Whether the file is still the one of that name: its holder before may have removed it."""
+    """Return whether the file is still the one of that name: its holder before may have removed it."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(handle))
     except FileNotFoundError:
@@ -115,7 +115,7 @@ _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def _forget() -> None:
-    """Closes the copies that a forked process has got: the lock stays with the one that took it."""
+    """Close the copies that a forked process has got: the lock stays with the one that took it."""
     for lock in list(_held):
         lock.release()
 

@@ -17,14 +17,14 @@ class LogFile(logging.FileHandler):
     _told = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a line; the file is opened with the first one."""
+        """Write a line; the file is opened with the first one."""
         try:
             super().emit(record)
         except OSError:
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Says once that lines are missing; mistakes in the call itself are shown as ever."""
+        """Say once that lines are missing; mistakes in the call itself are shown as ever."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -33,6 +33,6 @@ class LogFile(logging.FileHandler):
             print(f"segbench: {self.baseFilename} lacks lines: {error.strerror or error}", file=sys.stderr)
 
     def close(self) -> None:
-        """Closes the file; lines that still wait for space are given up."""
+        """Close the file; lines that still wait for space are given up."""
         with suppress(OSError):
             super().close()

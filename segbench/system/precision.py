@@ -1,4 +1,4 @@
-"""Which number format to compute in."""
+"""The number format to compute in."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def choose_precision(asked: str, accelerator: str) -> str:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    """Return whether this processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -46,7 +46,7 @@ class Launch:
 
 
 def is_main_process() -> bool:
-    """Whether this is the only process of the run or, of several, the first: the one that writes and prints."""
+    """Return whether this is the only process of the run or, of several, the first: the one that writes and prints."""
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     if "LOCAL_RANK" in os.environ:  # Lightning's own launcher, which counts on each node
@@ -55,7 +55,7 @@ def is_main_process() -> bool:
 
 
 def keep_quiet() -> None:
-    """Leaves `run.log` and the terminal to the first process; of the others warnings and errors are shown."""
+    """Leave `run.log` and the terminal to the first process; of the others warnings and errors are shown."""
     if is_main_process():
         return
     root = logging.getLogger()
@@ -67,7 +67,7 @@ def keep_quiet() -> None:
 
 
 def find_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
-    """What started the processes of this run; None where it was started as a single one.
+    """Find what started the processes of this run; None where it was started as a single one.
 
     A shell inside a job of SLURM has variables of SLURM too, but started nothing; neither did a batch script, which
     calls the command without srun.
@@ -118,7 +118,7 @@ def devices_on_each_node(trainer: Mapping[str, Any] | DictConfig) -> int:
 
 
 def processes(config: DictConfig) -> int:
-    """How many processes the configuration asks for, on all nodes together."""
+    """The number of processes that the configuration asks for, on all nodes together."""
     return devices_on_each_node(config.trainer) * int(config.trainer.num_nodes)
 
 
@@ -156,7 +156,7 @@ def batch_on_each_device(config: DictConfig) -> int:
 
 
 def check_processes(config: DictConfig) -> None:
-    """Checks that there are as many processes as the configuration asks for.
+    """Check that there are as many processes as the configuration asks for.
 
     Raises:
         UserError: naming what to set.
@@ -191,7 +191,7 @@ def _remedy(launch: Launch, count: int, of_launcher: str, of_srun: str, of_torch
 
 
 def refuse_ddp_in_sweep(config: DictConfig) -> None:
-    """Refuses a run on several devices as one of a sweep in one process.
+    """Refuse a run on several devices as one of a sweep in one process.
 
     Raises:
         UserError: then, with the remedy.
@@ -200,7 +200,7 @@ def refuse_ddp_in_sweep(config: DictConfig) -> None:
 
 
 def refuse_several(devices: int, nodes: int) -> None:
-    """Refuses several processes for a run where each of them would begin the whole sweep again.
+    """Refuse several processes for a run where each of them would begin the whole sweep again.
 
     Args:
         devices: on each node.
@@ -218,7 +218,7 @@ def refuse_several(devices: int, nodes: int) -> None:
 
 
 def cluster_environments() -> list[ClusterEnvironment]:
-    """What tells Lightning where this process stands, as a plugin; none where Lightning finds that out rightly.
+    """The plugin that shows Lightning the place of this process; none where Lightning finds that out rightly.
 
     Lightning takes every shell and batch script in a job of SLURM for a task of srun, and asks for variables that an
     srun without `--ntasks-per-node` does not set. What a step has is written over what its job had.

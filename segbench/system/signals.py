@@ -20,7 +20,7 @@ AGAIN_AFTER = 1.0
 
 
 class StopSignals:
-    """Notes a signal to stop, so that what is under way can be brought to an end; a second one stops at once.
+    """A context that notes a signal to stop, so that what is under way can be ended; a second signal stops at once.
 
     Attributes:
         received: the first signal, None before there is one.
@@ -32,7 +32,7 @@ class StopSignals:
 
     @contextmanager
     def listening(self) -> Iterator[Self]:
-        """Listens for the signals while in this context. Only the main thread can; others do not listen."""
+        """Listen for the signals while in this context. Only the main thread can; others do not listen."""
         try:
             before = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
         except ValueError:
@@ -53,7 +53,7 @@ class StopSignals:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Keeps signals to stop waiting while in this context, also from the commands that are started in it.
+    """Keep signals to stop waiting while in this context, also from the commands that are started in it.
 
     Only the main thread can; in others nothing waits.
     """
@@ -77,7 +77,7 @@ def held_back() -> Iterator[None]:
 
 
 def obey_parent_alone(_worker: int = 0) -> None:
-    """In a process that helps another one: only from that one it takes a signal to stop, which is told too and ends it.
+    """In a process that helps another one, obey the signal to stop of that one alone: it ends this process.
 
     A terminal signals every process of a command, and SLURM may signal every process of a job. Where the system does
     not tell who sent a signal (macOS), all is left as it is.

@@ -1,4 +1,4 @@
-"""From a valid configuration to data and module."""
+"""The assembly of data and module from a valid configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labels:
-    """What a module has to know of its data set.
+    """The facts that a module has to know of its data set.
 
     Attributes:
         dataset: its name.
@@ -53,7 +53,7 @@ class Labels:
 
     @classmethod
     def of(cls, dataset: Dataset, store: CaseStore | None = None) -> Labels:
-        """Those of a data set; decoded, it tells whether there are objects."""
+        """The labels of a data set; its decoded cases show whether there are objects."""
         objects = None if dataset.objects is None else tuple(dataset.objects)
         instances = store is None or any(store.meta(case).objects is not None for case in store.ids)
         return cls(dataset.name, tuple(dataset.classes), dataset.background, objects, instances)
@@ -125,7 +125,7 @@ def normalization(config: DictConfig) -> Normalize:
 
 
 def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
-    """What scores a case by all metrics of the configuration."""
+    """A function that scores a case by all metrics of the configuration."""
     metrics = config.metrics
     return CaseScorer(
         classes=labels.classes,
@@ -138,7 +138,7 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
 
 
 def build_decoder(config: DictConfig, labels: Labels) -> Any:
-    """What makes label maps and objects of a network's outputs."""
+    """The decoder that makes label maps and objects of a network's outputs."""
     return build(config.decoder, "decoder", background=labels.background, objects=labels.objects)
 
 
@@ -168,7 +168,7 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
 
 
 def _check_patch(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
-    """Says which training images are padded to the patch."""
+    """Say which training images are padded to the patch."""
     patch = list(config.data.patch_size)
     if len(patch) != dataset.spatial_dims:
         raise UserError(

@@ -1,4 +1,4 @@
-"""How a checkpoint is written to disk."""
+"""The writing of a checkpoint to disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Writes a checkpoint straight to where it is asked for.
+    """The writing of a checkpoint straight to where it is asked for.
 
     Lightning's own writes it to the folder for temporary files first, which may be another and smaller disk, and
     which keeps it when the process is killed. Half a file is no danger here: the callback `Checkpoints` gives a
@@ -20,7 +20,7 @@ class CheckpointFile(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Any = None) -> None:  # type: ignore[override]
-        """Writes the file.
+        """Write the file.
 
         Raises:
             OSError: where it cannot be written. (`torch.save` to a file would raise a RuntimeError that does not

@@ -17,7 +17,7 @@ from segbench.training.stopper import Stopper, highest
 
 
 class Checkpoints(Checkpoint):
-    """Writes `last.ckpt` after every validation and on a stop; `best.ckpt` is the one with the best score.
+    """Checkpoints: `last.ckpt` after every validation and on a stop, `best.ckpt` with the best score.
 
     Each is written under a temporary name and renamed, so that there is a whole one at any instant.
     A checkpoint at a step that is validated is written after the validation, never between.
@@ -48,17 +48,17 @@ class Checkpoints(Checkpoint):
         return self._seconds_before + time.monotonic() - self._since
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._since = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stops the clock."""
+        """Stop the clock."""
         if self._uncommitted:  # a callback of the user's has ended the training after this step
             self._commit(trainer)
         self._seconds_before, self._since = self.seconds, time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run has to know."""
+        """The state that a continued run has to know."""
         return {
             "best_score": self.best_score,
             "best_step": self.best_step,
@@ -67,14 +67,14 @@ class Checkpoints(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over from the run before."""
+        """Take over from the run before."""
         self.best_score = state_dict["best_score"]
         self.best_step = state_dict["best_step"]
         self.train_score = state_dict["train_score"]
         self._seconds_before = state_dict["seconds"]
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
-        """Sees to a validation after the last step; writes where no validation follows this step."""
+        """See to a validation after the last step; write where no validation follows this step."""
         batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         if trainer.global_step == trainer.max_steps:
             trainer.val_check_batch = batches
@@ -88,7 +88,7 @@ class Checkpoints(Checkpoint):
             self._uncommitted = True
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *args: Any) -> None:
-        """Commits the checkpoint of the step before; then a run stops.
+        """Commit the checkpoint of the step before; then a run stops.
 
         Lightning logs a step only after its checkpoint is due: committed at once, the checkpoint of a run that is
         killed between the two would continue without that point of the curves.
@@ -98,7 +98,7 @@ class Checkpoints(Checkpoint):
             self.stopper.stop_as_agreed()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Writes the state, which is also the best one if the score has risen."""
+        """Write the state, which is also the best one if the score has risen."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self.keep(trainer)
@@ -106,7 +106,7 @@ class Checkpoints(Checkpoint):
         self.stopper.stop_as_agreed()
 
     def keep(self, trainer: L.Trainer) -> None:
-        """Writes the state that has just been validated, as the best one too if the score has risen."""
+        """Write the state that has just been validated, as the best one too if the score has risen."""
         score = float(trainer.callback_metrics["validation/dice"])
         risen = score > self.best_score
         if risen:
@@ -121,7 +121,7 @@ class Checkpoints(Checkpoint):
         return self.last.with_name(f".{self.last.name}.tmp")
 
     def _save(self, trainer: L.Trainer) -> None:
-        """Writes the state under a temporary name, in the first process."""
+        """Write the state under a temporary name, in the first process."""
         try:
             trainer.save_checkpoint(self._temporary, weights_only=False)
         except OSError as error:
@@ -129,7 +129,7 @@ class Checkpoints(Checkpoint):
             trainer.strategy.barrier()  # where the others wait for the file
 
     def _commit(self, trainer: L.Trainer, also_best: bool = False) -> None:
-        """Writes the curves, and then gives the state its name; where that fails, all processes end."""
+        """Write the curves, and then give the state its name; where that fails, all processes end."""
         for logger in trainer.loggers:
             logger.save()
         failure, self._failure, self._uncommitted = self._failure, None, False
@@ -157,7 +157,7 @@ class Checkpoints(Checkpoint):
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the file system has no links."""
+    """Give a file a second name, or copy it where the file system has no links."""
     try:
         target.hardlink_to(source)
     except OSError:

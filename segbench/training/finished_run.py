@@ -45,7 +45,7 @@ class FinishedRun:
 
 
 def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> FinishedRun:
-    """Loads the best weights of a run.
+    """Load the best weights of a run.
 
     Args:
         path: the run directory.

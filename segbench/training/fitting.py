@@ -46,7 +46,7 @@ class FittingCases(Sequence[TrainingCase]):
 
 
 def fit(module: SegmentationModule, data: DataModule, trainer: L.Trainer, checkpoints: Checkpoints) -> None:
-    """Fits the module's model, scores the validation cases, and writes both checkpoints.
+    """Fit the module's model, score the validation cases, and write both checkpoints.
 
     A run that is stopped or killed here begins anew: the fit is a function of the training cases and the seed.
 

@@ -46,7 +46,7 @@ def source(path: str | None, directory: RunDirectory) -> RunDirectory | None:
 
 
 def check_unseen(other: RunDirectory, dataset: str, store: CaseStore, split: Split) -> None:
-    """Checks that weights have not been fitted to the images that they will be tested on.
+    """Check that weights have not been fitted to the images that they will be tested on.
 
     Neither by the other run nor by one that its own first weights come from, and under no name of data set or
     case. A test image that the new run itself has among its training images is left to `segbench prepare`.
@@ -71,7 +71,7 @@ def check_unseen(other: RunDirectory, dataset: str, store: CaseStore, split: Spl
 
 
 def take_over(model: nn.Module, other: RunDirectory) -> None:
-    """Gives `model` every tensor of the best weights of a run that has the same name and shape in it.
+    """Give `model` every tensor of the best weights of a run that has the same name and shape in it.
 
     Args:
         model: changed in place.

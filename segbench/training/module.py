@@ -28,11 +28,11 @@ class WatchesGap(Protocol):
     """An optimizer that decides by the generalisation gap."""
 
     def after_validation(self, gap: float) -> None:
-        """Hears of the training less the validation Dice after every validation."""
+        """Take note, after every validation, of the training less the validation Dice."""
 
 
 class SegmentationModule(L.LightningModule):
-    """Trains a model on patches and predicts whole cases.
+    """The training of a model on patches, and its prediction of whole cases.
 
     Args:
         model: image (B, C, *P) -> dict of logits per head.
@@ -92,7 +92,7 @@ class SegmentationModule(L.LightningModule):
     # Training
 
     def configure_model(self) -> None:
-        """Arranges the weights. Later than here DDP has laid out its buckets, and would mix up the first gradients."""
+        """Arrange the weights. Later than here DDP has laid out its buckets, and would mix up the first gradients."""
         if self.channels_last:
             self.model.to(memory_format=memory_format(self._image_ndim()))
 
@@ -126,7 +126,7 @@ class SegmentationModule(L.LightningModule):
             self._scheduler.step()
 
     def _check_finite(self) -> None:
-        """Looks at the loss of the step before: by now it is computed, so that nothing waits for it.
+        """Look at the loss of the step before: by now it is computed, so that nothing waits for it.
 
         Where it is not finite in one process, all of them end.
         """
@@ -147,12 +147,12 @@ class SegmentationModule(L.LightningModule):
     # Validation
 
     def on_validation_epoch_start(self) -> None:
-        """Forgets the cases of the validation before."""
+        """Forget the cases of the validation before."""
         self._check_finite()
         self._validation_rows = ([], [])
 
     def validation_step(self, case: dict[str, Any] | None, index: int, dataloader_idx: int = 0) -> None:
-        """Scores one whole case: of the validation part (loader 0), or of the training part (loader 1).
+        """Score one whole case: of the validation part (loader 0), or of the training part (loader 1).
 
         None in a process that has no case, because there are fewer than processes.
         """
@@ -164,7 +164,7 @@ class SegmentationModule(L.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the mean of each class, the mean over classes, and what it is below that of training cases.
+        """Log the mean of each class, the mean over classes, and what it is below that of training cases.
 
         A plateau scheduler sees the score here, and an optimizer that wants to the generalisation gap.
         """
@@ -184,11 +184,11 @@ class SegmentationModule(L.LightningModule):
     # Test
 
     def on_test_epoch_start(self) -> None:
-        """Forgets the rows of a test before."""
+        """Forget the rows of a test before."""
         self.rows, self.seconds = [], []
 
     def test_step(self, case: dict[str, Any] | None, index: int) -> None:
-        """Predicts and scores one whole case; None in a process that has no case."""
+        """Predict and score one whole case; None in a process that has no case."""
         if case is None:
             return
         _synchronise(self.device)
@@ -203,7 +203,7 @@ class SegmentationModule(L.LightningModule):
             self.on_predicted(case["case_id"], label)
 
     def on_test_epoch_end(self) -> None:
-        """Every process gets the rows of all."""
+        """Gather the rows of all processes in each of them."""
         self.rows = _gather(self.rows)
 
     def predict_case(self, image: Tensor) -> dict[str, Tensor]:
@@ -213,17 +213,17 @@ class SegmentationModule(L.LightningModule):
     # State
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the scheduler; a checkpoint of a run that has gone wrong is not written."""
+        """Add the scheduler; a checkpoint of a run that has gone wrong is not written."""
         self._check_finite()
         if self._scheduler is not None:
             checkpoint["scheduler"] = self._scheduler.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the scheduler's state until the scheduler exists."""
+        """Keep the scheduler's state until the scheduler exists."""
         self._scheduler_state = checkpoint.get("scheduler")
 
     def on_train_start(self) -> None:
-        """Restores the scheduler, after the optimizer has been restored."""
+        """Restore the scheduler, after the optimizer has been restored."""
         state = getattr(self, "_scheduler_state", None)
         if state is not None and self._scheduler is not None:
             self._scheduler.load_state_dict(state)

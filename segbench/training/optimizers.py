@@ -35,7 +35,7 @@ class AdamThenSGD(Optimizer):
         gap: float | None = None,
         patience: int = 1,
     ) -> None:
-        """Keeps the settings.
+        """Keep the settings.
 
         Args:
             params: parameters, or groups of them.
@@ -76,7 +76,7 @@ class AdamThenSGD(Optimizer):
         self._sgd = SGD(parameters, sgd_lr, momentum, weight_decay=weight_decay, nesterov=nesterov)
 
     def after_validation(self, gap: float) -> None:
-        """Hears of a validation.
+        """Take note of a validation.
 
         Args:
             gap: how much better the training cases are than the validation cases, as a difference of scores.
@@ -95,7 +95,7 @@ class AdamThenSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step of the optimizer whose turn it is."""
+        """Do one step of the optimizer whose turn it is."""
         if not self.switched and self.switch_step is not None and self.steps >= self.switch_step:
             self._switch()
         loss = None
@@ -118,7 +118,7 @@ class AdamThenSGD(Optimizer):
         return {**super().state_dict(), "progress": progress}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
         super().load_state_dict(state_dict)
         for name, value in state_dict["progress"].items():
             setattr(self, name, value)

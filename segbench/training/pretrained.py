@@ -14,7 +14,7 @@ from segbench.errors import UserError
 
 
 def fetch_weights(config: DictConfig, console: Console) -> None:
-    """Downloads the weights that a model starts from, by building it as a run would, and says where they are.
+    """Download the weights that a model starts from, by building it as a run would, and say where they are.
 
     Args:
         config: with `model`, whose `encoder`, where it has one, may be a list.
@@ -51,7 +51,7 @@ def fetch_weights(config: DictConfig, console: Console) -> None:
 
 
 def _caches() -> list[Path]:
-    """Where the libraries keep what they download; HF_HOME and TORCH_HOME move them."""
+    """The folders in which the libraries keep what they download; HF_HOME and TORCH_HOME move them."""
     import torch
     from huggingface_hub import constants
 

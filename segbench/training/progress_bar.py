@@ -40,7 +40,7 @@ class ProgressBar(Callback):
         self._first_step = 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Shows the bar."""
+        """Show the bar."""
         self._since, self._first_step = time.monotonic(), trainer.global_step
         if self.console.is_terminal and trainer.is_global_zero:
             columns = (
@@ -52,14 +52,14 @@ class ProgressBar(Callback):
             self._bar.start()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, *args: Any) -> None:
-        """Moves the bar."""
+        """Move the bar."""
         if trainer.global_step % self.every == 0 and isinstance(outputs, Mapping):
             self._loss = float(outputs["loss"])
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=trainer.global_step, values=self._values())
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Shows the score."""
+        """Show the score."""
         if trainer.state.fn != "fit":
             return
         self._score = float(trainer.callback_metrics.get("validation/dice", math.nan))
@@ -73,11 +73,11 @@ class ProgressBar(Callback):
             )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Removes the bar."""
+        """Remove the bar."""
         self._close()
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        """Removes the bar."""
+        """Remove the bar."""
         self._close()
 
     def _values(self) -> str:

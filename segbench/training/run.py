@@ -56,7 +56,7 @@ class EndsEarly(Protocol):
 
 
 def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
-    """Trains, evaluates and records one configuration; returns at once if that is done already.
+    """Train, evaluate and record one configuration; return at once if that is done already.
 
     Raises:
         UserError: where the configuration, the data or the directory do not allow it.
@@ -111,7 +111,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
 
 
 def _is_new(directory: RunDirectory, module: SegmentationModule, config: DictConfig) -> bool:
-    """Whether a training of one process, by steps, begins here."""
+    """Return whether a training of one process, by steps, begins here."""
     begins = not directory.last_checkpoint.exists() and "training" not in directory.record
     return begins and not isinstance(module.model, Estimator) and processes(config) == 1
 
@@ -124,7 +124,7 @@ def _train(
     checkpoints: Checkpoints,
     search: EndsEarly | None,
 ) -> None:
-    """Trains to the end, from where the last checkpoint stands; leaves the best weights in the module.
+    """Train to the end, from where the last checkpoint stands; leave the best weights in the module.
 
     A run that its search has ended early is done with that.
     """
@@ -162,7 +162,7 @@ def _evaluate(
     directory: RunDirectory,
     loggers: Sequence[Any],
 ) -> None:
-    """Scores the test cases and writes all results; `finished` comes last."""
+    """Score the test cases and write all results; `finished` comes last."""
     labels = PredictedLabels()
     module.on_predicted = _prediction_writer(directory, data, labels) if config.predictions else labels.keep
     trainer.test(module, data, verbose=False)
@@ -190,7 +190,7 @@ def _evaluate(
 
 @cache
 def _forget_libraries() -> None:
-    """Called after the first run: what is left then are libraries, and the next collections need not look at them."""
+    """Take all libraries out of the next garbage collections; called after the first run."""
     gc.freeze()
     atexit.register(gc.unfreeze)  # some complain at the end of the process about what is still there
 
@@ -213,7 +213,7 @@ def _open_loggers(config: DictConfig, directory: RunDirectory) -> Iterator[list[
 def _facts(
     config: DictConfig, invocation: Invocation, identity: str, data: DataModule, directory: RunDirectory
 ) -> dict[str, Any]:
-    """What `run.json` says from the start."""
+    """The facts that `run.json` holds from the start."""
     dataset, split = data.dataset, data.split
     return {
         "id": identity,
@@ -254,7 +254,7 @@ def _facts(
 
 
 def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
-    """Refuses to continue on images other than those that the run began with."""
+    """Refuse to continue on other images than the run began with."""
     before = directory.record.get("dataset", {}).get("fingerprint", data.store.fingerprint)
     if before != data.store.fingerprint:
         raise UserError(
@@ -266,7 +266,7 @@ def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
 def _prediction_writer(
     directory: RunDirectory, data: DataModule, labels: PredictedLabels
 ) -> Callable[[str, np.ndarray], None]:
-    """Keeps each predicted mask, and writes it in the format of its image."""
+    """Keep each predicted mask, and write it in the format of its image."""
     folder = directory.path / "predictions"
     folder.mkdir(exist_ok=True)
     files = {record.id: record.files for record in data.store.records}
@@ -281,7 +281,7 @@ def _prediction_writer(
 
 
 def _describe(module: SegmentationModule, data: DataModule, precision: str) -> None:
-    """Says in three lines what is about to happen."""
+    """Say in three lines what is about to happen."""
     split, dataset = data.split, data.dataset
     log.info(
         "%s: %d training, %d validation and %d test cases; classes %s",

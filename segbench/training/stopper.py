@@ -32,7 +32,7 @@ class Stopper(StopSignals, Callback):
         self._agreed: int | None = None
 
     def check(self) -> None:
-        """Stops if a signal has come to this process. Not for a run of several, unless they do not meet before.
+        """Stop if a signal has come to this process. Not for a run of several, unless they do not meet before.
 
         Raises:
             Stopped: then.
@@ -41,7 +41,7 @@ class Stopper(StopSignals, Callback):
             raise Stopped(self.received)
 
     def stop_as_agreed(self) -> None:
-        """Stops if the last vote was to stop.
+        """Stop if the last vote was to stop.
 
         Raises:
             Stopped: then, in every process.
@@ -50,11 +50,11 @@ class Stopper(StopSignals, Callback):
             raise Stopped(self._agreed)
 
     def should_stop(self, trainer: L.Trainer) -> bool:
-        """Whether a signal has come to any process; all of them have to ask at the same point."""
+        """Return whether a signal has come to any process; all of them have to ask at the same point."""
         return self._vote(trainer, self.received)
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Checks that all processes stand at the same step.
+        """Check that all processes stand at the same step.
 
         Raises:
             UserError: where they do not, as when the file system of one node does not show the checkpoint yet.
@@ -67,19 +67,19 @@ class Stopper(StopSignals, Callback):
             )
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives up a validation that is not done some time after a signal: the run that continues repeats it."""
+        """Give up a validation that is not done some time after a signal: the run that continues repeats it."""
         self._after_case(trainer, VALIDATION_GRACE)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives the validation up with the others."""
+        """Give the validation up with the others."""
         self._vote_after_cases(trainer, None)
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives up the test: it is repeated by the run that continues."""
+        """Give up the test: it is repeated by the run that continues."""
         self._after_case(trainer, 0)
 
     def on_test_epoch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Gives the test up with the others."""
+        """Give the test up with the others."""
         self._vote_after_cases(trainer, None)
 
     def _after_case(self, trainer: L.Trainer, grace: float) -> None:

@@ -1,4 +1,4 @@
-"""From the trainer's configuration to Lightning's Trainer."""
+"""Lightning's Trainer, from the trainer's configuration."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
 
 
 class _NoSignals(_SignalConnector):
-    """Leaves the signals to `Stopper`.
+    """A signal connector that leaves the signals to `Stopper`.
 
     Lightning answers SIGTERM with a broadcast, which hangs where the other processes have not got the signal too.
     """
 
     def register_signal_handlers(self) -> None:
-        """Registers none."""
+        """Register none."""
 
 
 def _check_devices(config: DictConfig, accelerator: str, devices: int) -> None:
@@ -123,7 +123,7 @@ def _available(name: str) -> bool:
 
 
 def _quiet_lightning() -> None:
-    """Keeps Lightning from advertising and from warning of what is meant to be so."""
+    """Keep Lightning from advertising and from warning of what is meant to be so."""
     for name in (
         "lightning.pytorch.utilities.rank_zero",
         "lightning.pytorch.accelerators.cuda",

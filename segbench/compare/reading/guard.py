@@ -1,4 +1,4 @@
-"""Whether runs may be compared at all: the same cases, classes, metrics, budget and code."""
+"""The check that runs can be compared: the same cases, classes, metrics, budget and code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REMEDY = "strict=false compares what they have in common"
 def check_fairness(
     frame: pd.DataFrame, runs: Sequence[Run], *, strict: bool, fill: bool, may_differ: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Refuses to compare what cannot be compared, or reduces it to what the runs have in common.
+    """Refuse to compare what cannot be compared, or reduce it to what the runs have in common.
 
     Args:
         frame: all scores, see `tabulate`; with the column `run` where they are of runs.
@@ -51,7 +51,7 @@ def check_fairness(
 
 
 def _differences(frame: pd.DataFrame, runs: Sequence[Run], may_differ: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """What differs between two runs on one data set that ought to be the same, and whether it may."""
+    """Differences between two runs on one data set that ought to agree, and whether each is allowed."""
     methods: dict[int, str] = dict(frame[["run", "method"]].drop_duplicates().itertuples(index=False)) if runs else {}
     firsts: dict[str, int] = {}
     repetitions: dict[tuple[Any, ...], int] = {}

@@ -1,4 +1,4 @@
-"""From run directories or a table of scores to what is compared."""
+"""The compared methods and scores, from run directories or a table of scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COSTS = ("parameters", "flops", "seconds_per_case", "train_seconds", "peak_memor
 
 @dataclass(frozen=True)
 class Method:
-    """What is compared: all runs that differ in seed, fold and data set only.
+    """A compared method: all runs that differ in seed, fold and data set only.
 
     Attributes:
         name: see `name_methods`.
@@ -60,7 +60,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is compared.
+    """The methods and scores to compare, and what was left out of them.
 
     Attributes:
         sets: the scores of each data set.
@@ -77,7 +77,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is done where runs do not match.
+    """Rules for runs and scores that do not match.
 
     Attributes:
         strict: whether to refuse, or to compare what they have in common.
@@ -99,7 +99,7 @@ class Rules:
 
 
 def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
-    """Reads run directories.
+    """Read run directories.
 
     Raises:
         UserError: if one cannot be read, there are not enough, or they cannot be compared.
@@ -130,7 +130,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
 
 
 def load_table(path: Path, metric: str, rules: Rules) -> Loaded:
-    """Reads scores made by any other tool; see `read_score_table`.
+    """Read scores made by any other tool; see `read_score_table`.
 
     Raises:
         UserError: if the table cannot be read or compared.

@@ -1,4 +1,4 @@
-"""What a method is called: what sets it apart from the others on the same data set."""
+"""Names of methods: the differences from the other methods on the same data set."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def renamed(names: Sequence[str], rename: Mapping[str, str]) -> list[str]:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """What may have been meant, to be put at the end of an error."""
+    """Suggest a known name for an unknown one, as the end of an error."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(f'{k!r}' for k in known)}"
 
@@ -86,7 +86,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def choices_and_settings(run: Run) -> dict[str, Any]:
-    """What makes a run's method: the option of each group, and the value of each dotted key."""
+    """The parts of a run's method: the option of each group, and the value of each dotted key."""
     return {**_choices(run), **_settings(run)}
 
 
@@ -128,7 +128,7 @@ def _varying(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> list[s
 
 
 def _setting_labels(runs: Sequence[Run], ignored: Set[str]) -> list[list[str]]:
-    """For runs of equal choices: labels of the settings that tell them apart."""
+    """Labels of the settings that separate runs of equal choices."""
     settings = [_without(_settings(run), ignored) for run in runs]
     varying = _varying(runs, settings)
     typed = _typed(runs)
@@ -142,7 +142,7 @@ def _setting_labels(runs: Sequence[Run], ignored: Set[str]) -> list[list[str]]:
 
 
 def _telling(runs: Sequence[Run], choices: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[str]:
-    """Of the groups that differ those that were typed, and as many others as it takes to tell the runs apart."""
+    """The differing groups that were typed, and as few others as it takes to separate the runs."""
     typed = _typed(runs)
     kept = [group for group in groups if group in typed]
     for group in groups:
@@ -156,13 +156,13 @@ def _typed(runs: Sequence[Run]) -> set[str]:
 
 
 def _parts(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> int:
-    """Into how many parts the keys split the runs."""
+    """The number of parts into which the keys split the runs."""
     rows = zip(runs, settings, strict=True)
     return len({(run.dataset, *(_text(table.get(key)) for key in keys)) for run, table in rows})
 
 
 def _follows_seed_and_fold(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], key: str) -> bool:
-    """Whether a setting is the same in all runs of one seed and fold, such as weights measured on a fold."""
+    """Return whether a setting is the same in all runs of one seed and fold, such as weights measured on a fold."""
     values: dict[tuple[Any, ...], set[str]] = {}
     for run, table in zip(runs, settings, strict=True):
         repetition = (run.dataset, run.record["seed"], run.record["fold"])

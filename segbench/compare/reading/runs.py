@@ -68,17 +68,17 @@ class Run:
 
     @property
     def wandb(self) -> Mapping[str, Any]:
-        """How it was logged to W&B, empty where it was not."""
+        """The settings with which it was logged to W&B, empty where it was not."""
         return (self.config.get("logger") or {}).get("wandb") or {}
 
     @property
     def address(self) -> str | None:
-        """Where W&B shows it, None where that is not known."""
+        """The address of the run on W&B, None where that is not known."""
         return self.record.get("wandb_url")
 
     @property
     def tables(self) -> list[Path]:
-        """Its files of scores: its test cases, then each data set it never saw."""
+        """The files of scores: of its test cases, then of each data set it never saw."""
         return [self.path / CASES, *sorted(self.path.glob("unseen/*.csv"))]
 
 

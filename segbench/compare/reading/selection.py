@@ -13,7 +13,7 @@ from segbench.errors import UserError
 
 
 def best_by_validation(runs: Sequence[Run], select: Sequence[str]) -> tuple[list[Run], list[str]]:
-    """Of runs that differ only in some settings, those with the best setting.
+    """The runs with the best setting, of runs that differ only in some settings.
 
     The best is the one with the highest validation Dice (run.json, `training.best_dice`), the mean over
     seeds and folds, so that all runs of a method have the same setting. Test cases play no part. A

@@ -22,7 +22,7 @@ FILTERS = {"group": "group", "tag": "tags", "name": "display_name", "state": "st
 
 
 def fetch_runs(address: str, api: wandb.Api | None = None) -> list[Path]:
-    """Downloads what runs logged; what was downloaded before is not downloaded again.
+    """Download what runs logged; what was downloaded before is not downloaded again.
 
     Args:
         address: entity/project?group=NAME, also with tag=, name= or state=, joined by &.

@@ -26,7 +26,7 @@ PREVIEWS = ("worst", "median", "best")
 
 
 def case_section(comparison: Comparison, methods: Sequence[Method]) -> Markup | None:
-    """For each data set: the worst cases of every method with all methods' scores, then pictures."""
+    """The worst cases of every method on each data set with all methods' scores, then pictures."""
     metric = comparison.settings.metrics[0]
     parts = [
         _of_data_set(comparison, means, methods, metric)
@@ -98,7 +98,7 @@ def _pictures(comparison: Comparison, method: Method, means: Scores) -> Markup |
 
 
 def preview_cases(run: Run) -> dict[str, str]:
-    """Which case each preview shows: they are chosen by the mean of the first metric of cases.csv."""
+    """The case that each preview shows: chosen by the mean of the first metric of cases.csv."""
     table = pd.read_csv(run.path / "cases.csv", dtype={"case": str})
     chosen = table[table["metric"] == table["metric"].iloc[0]].groupby("case")["value"].mean().dropna().sort_values()
     if chosen.empty:

@@ -1,4 +1,4 @@
-"""How every number of the report was computed, for its reader."""
+"""Explanations for the report's reader of how each number was computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segbench.compare.statistics.comparison import Settings
 
 
 def explain(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What is explained, and its explanation."""
+    """Yield each explained term and its explanation."""
     per_cent = f"{100 * settings.confidence:g} %"
     level = f"{settings.level:.2g}"
     metrics = ", ".join(map(metric_name, settings.metrics))

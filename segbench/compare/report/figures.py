@@ -1,4 +1,4 @@
-"""What the scores look like: per case, per rank, per pair, per seed."""
+"""Figures of the scores: per case, per rank, per pair, per seed."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def critical_difference_figure(comparison: Comparison, metric: str) -> Figure:
 
 
 def stability_figure(comparison: Comparison) -> Figure:
-    """How often each method stands at each place over the resamples: the area of a blob is the share.
+    """Draw the share of the resamples in which each method stands at each place, as the area of a blob.
 
     The bar spans the interval of the place, the white dot is the place in the data themselves.
     """

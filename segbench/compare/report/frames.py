@@ -91,7 +91,7 @@ def spread(values: Floats) -> Floats:
 
 
 def drop_frame(comparison: Comparison) -> pd.DataFrame:
-    """How much worse each method is on data sets unseen in training, over the classes that both have.
+    """The drop of each method's scores on data sets unseen in training, over the classes that both have.
 
     Returns:
         trained_on, unseen, metric, method, seen and unseen_score (means over the classes), drop (how

@@ -1,4 +1,4 @@
-"""Which figures a comparison has, and what each says."""
+"""The figures of a comparison, and their captions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Plan:
 
 
 def draw_figures(folder: Path, comparison: Comparison, loaded: Loaded) -> list[Figure]:
-    """Draws every figure that the scores allow, as PNG and SVG."""
+    """Draw every figure that the scores allow, as PNG and SVG."""
     figures = []
     with styled():
         for plan in _plans(comparison, loaded):

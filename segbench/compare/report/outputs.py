@@ -33,7 +33,7 @@ FIGURES = "figures"
 
 
 def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline: str | None = None) -> None:
-    """Writes tables, figures and the report; a comparison that was there before is replaced.
+    """Write tables, figures and the report; a comparison that was there before is replaced.
 
     Raises:
         UserError: if the folder cannot be written, or holds something else.
@@ -96,7 +96,7 @@ def replaced(folder: Path) -> Iterator[Path]:
 
 
 def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:
-    """What comparison.json holds."""
+    """The content of comparison.json."""
     verdict = judge(comparison)
     runs = [run for method in loaded.methods for run in method.runs]
     return {
@@ -149,7 +149,7 @@ def _standing(comparison: Comparison, standing: Standing) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no arrays of numpy, no NaN and no infinity."""
+    """Replace what JSON has not: arrays of numpy, NaN and infinity."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

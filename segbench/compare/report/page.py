@@ -31,7 +31,7 @@ from segbench.compare.statistics.verdict import Verdict
 
 @dataclass(frozen=True)
 class Contents:
-    """What the page shows."""
+    """The content of the page."""
 
     comparison: Comparison
     loaded: Loaded
@@ -43,7 +43,7 @@ class Contents:
 
 
 def write_report(path: Path, contents: Contents) -> None:
-    """Writes the page."""
+    """Write the page."""
     path.write_text(page(contents), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The tables of the report; those that can be sorted carry the number behind each cell."""
+"""The tables of the report; sortable tables carry the number behind each cell."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def comma_separated(table: Table) -> str:
 
 
 def terminal(table: Table, width: int, title: str) -> RichTable:
-    """For a terminal: methods as columns where they fit, else as rows."""
+    """The table for a terminal: methods as columns where they fit, else as rows."""
     from rich.table import Table as RichTable
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What only runs can show: score against cost, and the learning curves over each other."""
+"""Figures that need runs: score against cost, and the learning curves over each other."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _front(axes: Axes, scores: np.ndarray, costs: np.ndarray, larger: bool) -> N
 
 
 def read_curves(methods: Sequence[Method], dataset: str) -> dict[str, list[pd.DataFrame]]:
-    """For each method the curves of its runs on a data set; runs without any are left out.
+    """The curves of each method's runs on a data set; runs without any are left out.
 
     Raises:
         UserError: if a metrics.csv cannot be read.

@@ -1,4 +1,4 @@
-"""What was run: every difference between the configurations, and every run with its state."""
+"""The compared runs: every difference between the configurations, and every run with its state."""
 
 from __future__ import annotations
 

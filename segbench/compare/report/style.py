@@ -1,4 +1,4 @@
-"""How the figures look: one colour and marker a method everywhere, legible without colours and on any ground."""
+"""The style of the figures: one colour and marker a method, legible without colours and on any ground."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def colour(method: int) -> str:
-    """Of the method of this number."""
+    """The colour of the method of this number."""
     return COLOURS[method % len(COLOURS)]
 
 
 def marker(method: int) -> str:
-    """Of the method of this number; with the colour it is unique for 64 methods."""
+    """The marker of the method of this number; with the colour it is unique for 64 methods."""
     return MARKERS[(method + method // len(COLOURS)) % len(MARKERS)]
 
 
@@ -97,7 +97,7 @@ def log_axis(axes: Axes, axis: str) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> str:
-    """Writes PNG and SVG.
+    """Write PNG and SVG.
 
     Returns:
         The SVG for a page: its text and lines take the page's colour, its ground is clear.

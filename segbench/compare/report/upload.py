@@ -32,7 +32,7 @@ START, CLOSE = 15.0, 60.0
 
 
 def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
-    """Logs tables, figures, report and CSV files as a run of job type `compare` in the group of its runs.
+    """Log tables, figures, report and CSV files as a run of job type `compare` in the group of its runs.
 
     Args:
         comparison: the result.
@@ -176,7 +176,7 @@ def _tables(comparison: Comparison, loaded: Loaded) -> Mapping[str, pd.DataFrame
 
 
 def save_workspace(place: Mapping[str, Any], tables: Sequence[str], figures: Sequence[str]) -> str:
-    """Saves a W&B workspace that shows the comparison of a group: tables, report and figures.
+    """Save a W&B workspace that shows the comparison of a group: tables, report and figures.
 
     Returns:
         Its address.

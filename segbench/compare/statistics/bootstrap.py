@@ -1,4 +1,4 @@
-"""How far scores, ranks and rank sums would move had other cases been drawn: the paired bootstrap.
+"""The paired bootstrap: the spread of scores, ranks and rank sums had other cases been drawn.
 
 Cases are drawn with replacement within each data set, whole groups (patients) at a time where groups
 are known; every method sees the same draw. Draws are made, ranked and counted in blocks, and only
@@ -58,7 +58,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class RankCertainty:
-    """What resampling says of ranks.
+    """The certainty of ranks by resampling.
 
     Attributes:
         low: for each of the score sets, (R, M) lower end of the interval of the rank.
@@ -72,7 +72,7 @@ class RankCertainty:
 
 
 def resample(groups: NDArray[np.intp], draws: int, generator: np.random.Generator) -> Floats:
-    """How often each case counts in random draws of whole groups.
+    """Draw whole groups at random, and count how often each case is drawn.
 
     Args:
         groups: (N,) group number of each case, from 0.
@@ -102,7 +102,7 @@ class Tally:
         self.counts = np.zeros((len(start), bins), dtype=np.int32)
 
     def add(self, values: Floats) -> None:
-        """Counts (B, K) values at the nearest grid point; NaN does not count."""
+        """Count (B, K) values at the nearest grid point; NaN does not count."""
         known = ~np.isnan(values)
         points = np.rint((np.where(known, values, 0.0) - self.start) / self.step).clip(0, self.bins - 1)
         flat = (points + self.bins * np.arange(len(self.start)))[known].astype(np.intp)
@@ -141,7 +141,7 @@ class _Order:
         self.taus: list[Floats] = []
 
     def add(self, rank_sums: Floats) -> None:
-        """Counts (B, M) rank sums of resamples."""
+        """Count (B, M) rank sums of resamples."""
         self.sums.add(rank_sums)
         self.places.add(place(rank_sums, larger=False))
         leads = rank_sums == rank_sums.min(axis=1, keepdims=True)
@@ -251,7 +251,7 @@ def rank_certainty(
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> RankCertainty:
-    """Resamples the cases and ranks again.
+    """Resample the cases and rank again.
 
     Args:
         score_sets: the scores, one set for each data set; all of the same M methods.

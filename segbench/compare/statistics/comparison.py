@@ -1,4 +1,4 @@
-"""Everything that is computed from the scores: ranks, rank sums, how sure they are, every pair tested."""
+"""The computation from the scores: ranks, rank sums, how sure they are, every pair tested."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TIES = ("min", "max", "average", "dense")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a comparison is made; the configuration of the same names.
+    """The settings of a comparison; the configuration of the same names.
 
     Attributes:
         metrics: the metrics whose ranks are summed; the first one decides figures and tests.
@@ -79,12 +79,12 @@ class Settings:
 
     @property
     def level(self) -> float:
-        """At which tests are made."""
+        """The level of significance of the tests."""
         return round(1 - self.confidence, 12)
 
     @property
     def options(self) -> Options:
-        """What the rule needs."""
+        """The options of the rule."""
         return Options(ties=self.ties, cuts=self.cuts, alpha=self.level)
 
 
@@ -131,12 +131,12 @@ class Comparison:
         return self.sets[0].methods
 
     def repeated(self, metric: str) -> bool:
-        """Whether some method was run with more than one seed."""
+        """Return whether some method was run with more than one seed."""
         known = ~np.isnan(self.overall.repeats[self.overall.chosen([metric])])
         return bool((known.sum(axis=2) > 1).any())
 
     def larger(self, metric: str) -> bool:
-        """Whether a larger score of a metric is better."""
+        """Return whether a larger score of a metric is better."""
         return any(
             bool(larger)
             for s in self.sets
@@ -178,7 +178,7 @@ class Comparison:
 def compare_scores(
     sets: Sequence[Scores], settings: Settings, progress: Callable[[str, int], None] = lambda *_: None
 ) -> Comparison:
-    """Ranks the methods and says how sure the order is.
+    """Rank the methods and say how sure the order is.
 
     Args:
         sets: the scores, see `tabulate`.

@@ -44,7 +44,7 @@ class Friedman:
 
 
 def friedman(scores: Floats, larger: bool, alpha: float = 0.05) -> Friedman:
-    """Tests whether any of the methods differs from the others.
+    """Test whether any of the methods differs from the others.
 
     Args:
         scores: (M, N) with M >= 2; cases in which a method has none (NaN) are left out.

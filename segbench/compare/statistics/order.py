@@ -72,7 +72,7 @@ def _unsorted(ranks: Floats, keys: Floats, order: NDArray[np.intp]) -> Floats:
 
 
 def settle(values: Floats, scale: Floats | None = None) -> Floats:
-    """Rounds to 12 digits of the largest magnitude in `scale` (default: in the values themselves).
+    """Round to 12 digits of the largest magnitude in `scale` (default: in the values themselves).
 
     Differences are rounded at the scale of what was subtracted: two equal methods then differ by
     exactly nothing.

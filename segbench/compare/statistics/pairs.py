@@ -17,7 +17,7 @@ BLOCK = 2**21
 
 
 def pairwise_tests(score_sets: Sequence[Scores], confidence: float = 0.95) -> pd.DataFrame:
-    """Compares every two methods on every row of every score set.
+    """Compare every two methods on every row of every score set.
 
     Scores are paired by case, or by group where groups are known. Two methods without a common case
     are compared by the rank-sum test (Mann and Whitney) instead, and the column `test` says so.

@@ -27,7 +27,7 @@ CUTS = (0.0, 0.025, 0.05, 0.10, 0.15)
 
 @dataclass(frozen=True)
 class Options:
-    """What a rule may need besides the scores.
+    """The needs of a rule besides the scores.
 
     Attributes:
         larger: whether a larger score is better.

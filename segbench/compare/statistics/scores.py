@@ -30,7 +30,7 @@ LISTED = 5
 
 
 class Row(NamedTuple):
-    """What is ranked: one metric of one class."""
+    """One metric of one class: a row of the ranking."""
 
     metric: str
     label: str
@@ -76,7 +76,7 @@ class Scores:
 
     @property
     def name(self) -> str:
-        """How the data set is called in a table."""
+        """The data set's name in a table."""
         return self.dataset if self.split == "test" else f"{self.dataset} (unseen, trained on {self.trained_on})"
 
     @property
@@ -112,7 +112,7 @@ def tabulate(
     missing: Missing = None,
     absent: Absent = "ignore",
 ) -> list[Scores]:
-    """Puts a table of scores, one to a line, into arrays.
+    """Put a table of scores, one to a line, into arrays.
 
     Args:
         frame: columns method (where categorical, in the order of its categories), case, value; and where

@@ -1,4 +1,4 @@
-"""Which method is better, in one sentence, or that it cannot be said."""
+"""The verdict: the better method in one sentence, or that it cannot be said."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be claimed.
+    """The claim that the scores allow.
 
     Attributes:
         best: the method with the smallest rank sum; the first of equals.
@@ -38,12 +38,12 @@ class Verdict:
 
     @property
     def decided(self) -> bool:
-        """Whether one method is better than all others."""
+        """True if one method is better than all others."""
         return not self.rivals
 
 
 def judge(comparison: Comparison) -> Verdict:
-    """Whether the method with the smallest rank sum is better than each of the others.
+    """Judge whether the method with the smallest rank sum is better than each of the others.
 
     It is, where the test on the mean over classes (Wilcoxon, adjusted by Holm) is significant in its favour and the gap
     is larger than what seeds alone explain.
@@ -74,7 +74,7 @@ def _reason(
     p: np.ndarray | None,
     noise: np.ndarray | None,
 ) -> str:
-    """Why the best cannot be called better than another method; empty where it can."""
+    """Return why the best cannot be called better than another method; empty where it can."""
     if comparison.total.rank_sums[best] == comparison.total.rank_sums[other]:
         return "equal rank sums"
     if p is None or np.isnan(p[best, other]):

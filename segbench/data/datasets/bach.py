@@ -68,7 +68,7 @@ class Bach(Dataset):
         return [Record(name.replace("/", "_"), name, (slides[name], path)) for name, path in contours.items()]
 
     def load(self, record: Record) -> Case:
-        """Reads one slide at its reduced size and fills its contours."""
+        """Read one slide at its reduced size and fill its contours."""
         slide_file, contour_file = record.files
         contours = read_contours(contour_file)
         values = [_class(contour, contour_file) for contour in contours]

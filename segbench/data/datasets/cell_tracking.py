@@ -105,7 +105,7 @@ class CellTracking(Dataset):
         return frames
 
     def load(self, record: Record) -> Case:
-        """Reads one frame and its cells."""
+        """Read one frame and its cells."""
         image, truth = record.files
         instances = read_mask(truth).astype(np.int32)
         label = (instances > 0).astype(np.uint8)

@@ -79,7 +79,7 @@ class Drive(Dataset):
         ]
 
     def load(self, record: Record) -> Case:
-        """Reads one photograph, its vessels and its field of view."""
+        """Read one photograph, its vessels and its field of view."""
         image, vessels, field = record.files
         label, inside = (self._BLACK_AND_WHITE.read(file) for file in (vessels, field))
         if label.shape != inside.shape:
@@ -91,5 +91,5 @@ class Drive(Dataset):
         return Case(record.id, read_image(image), label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:
-        """Which parts there are: it decides who is fixed as a test case."""
+        """The parts that there are: they decide which cases are fixed as test cases."""
         return {"parts": self.parts}

@@ -60,7 +60,7 @@ class Dsb2018(Dataset):
         return Record(name, name, (image, *masks.values()))
 
     def load(self, record: Record) -> Case:
-        """Paints the nuclei into one map, large ones first; number n is the n-th file."""
+        """Paint the nuclei into one map, large ones first; number n is the n-th file."""
         image = read_image(record.files[0])
         nuclei = [np.flatnonzero(_nucleus(path, image.shape[1:])) for path in record.files[1:]]
         instances = np.zeros(image.shape[1:], np.int32)
@@ -71,7 +71,7 @@ class Dsb2018(Dataset):
 
 
 def _nucleus(path: Path, size: tuple[int, ...]) -> np.ndarray:
-    """Reads the mask of one nucleus, (H, W)."""
+    """Read the mask of one nucleus, (H, W)."""
     mask = read_mask(path)
     if mask.shape != size:
         raise UserError(

@@ -78,7 +78,7 @@ class EpflMitochondria(Dataset):
         return records
 
     def load(self, record: Record) -> Case:
-        """Cuts one slice or block out of its two stacks."""
+        """Cut one slice or block out of its two stacks."""
         image_file, label_file = record.files
         numbers = [int(word) for word in record.id.split("_") if word.isdigit()]
         image, mask = (read_pages(file, numbers[0], numbers[-1] + 1) for file in record.files)
@@ -93,5 +93,5 @@ class EpflMitochondria(Dataset):
         return Case(record.id, np.ascontiguousarray(image[None]), label, self.spacing, record.group)
 
     def settings(self) -> dict[str, object]:
-        """What decides cases, groups and spacing."""
+        """The settings that decide cases, groups and spacing."""
         return {"spatial_dims": self.spatial_dims, "block_size": self.block_size, "spacing": self.spacing}

@@ -110,7 +110,7 @@ class Folder(Dataset):
 
     @cached_property
     def channels(self) -> int:
-        """Those of the first image; 3 where it is grey, and another one is in colours."""
+        """The channels of the first image; 3 where it is grey, and another image is in colours."""
         first, *others = (record.files[0] for record in self.records())
         channels = count_channels(first)
         return 3 if channels == 1 and any(count_channels(path) == 3 for path in others) else channels
@@ -164,7 +164,7 @@ class Folder(Dataset):
         return str(match[1] if self._group_pattern.groups else match[0])
 
     def load(self, record: Record) -> Case:
-        """Reads one image, its mask and its instance map."""
+        """Read one image, its mask and its instance map."""
         image_file, mask_file, *instance_files = record.files
         image = read_image(image_file)
         if image.ndim - 1 != self.spatial_dims:
@@ -194,7 +194,7 @@ class Folder(Dataset):
         return mapping.apply(mask, path)
 
     def settings(self) -> dict[str, object]:
-        """How masks are read, and the spacing."""
+        """The meaning of the masks' pixel values, and the spacing."""
         return {
             "mapping": [
                 self._mapping.classes,
@@ -219,7 +219,7 @@ def _mapping(values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[
 
 
 def _instance_map(path: Path) -> np.ndarray:
-    """Reads an instance map as (*S) int32."""
+    """Read an instance map as (*S) int32."""
     instances = read_mask(path)
     if instances.size and (instances.min() < 0 or instances.max() > np.iinfo(np.int32).max):
         raise UserError(f"{path} is an instance map with values that are negative or beyond 32 bits")

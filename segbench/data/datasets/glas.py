@@ -88,7 +88,7 @@ class Glas(Dataset):
         return {row[name]: row[patient] for row in rows[1:] if len(row) > max(name, patient)}
 
     def load(self, record: Record) -> Case:
-        """Reads one image and its map of glands."""
+        """Read one image and its map of glands."""
         image, annotation = record.files
         instances = read_mask(annotation).astype(np.int32)
         label = (instances > 0).astype(np.uint8)

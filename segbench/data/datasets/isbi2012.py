@@ -79,7 +79,7 @@ class Isbi2012(Dataset):
         return Record(f"section_{index:02}", f"sections_{block:02}_to_{last:02}", files, part)
 
     def load(self, record: Record) -> Case:
-        """Cuts one section out of the two stacks."""
+        """Cut one section out of the two stacks."""
         volume, labels = record.files
         section = int(record.id.removeprefix("section_"))
         image = read_image(volume)[:, section]
@@ -87,5 +87,5 @@ class Isbi2012(Dataset):
         return Case(record.id, np.ascontiguousarray(image), label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:
-        """What decides parts and groups."""
+        """The settings that decide parts and groups."""
         return {"test_sections": self.test_sections, "block_size": self.block_size}

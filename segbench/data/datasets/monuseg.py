@@ -68,7 +68,7 @@ class Monuseg(Dataset):
         return [Record(name, _patient(name), (image, contours[name]), fixed) for name, image in images.items()]
 
     def load(self, record: Record) -> Case:
-        """Reads one image and fills its contours; number n is the n-th contour of the file."""
+        """Read one image and fill its contours; number n is the n-th contour of the file."""
         image_file, contour_file = record.files
         image = read_image(image_file)
         contours = read_contours(contour_file)

@@ -59,7 +59,7 @@ class SyntheticCells(Dataset):
         return [Record(name, name) for name in (f"cells_{index:04}" for index in range(self.cases))]
 
     def load(self, record: Record) -> Case:
-        """Draws one image: a function of the seed and its number."""
+        """Draw one image: a function of the seed and its number."""
         rng = np.random.default_rng([self.seed, int(record.id.removeprefix("cells_"))])
         kinds, owner, depth = _draw_cells(rng, self.size)
         instances, label = _pieces(owner, kinds)
@@ -67,12 +67,12 @@ class SyntheticCells(Dataset):
         return Case(record.id, image[None], label, (1.0, 1.0), record.group, instances)
 
     def settings(self) -> dict[str, object]:
-        """What decides the drawing; "drawing" is the version of this file's rules."""
+        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
         return {"drawing": 1, "size": self.size, "seed": self.seed}
 
 
 def _draw_cells(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places cells in clusters.
+    """Place cells in clusters.
 
     Returns:
         Class by cell (index 0 is no cell); the cell of each pixel (H, W), 0 = none; and each pixel's relative
@@ -152,7 +152,7 @@ def _debris(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
 
 
 def _photograph(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """What a camera makes of the light: uneven illumination, blur, photon and read-out noise, 8 bits."""
+    """A camera's image of the light: uneven illumination, blur, photon and read-out noise, 8 bits."""
     illumination = np.exp(0.3 * smooth_noise(rng, light.shape, 60))
     background = 0.4 + 0.2 * smooth_noise(rng, light.shape, 50)
     seen = ndimage.gaussian_filter(illumination * (light + background), rng.uniform(0.8, 1.4))

@@ -65,7 +65,7 @@ class SyntheticTissue(Dataset):
         return [Record(name, name) for name in (f"tissue_{index:04}" for index in range(self.cases))]
 
     def load(self, record: Record) -> Case:
-        """Draws one image: a function of the seed and its number."""
+        """Draw one image: a function of the seed and its number."""
         rng = np.random.default_rng([self.seed, int(record.id.removeprefix("tissue_"))])
         label = _regions(rng, self.size, self.scale)
         nests, grained = label >= 2, label % 2 == 1
@@ -76,7 +76,7 @@ class SyntheticTissue(Dataset):
         return Case(record.id, image, label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:
-        """What decides the drawing; "drawing" is the version of this file's rules."""
+        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
         return {"drawing": 1, "size": self.size, "scale": self.scale, "seed": self.seed}
 
 
@@ -102,14 +102,14 @@ def _bent(rng: np.random.Generator, size: tuple[int, int], step: float) -> np.nd
 
 
 def _cords(rng: np.random.Generator, size: tuple[int, int], scale: float) -> np.ndarray:
-    """Where nuclei are in tissue of cords, (H, W) bool: stripes, as wide as the space between them."""
+    """The places of nuclei in tissue of cords, (H, W) bool: stripes, as wide as the space between them."""
     period, angle = _PERIOD * scale, rng.uniform(0, np.pi)
     across = _bent(rng, size, period) @ np.array([np.cos(angle), np.sin(angle)])
     return np.asarray((across / period + rng.uniform()) % 1 < 0.5)
 
 
 def _nests(rng: np.random.Generator, size: tuple[int, int], scale: float) -> np.ndarray:
-    """Where nuclei are in tissue of nests, (H, W) bool: discs of half the area."""
+    """The places of nuclei in tissue of nests, (H, W) bool: discs of half the area."""
     period = _PERIOD * scale
     middles = _grid(rng, size, period, 0.12)
     distance = cKDTree(middles).query(_bent(rng, size, period))[0]
@@ -129,7 +129,7 @@ def _nuclei(rng: np.random.Generator, where: np.ndarray, scale: float) -> np.nda
 
 
 def _stain(rng: np.random.Generator, nuclei: np.ndarray, grained: np.ndarray) -> np.ndarray:
-    """What a camera sees of the stained tissue: (3, H, W) uint8, by Beer and Lambert's law."""
+    """A camera's image of the stained tissue: (3, H, W) uint8, by Beer and Lambert's law."""
     size = (nuclei.shape[0], nuclei.shape[1])
     white = rng.normal(size=size)
     grain = white - ndimage.gaussian_filter(white, 0.7)

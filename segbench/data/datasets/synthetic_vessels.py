@@ -57,7 +57,7 @@ class SyntheticVessels(Dataset):
         return [Record(name, name) for name in (f"vessels_{index:04}" for index in range(self.cases))]
 
     def load(self, record: Record) -> Case:
-        """Draws one image: a function of the seed and its number."""
+        """Draw one image: a function of the seed and its number."""
         rng = np.random.default_rng([self.seed, int(record.id.removeprefix("vessels_"))])
         thickness = _draw_vessels(rng, self.size)
         away = np.linalg.norm(np.indices(self.size).T - np.divide(self.size, 2), axis=-1).T
@@ -67,7 +67,7 @@ class SyntheticVessels(Dataset):
         return Case(record.id, image, label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:
-        """What decides the drawing; "drawing" is the version of this file's rules."""
+        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
         return {"drawing": 1, "size": self.size, "seed": self.seed}
 
 
@@ -115,7 +115,7 @@ def _disks(centres: Mapping[float, np.ndarray], size: tuple[int, ...]) -> np.nda
 
 
 def _photograph(rng: np.random.Generator, thickness: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """What a fundus camera makes of the vessels, (3, H, W) uint8."""
+    """A fundus camera's image of the vessels, (3, H, W) uint8."""
     size = thickness.shape
     illumination = np.exp(0.25 * smooth_noise(rng, size, min(size) / 5) + 0.06 * smooth_noise(rng, size, 3))
     depth = thickness / _thickest(size)

@@ -54,6 +54,6 @@ class Wbc(Dataset):
         return records
 
     def load(self, record: Record) -> Case:
-        """Reads one image and its mask."""
+        """Read one image and its mask."""
         image, mask = record.files
         return Case(record.id, read_image(image), self._MAPPING.read(mask), (1.0, 1.0), record.group)

@@ -43,7 +43,7 @@ LATE = 60.0
 
 
 class SlurmLauncher(SweepLauncher):
-    """Submits the runs that are not done, watches them, and submits anew what broke off.
+    """A launcher that submits the runs that are not done, watches them, and submits anew what broke off.
 
     The jobs need nobody to watch them. A second command finds those that SLURM still has, and submits none twice.
 
@@ -70,11 +70,11 @@ class SlurmLauncher(SweepLauncher):
 
     @property
     def files(self) -> Path:
-        """Where submission files, logs of jobs and the code are."""
+        """The folder of submission files, logs of jobs and the code."""
         return self.folder / "slurm"
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Refuses to submit where there is no SLURM, or where a run needs other processes than a job has."""
+        """Refuse to submit where there is no SLURM, or where a run needs other processes than a job has."""
         if shutil.which("sbatch") is None:
             raise UserError(
                 "hydra/launcher: there is no SLURM on this machine (no sbatch): log in to the cluster, or use "
@@ -89,7 +89,7 @@ class SlurmLauncher(SweepLauncher):
                 )
 
     def execute(self, jobs: Sequence[Job]) -> None:
-        """Submits the runs that SLURM does not have already, and watches all until none is left."""
+        """Submit the runs that SLURM does not have already, and watch all until none is left."""
         known, queued = self._known(), self._queue()
         left = [job for job in jobs if known.get(job.name) not in queued]
         if len(left) < len(jobs):
@@ -106,7 +106,7 @@ class SlurmLauncher(SweepLauncher):
             ) from None
 
     def _submit(self, jobs: Sequence[Job]) -> None:
-        """Submits arrays, as long as SLURM allows."""
+        """Submit arrays, as long as SLURM allows."""
         code = pin(self.files / "code", self.code, {name for job in jobs for name in job.modules})
         executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
         longest = array_size()
@@ -139,7 +139,7 @@ class SlurmLauncher(SweepLauncher):
         return {key if key in EVERYWHERE else f"slurm_{key}": value for key, value in resources.items()}
 
     def _watch(self, jobs: Sequence[Job]) -> None:
-        """Shows how far the runs are until SLURM has none of them any more."""
+        """Show how far the runs are until SLURM has none of them any more."""
         known = self._known()
         by_id = {known[job.name]: job for job in jobs if job.name in known}
         left = dict(by_id)  # SLURM knows how a job ended for some minutes only
@@ -162,21 +162,21 @@ class SlurmLauncher(SweepLauncher):
                 time.sleep(self.poll)
 
     def _tell_reasons(self, queued: Mapping[str, Queued], told: set[str]) -> None:
-        """Says why jobs wait, once for each reason."""
+        """Say why jobs wait, once for each reason."""
         for one in queued.values():
             if one.state not in RUNNING and one.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
                 told.add(one.reason)
                 log.info("jobs wait: SLURM says %s", one.reason)
 
     def _release(self, queued: Mapping[str, Queued], released: Counter[str]) -> None:
-        """Lets jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""
+        """Let jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""
         for job, one in queued.items():
             if one.reason == HELD and released[job] < RELEASES:
                 released[job] += 1
                 release(job)
 
     def _record_ending(self, job: Job, slurm_id: str) -> None:
-        """Says in the run's record how its job ended, where the run itself could not."""
+        """Record in the run's record how its job ended, where the run itself could not."""
         if job.done:
             return
         how = ending(slurm_id)
@@ -191,14 +191,14 @@ class SlurmLauncher(SweepLauncher):
         RunDirectory(job.path).record_end(text, needs_user=how.startswith("cancelled"))
 
     def _appears(self, job: Job) -> bool:
-        """Whether a run is done of which SLURM says so: a network file system may show it some time later."""
+        """Return whether a run is done of which SLURM says so: a network file system may show it some time later."""
         until = time.monotonic() + LATE
         while not job.done and time.monotonic() < until:
             time.sleep(self.poll)
         return job.done
 
     def _queue(self) -> dict[str, Queued]:
-        """Waits until SLURM answers: a controller that restarts is no reason to end."""
+        """Wait until SLURM answers: a controller that restarts is no reason to end."""
         while (answer := queue()) is None:
             log.warning("SLURM does not answer (squeue); trying again in %g s", self.poll)
             time.sleep(self.poll)
@@ -215,7 +215,7 @@ class SlurmLauncher(SweepLauncher):
 
 @contextmanager
 def _outside_a_job() -> Iterator[None]:
-    """The environment as it would be on a login node: what a job is given there, those it submits must not inherit.
+    """The environment of a login node: the jobs that a job submits must not inherit what it was given.
 
     What says where SLURM is, and what the user has set for sbatch, stays.
     """
@@ -226,6 +226,6 @@ def _outside_a_job() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What sbatch printed."""
+    """The reason that sbatch printed."""
     lines = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
     return "; ".join(dict.fromkeys(filter(None, lines))) or " ".join(str(error).split())

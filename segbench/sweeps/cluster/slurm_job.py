@@ -26,7 +26,7 @@ PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 
 
 def run_job(arguments: Sequence[str], requeues: int) -> None:
-    """Executes a run; called by each task of a job.
+    """Execute a run; called by each task of a job.
 
     While the run is under way its `Stopper` has the signals: it writes a checkpoint and ends the run. Before and after
     it this function has them. The first task then asks SLURM to queue the job again, unless SLURM ends or requeues it

@@ -64,7 +64,7 @@ def pin(folder: Path, policy: str = "refuse", modules: Iterable[str] = ()) -> Pa
 
 @dataclass(frozen=True)
 class Code:
-    """What jobs import.
+    """The code that jobs import.
 
     Attributes:
         files: where they are, by their names in the snapshot.
@@ -107,12 +107,12 @@ class Code:
         return replace(self, files={**self.files, **more}, sums=dict(sorted(sums.items())))
 
     def difference(self, former: Code) -> list[str]:
-        """Files that have changed, and those of segbench that were added or removed."""
+        """Files that have changed, and files of segbench that were added or removed."""
         names = former.sums.keys() | {name for name in self.sums if _ours(name)}
         return sorted(name for name in names if self.sums.get(name) != former.sums.get(name))
 
     def write(self, place: Path) -> None:
-        """Copies the code; what lies beside the user's, of any size, is linked."""
+        """Copy the code; what lies beside the user's, of any size, is linked."""
         temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         try:
@@ -150,7 +150,7 @@ def _files() -> Iterator[tuple[Path, Path]]:
 
 
 def _ours(name: str) -> bool:
-    """Whether a file belongs to segbench, and not to modules of the user's own."""
+    """Return whether a file belongs to segbench, and not to modules of the user's own."""
     return Path(name).parts[0] in OURS
 
 
@@ -160,7 +160,7 @@ def _module(name: str) -> str:
 
 
 def _is_code(name: str) -> bool:
-    """Whether a file is copied and compared."""
+    """Return whether a file is copied and compared."""
     return _ours(name) or name.endswith(".py")
 
 

@@ -1,4 +1,4 @@
-"""What SLURM says of jobs."""
+"""SLURM's queue and accounting of jobs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def queue() -> dict[str, Queued] | None:
 
 
 def release(job: str) -> None:
-    """Lets a job go on that is held."""
+    """Let a job go on that is held."""
     _ask("scontrol", "release", job)
 
 
 def requeue(job: str) -> bool:
-    """Puts a job back into the queue; whether SLURM has taken that."""
+    """Put a job back into the queue; return whether SLURM has taken that."""
     return _ask("scontrol", "requeue", job) is not None
 
 
@@ -56,7 +56,7 @@ def state_of(job: str) -> str | None:
 
 
 def ending(job: str) -> str | None:
-    """How a job ended, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it, None where it goes on."""
+    """The end of a job, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it, None where it goes on."""
     facts = _facts(job)
     if facts.get("JobState", "COMPLETED") not in ENDED:
         return None
@@ -68,7 +68,7 @@ def ending(job: str) -> str | None:
 
 
 def array_size() -> int:
-    """How many jobs an array may have."""
+    """The largest number of jobs in an array."""
     text = _ask("scontrol", "show", "config") or ""
     sizes = [line.partition("=")[2].strip() for line in text.splitlines() if line.startswith("MaxArraySize")]
     return max(1, int(sizes[0]) - 1) if sizes and sizes[0].isdigit() else 1000

@@ -1,4 +1,4 @@
-"""Which GPUs there are, by the names that CUDA_VISIBLE_DEVICES takes; found without a driver call in this process."""
+"""The GPUs of this machine, by their names in CUDA_VISIBLE_DEVICES; found without a driver call in this process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def visible_gpus() -> list[str]:
 
 
 def listed_gpus(listing: str) -> list[str]:
-    """The UUIDs in what `nvidia-smi -L` prints; those of its MIG instances in place of a GPU that has any."""
+    """The UUIDs in what `nvidia-smi -L` prints; for a GPU with MIG instances, their UUIDs."""
     gpus: list[list[str]] = []
     for line in listing.splitlines():
         found = re.search(r"\(UUID: ((?:GPU|MIG)-[^)]+)\)", line)

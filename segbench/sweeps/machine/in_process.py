@@ -23,7 +23,7 @@ class InProcess(SweepLauncher):
         self._number = 0
 
     def execute(self, jobs: Sequence[Job]) -> None:
-        """Executes one after the other."""
+        """Execute one run after the other."""
         last = self._number + len(jobs)
         with opened.kept():
             for job in jobs:

@@ -66,7 +66,7 @@ class LocalLauncher(SweepLauncher):
         self._slots: list[Slot] = []
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Refuses runs of several processes, and GPUs that are not there."""
+        """Refuse runs of several processes, and GPUs that are not there."""
         super().check(jobs)
         # Also those that are done: the share of the cores of one run stays the same.
         self._asked = max(self._asked, len(jobs))
@@ -92,7 +92,7 @@ class LocalLauncher(SweepLauncher):
         return [common | ({VISIBLE: gpus[number]} if gpus else {}) for number in range(count)]
 
     def execute(self, jobs: Sequence[Job]) -> None:
-        """Executes the runs.
+        """Execute the runs.
 
         Raises:
             Stopped: on a signal, when every run under way has written its checkpoint; on a second one at once.
@@ -122,7 +122,7 @@ class LocalLauncher(SweepLauncher):
                 raise Stopped(signals.received)
 
     def close(self, at_once: bool = False) -> None:
-        """Ends the processes, which else wait for further runs until the command ends."""
+        """End the processes, which else wait for further runs until the command ends."""
         for place in self._slots:
             if at_once:
                 place.kill()

@@ -41,7 +41,7 @@ class Slot:
         self._pool: ProcessPoolExecutor | None = None
 
     def begin(self, job: Job, arguments: Sequence[str]) -> None:
-        """Starts a run."""
+        """Start a run."""
         try:
             self.future = self._running_pool().submit(worker.call, self.work, list(arguments), job.path)
         except BrokenProcessPool:  # the process died between two runs
@@ -57,7 +57,7 @@ class Slot:
         return self._pool
 
     def look(self, stopping: bool) -> None:
-        """Takes note of the run's end, if it has come.
+        """Take note of the run's end, if it has come.
 
         Args:
             stopping: whether runs were asked to stop: a process that had none ends then.
@@ -77,20 +77,20 @@ class Slot:
             _record_end(job, f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """Ends the process in good order."""
+        """End the process in good order."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
 
     def kill(self) -> None:
-        """Ends the process at once, and those that it has started."""
+        """End the process at once, and the processes that it has started."""
         if self._pool is not None:
             self._pool.shutdown(kill_workers=True)
             self._pool = None
 
 
 def _cause(error: BrokenProcessPool) -> str:
-    """Why a process died, from what loky says of its exit code."""
+    """The cause of a process's death, from what loky says of its exit code."""
     found = re.search(r"\{(\w+)\((-?\d+)\)", str(error))
     if found is None:
         return "its process died"
@@ -100,7 +100,7 @@ def _cause(error: BrokenProcessPool) -> str:
 
 
 def _record_end(job: Job, cause: str) -> None:
-    """Writes into the run's record what the run itself could not; its checkpoint stays."""
+    """Write into the run's record what the run itself could not; its checkpoint stays."""
     with suppress(UserError):
         directory = RunDirectory(job.path)
         if directory.record.get("error") is None:

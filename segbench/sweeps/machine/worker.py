@@ -1,4 +1,4 @@
-"""What happens inside a worker process of a sweep on one machine."""
+"""The inside of a worker process of a sweep on one machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _idle.set()
 
 
 def start(parent: int, stop: Path) -> None:
-    """Prepares a worker: it stops in good order when it is asked to, and when the process that started it dies.
+    """Prepare a worker: it stops in good order when it is asked to, and when the process that started it dies.
 
     Args:
         parent: the process that started it.
@@ -52,7 +52,7 @@ def start(parent: int, stop: Path) -> None:
 
 
 def call(work: Callable[[Sequence[str], Path], int], arguments: Sequence[str], path: Path) -> int:
-    """Executes a run by a function, such as `work`."""
+    """Execute a run by a function, such as `work`."""
     _idle.clear()
     try:
         return work(arguments, path)
@@ -61,7 +61,7 @@ def call(work: Callable[[Sequence[str], Path], int], arguments: Sequence[str], p
 
 
 def work(arguments: Sequence[str], path: Path) -> int:
-    """Executes one run, its output in a file of its directory.
+    """Execute one run, its output in a file of its directory.
 
     Args:
         arguments: of the command.
@@ -85,7 +85,7 @@ def work(arguments: Sequence[str], path: Path) -> int:
 
 
 def _watch(parent: int, stop: Path) -> None:
-    """Sends this process the signal to stop; one between two runs ends by it."""
+    """Send this process the signal to stop; between two runs it ends the process."""
     while os.getppid() == parent and not stop.exists():
         time.sleep(_LOOK_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -97,7 +97,7 @@ def _watch(parent: int, stop: Path) -> None:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Appends what this process and its children print to a file."""
+    """Append what this process and its children print to a file."""
     kept = [os.dup(number) for number in _OUTPUTS]
     with path.open("ab") as file:
         for number in _OUTPUTS:

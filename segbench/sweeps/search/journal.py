@@ -18,7 +18,7 @@ STUDY = "search"
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """Opens the file of a search.
+    """Open the file of a search.
 
     Raises:
         UserError: where it is damaged or cannot be read.
@@ -48,7 +48,7 @@ class _WholeLines(BaseJournalBackend):
         return self.file.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Adds events, on a line of their own."""
+        """Add events, on a line of their own."""
         self._drop_half_a_line()
         self.file.append_logs(logs)
 

@@ -1,4 +1,4 @@
-"""A run tells its search how it is doing, and ends early where the search finds it hopeless."""
+"""Reports of a run to its search, which ends it early where it finds it hopeless."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class ReportToSearch(Callback):
-    """Reports the Dice of each validation to the trial that this run is, and ends a hopeless run after one.
+    """A callback that reports the Dice of each validation to the trial that this run is, and ends a hopeless run.
 
     It ends as early stopping does: with its checkpoint, in order. Of several processes the first asks, and all do as
     it says. A search that cannot be reached does not stop a training.
@@ -40,12 +40,12 @@ class ReportToSearch(Callback):
         self.hopeless = False
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Asks again: the process before may have been killed after its last report."""
+        """Ask again: the process before may have been killed after its last report."""
         if 0 < trainer.global_step < trainer.max_steps:
             self._end_if_hopeless(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Reports; a step that a killed process has reported before is not reported twice."""
+        """Report the Dice; a step that a killed process has reported before is not reported twice."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         step, dice = trainer.global_step, float(trainer.callback_metrics["validation/dice"])
@@ -93,7 +93,7 @@ def report_to_search(journal: str, trial: int) -> ReportToSearch:
 
 
 def _attempt(call: Callable[[], Answer], otherwise: Answer) -> Answer:
-    """What a call to the search answers; a training does not fail by a full disk or a lock elsewhere."""
+    """Return the answer of a call to the search; a training does not fail by a full disk or a lock elsewhere."""
     try:
         return call()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a search has found: the table of its trials, the best one, and which parameters mattered."""
+"""The results of a search: the table of its trials, the best one, and which parameters mattered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENOUGH = 10
 
 
 def write_table(trials: Trials, folder: Path) -> None:
-    """Writes `search.csv`: a line for each trial, with the value of each parameter.
+    """Write `search.csv`: a line for each trial, with the value of each parameter.
 
     The validation Dice of a pruned trial is the last that was reported; the steps are those up to it.
     """
@@ -37,7 +37,7 @@ def write_table(trials: Trials, folder: Path) -> None:
 
 
 def show_best(trials: Trials, folder: Path, console: Console | None = None) -> None:
-    """Prints the best trial by validation, how all of them ended, and what mattered."""
+    """Print the best trial by validation, how all of them ended, and what mattered."""
     console = console or Console()
 
     def show(text: str) -> None:

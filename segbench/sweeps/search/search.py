@@ -66,14 +66,14 @@ class Search:
         self.params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before the sweep."""
+        """Take what Hydra gives before the sweep."""
         self.context, self.config = pinned(hydra_context), config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: Sequence[str]) -> None:
-        """Executes trials until there are as many as asked for, and says which was the best.
+        """Execute trials until there are as many as asked for, and say which was the best.
 
         Args:
             arguments: the overrides as typed.
@@ -107,7 +107,7 @@ class Search:
         show_best(trials, folder)
 
     def _next(self, trials: Trials, broken_off: set[int]) -> list[int]:
-        """The trials to execute together: those that were begun before come first."""
+        """The trials to execute together: trials that were begun before come first."""
         batch = [number for number in trials.begun() if number not in broken_off][: self.at_once]
         while len(batch) < self.at_once and (number := trials.begin(self.trials)) is not None:
             batch.append(number)
@@ -123,7 +123,7 @@ class Search:
         return job
 
     def _check_same(self, trials: Trials, folder: Path) -> None:
-        """Refuses to continue a search in which something else was fixed: its runs could not be compared."""
+        """Refuse to continue a search in which something else was fixed: its runs could not be compared."""
         noted = (one for one in trials.all() if "id" in one.user_attrs)
         for trial in noted:
             job = self._job(trials, folder, trial.number)
@@ -136,7 +136,7 @@ class Search:
 
 
 def _tell(trials: Trials, number: int, job: Job) -> bool:
-    """Tells how the run of a trial ended; False where it has not."""
+    """Report to the sampler how the run of a trial ended; return False where it has not."""
     from optuna.trial import TrialState
 
     try:

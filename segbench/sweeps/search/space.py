@@ -1,4 +1,4 @@
-"""What a search varies: Hydra's override grammar as distributions of Optuna."""
+"""The space of a search: Hydra's override grammar as distributions of Optuna."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Space:
 
     @property
     def varied(self) -> dict[str, BaseDistribution]:
-        """What is searched over, by key."""
+        """The distributions that are searched, by key."""
         return {key: part for key, part in self.parts.items() if isinstance(part, BaseDistribution)}
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
@@ -45,7 +45,7 @@ class Space:
 
 
 def parse_space(overrides: Sequence[str], loader: ConfigLoader | None = None) -> Space:
-    """What the overrides of a search fix and vary; of two for one key the later counts.
+    """Parse what the overrides of a search fix and vary; of two overrides of one key the later counts.
 
     `a,b` and `choice(a,b)` are choices, `range(1,9,2)` are whole numbers, `interval(0,0.5)` is any number between the
     two and `int(interval(1,8))` any whole one; `tag(log,..)` draws on a logarithmic scale. Their order, as of
@@ -104,7 +104,7 @@ def _interval(value: IntervalSweep, tags: set[str]) -> BaseDistribution:
 
 
 def _range(values: list[Any], value: RangeSweep, tags: set[str]) -> BaseDistribution:
-    """Its end is not among the values, as everywhere in Hydra."""
+    """The distribution of a range, whose end is not among the values, as everywhere in Hydra."""
     if not values:
         raise ValueError("this range is empty")
     low, high, step = min(values), max(values), abs(value.step)

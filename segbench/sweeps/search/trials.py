@@ -64,7 +64,7 @@ class Trials:
         return self.study.get_trials(deepcopy=False)
 
     def standing(self) -> list[FrozenTrial]:
-        """Every trial but those that failed and are repeated by another one."""
+        """Every trial but the failed ones that another one repeats."""
         repeated = {one.user_attrs.get(REPEATS) for one in self.all()}
         return [one for one in self.all() if one.number not in repeated]
 
@@ -73,13 +73,13 @@ class Trials:
         return [one.number for one in self.all() if one.state == TrialState.RUNNING]
 
     def repeat_failed(self) -> None:
-        """Asks for the values of trials that failed again; they are begun before any others."""
+        """Ask for the values of trials that failed again; they are begun before any others."""
         for one in self.standing():
             if one.state == TrialState.FAIL:
                 self.study.enqueue_trial(one.params, user_attrs={REPEATS: one.number})
 
     def begin(self, most: int) -> int | None:
-        """Begins a trial.
+        """Begin a trial.
 
         Args:
             most: how many there should be; those that are repeated do not count.
@@ -100,11 +100,11 @@ class Trials:
         return {key: trial._suggest(key, distribution) for key, distribution in self.space.varied.items()}
 
     def facts(self, number: int) -> dict[str, Any]:
-        """What was noted of a trial."""
+        """The notes on a trial."""
         return self.all()[number].user_attrs
 
     def note(self, number: int, **facts: Any) -> None:
-        """Writes down what belongs to a trial."""
+        """Record facts of a trial."""
         known = self.facts(number)
         trial = open_trial(self.study, self.storage, number)
         for key, value in facts.items():
@@ -112,7 +112,7 @@ class Trials:
                 trial.set_user_attr(key, value)
 
     def end(self, number: int, state: TrialState, value: float | None = None) -> None:
-        """Tells the sampler how a trial ended."""
+        """Report to the sampler how a trial ended."""
         self.study.tell(number, values=value, state=state)
 
     def _sampler(self, number: int) -> BaseSampler:
@@ -139,7 +139,7 @@ class Trials:
 
 
 class _Rounded(BaseSampler):
-    """Draws as another sampler does, to few digits."""
+    """A sampler that draws as another sampler does, to few digits."""
 
     def __init__(self, sampler: BaseSampler) -> None:
         self.sampler = sampler
