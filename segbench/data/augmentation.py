@@ -15,10 +15,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from segbench.data.colour import HistogramMatching
+from segbench.data.augmenter import Patch, Place
+from segbench.data.colour import BetweenBlackAndWhite, HistogramMatching
 from segbench.data.elastic import Range
+from segbench.data.normalize import Normalize
+from segbench.data.patches import read_patch
+from segbench.data.placement import TrainingCases
 from segbench.data.resample import along_axes, cubic_matrix
 from segbench.data.spatial import Spatial
+from segbench.data.store import Intensities, StoredCase
 
 Intensity = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -52,6 +57,38 @@ class Augmentation:
                     raise ValueError(
                         f"{part}.{name}={transform}: must have a _target_; ~augmentation.{part}.{name} leaves it out"
                     )
+
+    def check(self, case: StoredCase, patch_size: Sequence[int]) -> None:
+        """See `Augmenter`."""
+        self.spatial.draw(patch_size, case.spacing, np.random.default_rng(0))
+        self._recolourings(case)
+
+    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Patch:
+        """See `Augmenter`."""
+        draw = self.spatial.draw(place.size, place.case.spacing, rng)
+        if place.pins_centre:
+            draw = draw.pinned(place.size)
+
+        def prepare(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+            if self.matching is not None:
+                other = cases.ids[int(rng.integers(len(cases.ids)))]
+                raw = self.matching(raw, channels, cases.store.meta(other).intensities, rng)
+            for recolour in self._recolourings(place.case):
+                raw = recolour(raw, rng)
+            return normalize(raw, channels)
+
+        image, label, instances = read_patch(place.case, place.start, draw, place.size, prepare)
+        for transform in self.intensity.values():
+            image = transform(image, rng)
+        return image, label, instances
+
+    def _recolourings(self, case: StoredCase) -> list[Intensity]:
+        """The transforms of colours, with the white of a case."""
+        dtype, channels = np.dtype(case.meta.dtype), case.meta.intensities
+        return [
+            one.for_case(dtype, channels) if isinstance(one, BetweenBlackAndWhite) else one
+            for one in self.colour.values()
+        ]
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from segbench.data.augmentation import Augmentation
+from segbench.data.augmenter import Augmenter, Place
 from segbench.data.case import IGNORE
-from segbench.data.colour import BetweenBlackAndWhite
 from segbench.data.normalize import Normalize
 from segbench.data.placement import Placement, TrainingCases
 from segbench.data.spatial import SpatialDraw, offsets
-from segbench.data.store import Intensities, StoredCase
+from segbench.data.store import StoredCase
 from segbench.data.targets import Target
 
 WEIGHT = "weight"
@@ -31,7 +30,7 @@ class PatchSampler:
         cases: the training cases.
         patch_size: (P_1, .., P_D) in pixels.
         placement: where each sample is cut.
-        augmentation: the random transforms.
+        augmentation: makes the patch of a place, changed at random.
         targets: for each head the function that makes its target.
         normalize: brings raw intensities to float32 of mean 0 and deviation 1.
         weight: the function that makes the weight of each pixel in the loss, or None.
@@ -40,7 +39,7 @@ class PatchSampler:
     cases: TrainingCases
     patch_size: Sequence[int]
     placement: Placement
-    augmentation: Augmentation
+    augmentation: Augmenter
     targets: Mapping[str, Target]
     normalize: Normalize
     weight: Target | None = None
@@ -49,24 +48,9 @@ class PatchSampler:
         """Sample number k: image (C, *P) float32, one target per head, the weight if any, and the case's id."""
         rng = np.random.default_rng([self.cases.seed, k])
         case, start = self.placement(self.cases, k, self.patch_size, rng)
-        draw = self.augmentation.spatial.draw(self.patch_size, case.spacing, rng)
-        if getattr(self.placement, "pins_centre", False):
-            draw = draw.pinned(self.patch_size)
-
-        def prepare(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
-            decoded = raw.dtype
-            if self.augmentation.matching is not None:
-                other = self.cases.ids[int(rng.integers(len(self.cases.ids)))]
-                raw = self.augmentation.matching(raw, channels, self.cases.store.meta(other).intensities, rng)
-            for recolour in self.augmentation.colour.values():
-                if isinstance(recolour, BetweenBlackAndWhite):
-                    recolour = recolour.for_case(decoded, channels)
-                raw = recolour(raw, rng)
-            return self.normalize(raw, channels)
-
-        image, label, instances = read_patch(case, start, draw, self.patch_size, prepare)
-        for transform in self.augmentation.intensity.values():
-            image = transform(image, rng)
+        pins_centre = getattr(self.placement, "pins_centre", False)
+        place = Place(case, start, self.patch_size, pins_centre)
+        image, label, instances = self.augmentation.patch(place, self.cases, self.normalize, rng)
         learnt = self.targets if self.weight is None else {**self.targets, WEIGHT: self.weight}
         sample: dict[str, Any] = {
             key: torch.from_numpy(np.ascontiguousarray(target(label, instances, case.spacing)))

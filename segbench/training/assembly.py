@@ -93,6 +93,7 @@ def build_data(config: DictConfig) -> DataModule:
         normalize=normalization(config),
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
     )
+    sampler.augmentation.check(store[split.train[0]], sampler.patch_size)
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
     return DataModule(
         dataset,

@@ -1,0 +1,65 @@
+"""The contract of augmentation: from a place in a training case to a patch, changed at random.
+
+Two engines keep it: `segbench.data.augmentation` for images and volumes, `segbench.data.albumentations_engine`
+for any pipeline of albumentations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from segbench.data.normalize import Normalize
+from segbench.data.placement import TrainingCases
+from segbench.data.store import StoredCase
+
+Patch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Image (C, *P) float32, normalised; label (*P) and instances (*P) or None, transformed as the image was."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training patch is cut.
+
+    Attributes:
+        case: the case that it is cut from.
+        start: the patch's first pixel in it, (D,); may lie outside the image.
+        size: (P_1, .., P_D) in pixels.
+        pins_centre: whether the patch's central pixel, (P - 1) // 2, must stay where it is.
+    """
+
+    case: StoredCase
+    start: np.ndarray
+    size: Sequence[int]
+    pins_centre: bool = False
+
+
+@runtime_checkable
+class Augmenter(Protocol):
+    """Makes a patch of a place."""
+
+    def check(self, case: StoredCase, patch_size: Sequence[int]) -> None:
+        """Checks, before training, that it suits the data.
+
+        Args:
+            case: a training case.
+            patch_size: (P_1, .., P_D) in pixels.
+
+        Raises:
+            UserError: where it does not.
+        """
+
+    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Patch:
+        """Return the patch. A function of the arguments alone, whatever was made before.
+
+        What lies beyond the image is the mirrored image, with the label 255 (ignore) and no instances.
+
+        Args:
+            place: where it is cut.
+            cases: all training cases.
+            normalize: brings raw intensities to float32.
+            rng: is drawn from.
+        """
