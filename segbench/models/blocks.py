@@ -139,6 +139,7 @@ class ConvBlock(nn.Sequential):
         groups: int = 8,
         stride: int = 1,
         padding: int = 1,
+        bias: bool | None = None,
     ) -> None:
         """Build the three layers.
 
@@ -153,6 +154,7 @@ class ConvBlock(nn.Sequential):
             stride: of the 3x3(x3) convolution.
             padding: pixels of zeros around its input; 0 for a valid convolution, whose output is two
                 pixels smaller.
+            bias: whether the convolution has one; None: where no norm follows, which has its own shift.
 
         Raises:
             UserError: where `norm` or `act` is unknown.
@@ -160,8 +162,7 @@ class ConvBlock(nn.Sequential):
         activation = choose(ACTIVATIONS, act, "model.act")
         normalisation = choose(NORMS, norm, "model.norm")
         width = out_channels * activation.pieces
-        # A norm has its own shift, which makes the convolution's superfluous.
-        bias = norm == "none"
+        bias = norm == "none" if bias is None else bias
         super().__init__(
             CONV[spatial_dims](in_channels, width, kernel_size=3, stride=stride, padding=padding, bias=bias),
             normalisation(spatial_dims, width, groups),

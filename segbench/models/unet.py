@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ class DecoderStage(nn.Module):
 PADDINGS = {"same": 1, "valid": 0}
 """Name -> pixels of zeros around the input of each convolution."""
 
+BIASES = {"auto": None, "true": True, "false": False}
+"""Name -> the `bias` of a `ConvBlock`."""
+
 
 class UNet(nn.Module):
     """An encoder, a decoder, and a skip connection between them at every resolution but the lowest.
@@ -55,6 +59,7 @@ class UNet(nn.Module):
         convs: int | Sequence[int] = 2,
         norm: str = "batch",
         groups: int = 8,
+        bias: str | bool = "auto",
         act: str = "relu",
         slope: float = 0.01,
         down: str = "max_pool",
@@ -77,6 +82,8 @@ class UNet(nn.Module):
                 the same at one resolution.
             norm: a key of `blocks.NORMS`, between convolution and activation.
             groups: of a group norm.
+            bias: whether the stages' convolutions have biases: a key of `BIASES`, or a truth value. "auto":
+                where no norm follows.
             act: a key of `blocks.ACTIVATIONS`.
             slope: of a leaky ReLU below zero.
             down: a key of `blocks.DOWN`.
@@ -103,7 +110,8 @@ class UNet(nn.Module):
                 f"model.convs={depths} needs a number >= 1 for each of the {stages} stages of model.channels"
             )
         pool = choose(DOWN, down, "model.down")
-        block = partial(ConvBlock, spatial_dims, norm=norm, act=act, slope=slope, groups=groups, padding=around)
+        layers: dict[str, Any] = {"norm": norm, "groups": groups, "act": act, "slope": slope, "padding": around}
+        block = partial(ConvBlock, spatial_dims, bias=choose(BIASES, str(bias).lower(), "model.bias"), **layers)
 
         def convolutions(first: int, width: int, depth: int, stride: int = 1) -> list[nn.Module]:
             return [block(first, width, stride=stride), *(block(width, width) for _ in range(depth - 1))]
@@ -112,10 +120,10 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList([nn.Sequential(*convolutions(in_channels, channels[0], depths[0]))])
         for (above, width), depth in zip(pairwise(channels), depths[1:], strict=True):
             if pool is None:
-                layers = convolutions(above, width, depth, stride=2)
+                stage = convolutions(above, width, depth, stride=2)
             else:
-                layers = [pool[spatial_dims](2), *convolutions(above, width, depth)]
-            self.encoder.append(nn.Sequential(*layers))
+                stage = [pool[spatial_dims](2), *convolutions(above, width, depth)]
+            self.encoder.append(nn.Sequential(*stage))
         self.dropout = nn.Dropout(dropout)
 
         self.decoder = nn.ModuleList()

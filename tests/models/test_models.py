@@ -44,6 +44,8 @@ NEEDED = {
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s"), ("model.width=0.0625", "model.zero_scores=false")),
     **dict.fromkeys(("deconvnet", "segnet", "segnet_basic"), ("model.width=0.0625",)),
     **dict.fromkeys(("unet", "unet_small", "unet_original"), ("model.channels=[4,8,16]",)),
+    # Without heads at every resolution: the contract is about the finest.
+    **dict.fromkeys(("nnunet_2d", "nnunet_3d"), ("model.channels=[4,8,16]", "model.deep_supervision=false")),
     **dict.fromkeys(("attention_unet", "residual_unet"), ("model.channels=[4,8,16]",)),
     "segresnet": ["model.channels=[8,16,32]", "model.net.down=[1,1,1]"],
     "unetplusplus": ["model.channels=[4,4,4,8,8]"],

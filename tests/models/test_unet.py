@@ -44,6 +44,44 @@ def test_number_of_parameters(channels, classes, options, count):
         assert parameters(UNet(2, channels, {"mask": classes}, **options)) == count
 
 
+NNUNET = {"norm": "instance", "bias": True, "act": "leaky_relu", "down": "strided_conv", "deep_supervision": True}
+NNUNET_2D, NNUNET_3D = (32, 64, 128, 256, 512, 512), (32, 64, 128, 256, 320, 320)
+
+
+@pytest.mark.parametrize(
+    ("dims", "channels", "classes", "stages", "count"),
+    [
+        (3, 1, 2, NNUNET_3D, 31_195_594),
+        (3, 4, 4, NNUNET_3D, 31_199_796),
+        (3, 1, 3, NNUNET_3D[:4], 5_603_177),
+        (2, 1, 2, NNUNET_2D, 20_619_082),
+        (2, 1, 2, (*NNUNET_2D, 512), 33_471_820),
+        (2, 1, 2, (*NNUNET_2D, 512, 512), 46_324_558),
+    ],
+)
+def test_number_of_parameters_of_nnunet(dims, channels, classes, stages, count):
+    """Networks of nnU-Net v2, counted in its own code with the heads of deep supervision."""
+    with torch.device("meta"):
+        assert parameters(UNet(dims, channels, {"mask": classes}, channels=stages, **NNUNET)) == count
+
+
+@pytest.mark.parametrize(
+    ("norm", "bias", "expected"),
+    [
+        ("batch", "auto", False),
+        ("none", "auto", True),
+        ("instance", "true", True),
+        ("instance", True, True),
+        ("none", False, False),
+    ],
+)
+def test_biases_are_those_asked_for(norm, bias, expected):
+    net = UNet(2, 1, {"mask": 2}, channels=(4, 8), norm=norm, bias=bias)
+    convolutions = [module for module in (*net.encoder.modules(), *net.decoder.modules()) if type(module) is nn.Conv2d]
+    assert convolutions
+    assert {conv.bias is not None for conv in convolutions} == {expected}
+
+
 def test_numbers_of_parameters_of_variants():
     """Each is the paper's count and what the variant adds to it."""
     paper = 31_030_658
@@ -167,6 +205,7 @@ def test_dropout_is_for_training_only():
             {"up": "bilinear"},
             "model.up=bilinear is not one of transposed, transposed_3, nearest, linear, pixel_shuffle",
         ),
+        ({"bias": "maybe"}, "model.bias=maybe is not one of auto, true, false"),
         ({"init": "he"}, "model.init=he is not one of he_normal, xavier, pytorch"),
         ({"channels": [8]}, "model.channels=[8] needs two stages or more, such as [16, 32]"),
         ({"convs": [2, 2]}, "model.convs=[2, 2] needs a number >= 1 for each of the 5 stages of model"),
