@@ -15,7 +15,7 @@ from rich.console import Console
 from segbench.commands.tables import show_cases
 from segbench.config.schema import build, require
 from segbench.data.files import check_pairs
-from segbench.data.images import image_files, read_mask
+from segbench.data.formats import image_files, read_mask
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer

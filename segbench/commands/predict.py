@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from segbench.config.schema import require
-from segbench.data.images import image_files, read_image, write_mask
+from segbench.data.formats import image_files, read_image, write_mask
 from segbench.errors import UserError
 
 

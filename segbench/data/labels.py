@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from segbench.data.case import IGNORE
-from segbench.data.images import read_mask
+from segbench.data.formats import read_mask
 from segbench.errors import UserError
 
 Value: TypeAlias = int | str

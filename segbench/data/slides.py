@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from segbench.data.images import reading
+from segbench.data.formats.reader import reading
 from segbench.errors import UserError
 
 SLIDE_EXTENSIONS = (".svs", ".tif", ".tiff")

@@ -21,7 +21,7 @@ from segbench.config import schema
 from segbench.config.identity import run_id
 from segbench.config.invocation import Invocation
 from segbench.data.datamodule import DataModule
-from segbench.data.images import write_mask
+from segbench.data.formats import write_mask
 from segbench.errors import UserError
 from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews

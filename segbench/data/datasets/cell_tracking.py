@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
-from segbench.data.images import read_image, read_mask
+from segbench.data.formats import read_image, read_mask
 from segbench.errors import UserError
 
 _TRUTHS = {"gold": "GT", "silver": "ST"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segbench.data.case import IGNORE, Case, Dataset, Part, Record, Source, shape_text
 from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import read_image
+from segbench.data.formats import read_image
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 

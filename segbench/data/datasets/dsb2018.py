@@ -9,7 +9,7 @@ import numpy as np
 
 from segbench.data.case import Case, Dataset, Record, Source, shape_text
 from segbench.data.files import files_by_key
-from segbench.data.images import read_image, read_mask
+from segbench.data.formats import read_image, read_mask
 from segbench.errors import UserError
 
 

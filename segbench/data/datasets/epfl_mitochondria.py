@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
-from segbench.data.images import count_pages, read_pages
+from segbench.data.formats.tiff import count_pages, read_pages
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 

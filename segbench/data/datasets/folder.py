@@ -13,7 +13,7 @@ import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
 from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import EXTENSIONS, count_channels, read_image, read_mask
+from segbench.data.formats import SUFFIXES, count_channels, read_image, read_mask
 from segbench.data.labels import LabelMapping, Value
 from segbench.errors import UserError
 
@@ -131,7 +131,7 @@ class Folder(Dataset):
         if not records:
             raise UserError(
                 f"{self.root} has no images: expected are {self.source.layout}, with one of the extensions "
-                + ", ".join(EXTENSIONS)
+                + ", ".join(SUFFIXES)
             )
         return records
 
@@ -141,7 +141,7 @@ class Folder(Dataset):
         for kind, folder in self._folders.items():
             if not (root / folder).is_dir():
                 raise self.missing(root / folder)
-            found[kind] = files_by_key(root / folder, EXTENSIONS, self._suffixes[kind])
+            found[kind] = files_by_key(root / folder, SUFFIXES, self._suffixes[kind])
             check_pairs(found["image"], found[kind], kind)
         return [
             Record(

@@ -9,7 +9,7 @@ import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
 from segbench.data.files import check_pairs
-from segbench.data.images import read_image, read_mask
+from segbench.data.formats import read_image, read_mask
 from segbench.errors import UserError
 
 _PUBLISHED = {"train": 85, "testA": 60, "testB": 20}

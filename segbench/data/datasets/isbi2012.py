@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
-from segbench.data.images import count_pages, read_image, read_mask
+from segbench.data.formats import read_image, read_mask
+from segbench.data.formats.tiff import count_pages
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 

@@ -10,7 +10,7 @@ import numpy as np
 from segbench.data.case import Case, Dataset, Part, Record, Source
 from segbench.data.contours import paint, read_contours
 from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import read_image
+from segbench.data.formats import read_image
 from segbench.errors import UserError
 
 _PATIENT = re.compile(r"^(TCGA-\w+-\w+)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segbench.data.case import Case, Dataset, Record, Source
 from segbench.data.files import check_pairs, files_by_key
-from segbench.data.images import read_image
+from segbench.data.formats import read_image
 from segbench.data.labels import LabelMapping
 
 

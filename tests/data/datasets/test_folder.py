@@ -9,7 +9,7 @@ from PIL import Image
 
 from segbench.config import schema
 from segbench.data.case import Dataset, check_case
-from segbench.data.images import count_channels
+from segbench.data.formats import count_channels
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from tests.made_runs import configure

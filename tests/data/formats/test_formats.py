@@ -1,4 +1,4 @@
-"""Image files: read as other libraries read them, written back unchanged, damaged ones refused."""
+"""Files of every format: read as other libraries read them, written back unchanged, damaged ones refused."""
 
 import io
 import struct
@@ -11,10 +11,11 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
-from segbench.data import images
-from segbench.data.images import count_channels, count_pages, read_mask, write_mask
+from segbench.data import formats
+from segbench.data.formats import count_channels, read_mask, write_mask
+from segbench.data.formats.tiff import count_pages
 from segbench.errors import UserError
 
 SIZE = (13, 17)
@@ -22,7 +23,7 @@ SIZE = (13, 17)
 
 def read_image(path: Path) -> np.ndarray:
     """As segbench reads it; the header tells as many channels."""
-    pixels = images.read_image(path)
+    pixels = formats.read_image(path)
     assert count_channels(path) == len(pixels)
     return pixels
 
@@ -109,7 +110,7 @@ def test_channels_are_counted_without_the_pixels(tmp_path: Path, extension: str,
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"image\.\w+ cannot be read"):
-        images.read_image(path)
+        formats.read_image(path)
     if extension != ".tif":  # whose header may stand at the end
         assert count_channels(path) == channels
     path.write_bytes(b"nothing")
@@ -221,6 +222,68 @@ def test_mask_in_colours(tmp_path: Path) -> None:
         read_mask(tmp_path / "colours.png")
 
 
+@pytest.mark.parametrize("extension", [".gif", ".webp"])
+def test_gif_and_webp_are_found_and_read(tmp_path: Path, extension: str) -> None:
+    mask = random_pixels(SIZE) % 3
+    Image.fromarray(mask).save(tmp_path / f"mask{extension}", lossless=True)
+    assert formats.image_files(tmp_path, "input") == {"mask": tmp_path / f"mask{extension}"}
+    np.testing.assert_array_equal(read_image(tmp_path / f"mask{extension}")[0], mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / f"mask{extension}"), mask)
+    assert write_mask(tmp_path / "written", mask, tmp_path / f"mask{extension}").suffix == ".png"
+
+
+@pytest.mark.parametrize("extension", [".gif", ".webp", ".png"])
+def test_several_frames_are_refused(tmp_path: Path, extension: str) -> None:
+    frames = [Image.fromarray(frame) for frame in random_pixels((3, *SIZE))]
+    frames[0].save(tmp_path / f"film{extension}", save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match=r"film\.\w+ holds several images: one is expected"):
+        read_image(tmp_path / f"film{extension}")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("PNG", "image.tif"), ("TIFF", "image.png"), ("JPEG", "image.PNG")])
+def test_files_are_read_by_content_not_by_name(tmp_path: Path, kind: str, name: str) -> None:
+    pixels = random_pixels((*SIZE, 3))
+    Image.fromarray(pixels).save(tmp_path / name, kind)
+    np.testing.assert_array_equal(read_image(tmp_path / name), np.moveaxis(iio.imread(tmp_path / name), -1, 0))
+    path = write_mask(tmp_path / "mask", pixels[..., 0], tmp_path / name)
+    np.testing.assert_array_equal(read_mask(path), pixels[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "lossy"),
+    [
+        ("a.png", {}, False), ("a.jpg", {}, True), ("a.webp", {}, True), ("a.webp", {"lossless": True}, False),
+        ("a.tif", {}, False), ("a.tif", {"compression": "jpeg"}, True), ("a.gif", {}, False),
+    ],
+)  # fmt: skip
+def test_formats_that_change_values(tmp_path: Path, name: str, options: dict[str, object], lossy: bool) -> None:
+    Image.fromarray(random_pixels(SIZE)).save(tmp_path / name, **options)
+    assert formats.decode(tmp_path / name).lossy == lossy
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".tif"])
+def test_orientation_is_told_not_applied_and_kept_by_masks(tmp_path: Path, extension: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(random_pixels(SIZE)).save(tmp_path / f"image{extension}", exif=exif)
+    decoded = formats.decode(tmp_path / f"image{extension}")
+    assert decoded.orientation == 6
+    assert decoded.array.shape[1:] == SIZE
+    mask = random_pixels(SIZE)
+    path = write_mask(tmp_path / "mask", mask, tmp_path / f"image{extension}")
+    with Image.open(path) as image:  # by another library: turned when shown
+        np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(image)), np.rot90(mask, -1))
+    np.testing.assert_array_equal(read_mask(path), mask)
+
+
+def test_palette_of_8_bits_in_a_tiff_is_not_black(tmp_path: Path) -> None:
+    index = np.arange(3, dtype=np.uint8)[None].repeat(2, 0)
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, :3] = [[0, 255, 0], [0, 0, 128], [0, 0, 64]]
+    tifffile.imwrite(tmp_path / "image.tif", index, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.tif"), colours[:, index])
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file .*nothing\.png"):
         read_image(tmp_path / "nothing.png")
@@ -234,7 +297,7 @@ def encoded(extension: str) -> tuple[bytes, np.ndarray]:
         tifffile.imwrite(content, pixels, photometric="minisblack", compression="zlib")
         return content.getvalue(), pixels[None]
     Image.fromarray(pixels).save(content, {".jpg": "JPEG"}.get(extension, extension[1:].upper()))
-    return content.getvalue(), np.moveaxis(np.asarray(Image.open(content)), -1, 0)
+    return content.getvalue(), np.moveaxis(np.asarray(Image.open(content).convert("RGB")), -1, 0)
 
 
 def image_unless_refused(path: Path) -> np.ndarray | None:
@@ -248,7 +311,7 @@ def image_unless_refused(path: Path) -> np.ndarray | None:
     return None
 
 
-@pytest.mark.parametrize("extension", [".png", ".tif", ".bmp", ".jpg"])
+@pytest.mark.parametrize("extension", [".png", ".tif", ".bmp", ".jpg", ".gif", ".webp"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_truncated_file_is_refused_or_whole(tmp_path: Path, extension: str, share: float) -> None:
@@ -260,7 +323,7 @@ def test_truncated_file_is_refused_or_whole(tmp_path: Path, extension: str, shar
         np.testing.assert_array_equal(read, pixels)
 
 
-@pytest.mark.parametrize("extension", [".png", ".tif", ".bmp", ".jpg"])
+@pytest.mark.parametrize("extension", [".png", ".tif", ".bmp", ".jpg", ".gif", ".webp"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_file_gives_one_line_or_an_image(tmp_path: Path, extension: str, data: st.DataObject) -> None:
@@ -272,7 +335,7 @@ def test_damaged_file_gives_one_line_or_an_image(tmp_path: Path, extension: str,
     image_unless_refused(path)
 
 
-@pytest.mark.parametrize("extension", [".png", ".tif", ".tiff", ".bmp", ".jpg", ".PNG", None])
+@pytest.mark.parametrize("extension", [".png", ".tif", ".tiff", ".bmp", ".jpg", ".gif", ".webp", ".PNG", None])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mask_is_read_as_written(tmp_path: Path, extension: str | None, data: st.DataObject) -> None:
@@ -285,7 +348,7 @@ def test_mask_is_read_as_written(tmp_path: Path, extension: str | None, data: st
         iio.imwrite(like, random_pixels((5, 7)), extension=extension.lower())
     path = write_mask(tmp_path / "case.1", label, like)
     assert path.name.startswith("case.1.")
-    if highest < 256 and len(shape) == 2 and extension != ".jpg":
+    if highest < 256 and len(shape) == 2 and extension not in (".jpg", ".gif", ".webp"):
         assert path.suffix == (extension or ".png")
     np.testing.assert_array_equal(read_mask(path), label)
 
