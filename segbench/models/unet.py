@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,8 +109,10 @@ class UNet(nn.Module):
                 f"model.convs={depths} needs a number >= 1 for each of the {stages} stages of model.channels"
             )
         pool = choose(DOWN, down, "model.down")
-        layers: dict[str, Any] = {"norm": norm, "groups": groups, "act": act, "slope": slope, "padding": around}
-        block = partial(ConvBlock, spatial_dims, bias=choose(BIASES, str(bias).lower(), "model.bias"), **layers)
+        shifted = choose(BIASES, str(bias).lower(), "model.bias")
+        block = partial(
+            ConvBlock, spatial_dims, norm=norm, act=act, slope=slope, groups=groups, padding=around, bias=shifted
+        )
 
         def convolutions(first: int, width: int, depth: int, stride: int = 1) -> list[nn.Module]:
             return [block(first, width, stride=stride), *(block(width, width) for _ in range(depth - 1))]
