@@ -28,9 +28,10 @@ test: install ## the tests (under 10 minutes on two cores)
 test-all: install ## also the slow tests
 	$(BIN)/python -m pytest -n auto -m "not slurm and not gpu"
 
-lint: install ## style, as the gate checks it
+lint: install ## style, and which room imports from which, as the gate checks them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 format: install ## put the style right
 	$(BIN)/ruff check --fix .

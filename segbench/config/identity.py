@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from segbench.config.history import essential
 from segbench.config.study import budget_value
 from segbench.system.processes import total_batch
 
@@ -45,6 +46,8 @@ _FUNCTIONS = re.compile(r"\btag\((\w+,)*|\b(choice|range|interval|shuffle|sort|i
 
 def run_id(config: DictConfig) -> str:
     """Twelve hex digits, equal for two configurations exactly when they ask for the same science.
+
+    It outlives moved names and added keys: see `segbench.config.history`.
 
     Args:
         config: the job's whole configuration; interpolations are resolved first.
@@ -116,8 +119,6 @@ def _science(config: DictConfig) -> dict[str, Any]:
             plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     plain["data"]["batch_size"] = total_batch(config)  # however it is told and shared out
     plain["data"].pop("batch_size_per", None)
-    if not plain["trainer"].get("sync_batchnorm"):
-        plain["trainer"].pop("sync_batchnorm", None)  # so that runs of earlier versions keep their ids
     if plain.get("initial_weights") is not None:  # however the path is written
         plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())
     for path in NOT_SCIENCE:
@@ -127,4 +128,4 @@ def _science(config: DictConfig) -> dict[str, Any]:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict):
             node.pop(leaf, None)
-    return plain
+    return essential(plain)

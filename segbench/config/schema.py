@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
 
+from segbench.config.history import current_name
 from segbench.config.study import check_study
 from segbench.errors import UserError
 from segbench.system.processes import batch_on_each_device
@@ -78,12 +79,15 @@ def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where
 def check_targets(config: DictConfig) -> None:
     """Check that every `_target_` can be imported and takes the arguments it is given.
 
+    Names that have moved are replaced by those of today.
+
     Raises:
         UserError: naming the key, and the nearest argument that exists.
     """
     for path, node in _target_nodes(config, ""):
         if OmegaConf.is_missing(node, "_target_"):
             raise UserError(f"{path}._target_ is not set: give the class, such as {path}._target_=package.module.Class")
+        node._target_ = current_name(node._target_)
         try:
             function = get_object(node._target_)
         except Exception as error:  # an import runs any code

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 
 def choose_precision(asked: str, accelerator: str) -> str:
     """The precision in Lightning's words.
@@ -15,6 +13,8 @@ def choose_precision(asked: str, accelerator: str) -> str:
     """
     if asked != "auto":
         return asked
+    import torch
+
     if accelerator == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16-mixed" if native else "16-mixed"
@@ -25,4 +25,6 @@ def choose_precision(asked: str, accelerator: str) -> str:
 
 def cpu_has_bfloat16() -> bool:
     """Return whether this processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    import torch
+
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from segbench.config.history import completed
+from segbench.config.schema import as_plain
 from segbench.data.store import measure_intensities
 from segbench.errors import UserError
 from segbench.evaluation.results import predict
@@ -60,8 +62,9 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
     directory = RunDirectory(path)
     if not directory.best_checkpoint.exists():
         raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
-    config = OmegaConf.load(path / "config.yaml")
-    assert isinstance(config, DictConfig)
+    recorded = OmegaConf.load(path / "config.yaml")
+    assert isinstance(recorded, DictConfig)
+    config = OmegaConf.create(completed(as_plain(recorded)))
     if inference is not None:
         config.inference = inference
     if "weights" in config.model:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from segbench.config.history import essential
 from segbench.errors import UserError
 from segbench.runs.directory import CASE_COLUMNS
 from segbench.runs.discovery import RECORD
@@ -52,7 +53,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration.
+        """The resolved configuration, without what only the version of segbench makes different.
 
         Raises:
             UserError: if config.yaml cannot be read.
@@ -64,7 +65,7 @@ class Run:
             raise UserError(f"{path}: cannot be read ({_brief(error)}); the run must be made again") from error
         if not isinstance(loaded, dict):
             raise UserError(f"{path}: is not a configuration; the run must be made again")
-        return loaded
+        return essential(loaded)
 
     @property
     def wandb(self) -> Mapping[str, Any]:

@@ -1,0 +1,89 @@
+"""The history of the configuration: names that have moved, and keys that came later.
+
+A configuration that was recorded once is read for as long as there are runs. So whoever moves a class or adds a key
+writes it down here, and nowhere else: the id of a recorded run stays what it was, its network is built from today's
+classes, and a comparison does not take a moved name for a difference between methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MOVED: Mapping[str, str] = {
+    "segbench.assembly": "segbench.training.assembly",
+    "segbench.data.places": "segbench.data.placement",
+    "segbench.logfile": "segbench.system.logfile",
+    "segbench.models.flooding": "segbench.models.region_growing",
+    "segbench.module": "segbench.training.module",
+    "segbench.objective": "segbench.training.objective",
+    "segbench.optimizers": "segbench.training.optimizers",
+    "segbench.schedulers": "segbench.training.schedulers",
+}
+"""Former name of a module, class or function, and its name now; the longest that fits counts."""
+
+ADDED: Mapping[str, Any] = {
+    "trainer.sync_batchnorm": False,
+}
+"""Dotted keys that came after the first version, and the value that stands for what held before them."""
+
+
+def current_name(name: str) -> str:
+    """The name that a module, class or function has now.
+
+    Args:
+        name: dotted, such as the `_target_` of a node; of any package.
+    """
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        moved = MOVED.get(".".join(parts[:length]))
+        if moved is not None:
+            return ".".join([moved, *parts[length:]])
+    return name
+
+
+def renewed(node: Any) -> Any:
+    """The same plain values with the names that classes and functions have now.
+
+    Args:
+        node: a configuration or a part of one, as dicts and lists.
+    """
+    if isinstance(node, Mapping):
+        names = ("_target_", "path") if str(node.get("_target_", "")).startswith("hydra.utils.") else ("_target_",)
+        return {
+            key: current_name(value) if key in names and isinstance(value, str) else renewed(value)
+            for key, value in node.items()
+        }
+    return [renewed(child) for child in node] if isinstance(node, list) else node
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration as today's code reads it: names as they are now, keys that came later set.
+
+    A key is set only below a node that is there.
+    """
+    whole: dict[str, Any] = renewed(config)
+    for key, default in ADDED.items():
+        node, leaf = _parent(whole, key)
+        if node is not None:
+            node.setdefault(leaf, default)
+    return whole
+
+
+def essential(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as every version writes it: names as they are now, without later keys at their default."""
+    reduced: dict[str, Any] = renewed(config)
+    for key, default in ADDED.items():
+        node, leaf = _parent(reduced, key)
+        if node is not None and leaf in node and node[leaf] == default:
+            del node[leaf]
+    return reduced
+
+
+def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """The node that a dotted key belongs to, None where it is not there, and the last part of the key."""
+    *parents, leaf = key.split(".")
+    node: Any = config
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    return (node if isinstance(node, dict) else None), leaf
