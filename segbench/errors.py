@@ -1,4 +1,4 @@
-"""The two ways in which a command ends early without being a bug."""
+"""The two ways in which a command ends early without being a bug, and the message of any error in one line."""
 
 import signal
 
@@ -8,6 +8,11 @@ class UserError(Exception):
 
     The message says what is wrong, where (file or key), and what would be right.
     """
+
+
+def as_line(error: BaseException) -> str:
+    """The message of an error in one line; of an error without a message its kind."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class Stopped(BaseException):

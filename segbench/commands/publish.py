@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segbench.config.schema import require
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.runs.directory import RunDirectory
 from segbench.runs.discovery import find_runs
 from segbench.runs.uploads import CONTENT, Destination, Found, Item, digest, find, read_note, write_note
@@ -127,7 +127,7 @@ def _upload(item: Item, wish: Destination, limits: Limits) -> str | None:
             return f"{item.path}: {GOING_ON}"
         return _upload_locked(item, wish, limits)
     except Exception as error:  # whatever W&B stumbles over, the others are uploaded
-        return f"{item.path}: {' '.join(str(error).split()) or type(error).__name__}"
+        return f"{item.path}: {as_line(error)}"
     finally:
         lock.release()
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config.history import current_name
 from segbench.config.study import check_study
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.system.processes import batch_on_each_device
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
@@ -91,7 +91,7 @@ def check_targets(config: DictConfig) -> None:
         try:
             function = get_object(node._target_)
         except Exception as error:  # an import runs any code
-            raise UserError(f"{path}._target_={node._target_}: {_one_line(error)}") from error
+            raise UserError(f"{path}._target_={node._target_}: {as_line(error)}") from error
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
@@ -128,7 +128,7 @@ def build(node: Any, key: str, **arguments: Any) -> Any:
             deepest, cause = cause, cause.__cause__
         place = getattr(error, "full_key", None) or key
         if isinstance(deepest, ImportError | TypeError | ValueError | KeyError | OmegaConfBaseException):
-            raise UserError(f"{place}: {_one_line(deepest)}") from error
+            raise UserError(f"{place}: {as_line(deepest)}") from error
         raise
 
 
@@ -181,10 +181,6 @@ def _suggestion(path: str, known: list[str]) -> str:
     if nearest:
         return f"; did you mean {nearest[0]}?"
     return f"; known are {', '.join(known)}" if known else ""
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import math
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,6 +21,8 @@ from rich.progress import track
 from segbench.data.case import IGNORE, Dataset, Part, Record, check_case
 from segbench.data.regions import connected_regions
 from segbench.errors import UserError
+from segbench.system.atomic import replaced
+from segbench.system.lock import FileLock
 
 _FORMAT = 2
 """Version of what is written here: another one does not read the files of this one."""
@@ -231,10 +231,13 @@ class CaseStore:
     def _fill(self, dataset: Dataset, records: Sequence[Record]) -> None:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with self.folder.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = FileLock(self.folder.with_suffix(".lock"))
+            lock.acquire(math.inf)
+            try:
                 if not (self.folder / _INDEX).exists():  # another process may have made it while this one waited
                     _decode_all(dataset, records, self.folder)
+            finally:
+                lock.release()
         except OSError as error:
             raise UserError(
                 f"the cache {self.folder.parent} cannot be written ({error.strerror or error}): "
@@ -265,40 +268,34 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{dataset.name} has two cases with the id {twice}: rename one of their files")
     log.info("decoding %d cases of %s into %s", len(records), dataset.name, folder)
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed here
-    temporary.mkdir()
-    if (folder / _INDEX).exists():  # another node's work: a network file system shows it after a change to the folder
-        temporary.rmdir()
-        return
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        done = pool.map(lambda record: _decode(dataset, record, temporary / record.id), records)
-        console = Console(stderr=True)
-        cases = list(
-            track(
-                done,
-                f"decoding {dataset.name}",
-                len(records),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
+    with replaced(folder, mark=_INDEX, alone=True) as temporary:
+        if (folder / _INDEX).exists():  # another node's: a network file system shows it after a change to the folder
+            return
+        pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+        try:
+            done = pool.map(lambda record: _decode(dataset, record, temporary / record.id), records)
+            console = Console(stderr=True)
+            cases = list(
+                track(
+                    done,
+                    f"decoding {dataset.name}",
+                    len(records),
+                    console=console,
+                    transient=True,
+                    disable=not console.is_terminal,
+                )
             )
-        )
-        fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
-        content = {
-            "dataset": dataset.name,
-            "fingerprint": fingerprint,
-            "cases": [asdict(case) for case in cases],
-        }
-        with (temporary / _INDEX).open("w") as file:
-            json.dump(content, file)
-            _flush(file)
-        shutil.rmtree(folder, ignore_errors=True)  # damaged: it has no index
-        temporary.rename(folder)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+            fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
+            content = {
+                "dataset": dataset.name,
+                "fingerprint": fingerprint,
+                "cases": [asdict(case) for case in cases],
+            }
+            with (temporary / _INDEX).open("w") as file:
+                json.dump(content, file)
+                _flush(file)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:

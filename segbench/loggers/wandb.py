@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment  # type: ignore[attr-defined]
 from lightning.pytorch.utilities import rank_zero_only
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.loggers import wandb_access
 from segbench.loggers.wandb_run import columns, identity, log_files, log_result, log_row
 from segbench.runs.directory import RunDirectory
@@ -103,7 +103,7 @@ class Wandb(Logger):
             if mode != "online":
                 self._give_up(error)
                 return None
-            self._warn(f"does not begin this run, which is recorded offline ({_one_line(error)})")
+            self._warn(f"does not begin this run, which is recorded offline ({as_line(error)})")
         try:
             wandb.teardown()  # its process takes the run for begun
             wandb_access.lost()
@@ -176,12 +176,8 @@ class Wandb(Logger):
 
     def _give_up(self, error: Exception) -> None:
         self._broken = True
-        self._warn(f"records no more of this run ({_one_line(error)})")
+        self._warn(f"records no more of this run ({as_line(error)})")
 
     def _warn(self, what: str) -> None:
         place = self.directory.path.absolute()
         log.warning("W&B %s; `segbench publish runs=%s` completes it there", what, place)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 
 if TYPE_CHECKING:
     import wandb
@@ -154,7 +154,7 @@ def _check_refused(error: wandb.errors.Error) -> None:
     kinds = (wandb.errors.UsageError, wandb.errors.AuthenticationError)
     malformed = isinstance(error, kinds) and error.__cause__ is None
     if status in REFUSED or malformed:
-        why = f"W&B answers with HTTP {status}" if status else " ".join(str(error).split())
+        why = f"W&B answers with HTTP {status}" if status else as_line(error)
         raise UserError(
             f"logger.wandb.mode=online: the key is refused ({why}); check WANDB_API_KEY or run"
             " `wandb login --relogin`, or say logger.wandb.mode=offline"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.models.centre_view import centre_view, check_2d, one_pixel
 from segbench.models.heads import Outputs
 
@@ -53,7 +53,7 @@ class PatchClassifier(nn.Module):
         except RuntimeError as error:
             raise UserError(
                 f"model.view={self.side}: {type(self.net).__name__} takes no patches of that size"
-                f" ({str(error).splitlines()[0]}); 64 suit most such networks, and 224 all of them"
+                f" ({as_line(error)}); 64 suit most such networks, and 224 all of them"
             ) from error
         finally:
             self.net.train()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.models.blocks import match_size, padded_size
 from segbench.models.heads import Outputs, split_heads
 
@@ -101,7 +101,7 @@ class SmpModel(nn.Module):
             raise UserError(f"model.encoder={encoder} model.weights={weights}: {error.args[0]}") from error
         except (NotImplementedError, TypeError, ValueError) as error:  # as decoders and timm's encoders refuse
             raise UserError(
-                f"model.encoder={encoder} model.weights={weights}: {' '.join(str(error).split())}; the encoder that"
+                f"model.encoder={encoder} model.weights={weights}: {as_line(error)}; the encoder that"
                 " the model's file names fits: leave model.encoder out, or choose one of its kind"
             ) from error
         PooledBatchNorm2d.convert(self.net)

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import pandas as pd
 
-from segbench.errors import Stopped, UserError
+from segbench.errors import Stopped, UserError, as_line
 from segbench.system.atomic import remove_leftovers, write_atomically
 from segbench.system.lock import FileLock
 from segbench.system.processes import is_main_process
@@ -136,7 +136,7 @@ class RunDirectory:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
             with suppress(UserError):  # the disk is full: the first error is the one to tell
-                self.update(status=status, error=_one_line(error), needs_user=isinstance(error, UserError))
+                self.update(status=status, error=_reason(error), needs_user=isinstance(error, UserError))
         self.close()
 
     def update(self, **facts: Any) -> None:
@@ -170,7 +170,7 @@ class RunDirectory:
 
     def record_failure(self, error: Exception) -> None:
         """Record why a run never began, so that its sweep can say so; do nothing for a run that did."""
-        self._fail((None,), _one_line(error), isinstance(error, UserError))
+        self._fail((None,), _reason(error), isinstance(error, UserError))
 
     def record_end(self, error: str, needs_user: bool = False) -> None:
         """Record a failure of a run that could not do so itself: it never began, or its process is gone.
@@ -248,8 +248,8 @@ def _read_record(path: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+def _reason(error: BaseException) -> str:
+    text = as_line(error)
     return text if isinstance(error, UserError | Stopped) else f"{type(error).__name__}: {text}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.runs.directory import RunDirectory, now
 from segbench.system.atomic import write_atomically
 
@@ -168,5 +168,5 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.load((path / "config.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"config.yaml cannot be read ({' '.join(str(error).split())})") from None
+        raise UserError(f"config.yaml cannot be read ({as_line(error)})") from None
     return dict(loaded)

@@ -1,9 +1,12 @@
-"""Files that are there whole or not at all: temporary name, flush, rename."""
+"""Files and folders that are there whole or not at all: temporary name, flush, rename."""
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segbench.errors import UserError
@@ -41,6 +44,44 @@ def commit(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+@contextmanager
+def replaced(folder: Path, mark: str | None = None, alone: bool = False) -> Iterator[Path]:
+    """A temporary folder that takes the place of `folder` when it is complete; where filling it fails, nothing changes.
+
+    Args:
+        folder: made anew, as are the folders above where they are not there.
+        mark: a file that only a complete folder has: where another process was quicker, its folder stays.
+        alone: nobody else fills this folder now: what killed processes have left is removed.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}.tmp") for end in ("", ".former"))
+    if alone:
+        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if not _is_complete(folder, mark):
+            with suppress(FileNotFoundError):
+                folder.rename(former)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if former.exists() and not folder.exists():
+                    former.rename(folder)
+                if not _is_complete(folder, mark):
+                    raise
+    finally:
+        for rest in (temporary, former):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _is_complete(folder: Path, mark: str | None) -> bool:
+    return mark is not None and (folder / mark).exists()
 
 
 def remove_leftovers(folder: Path, *places: str) -> None:

@@ -6,18 +6,15 @@ import errno
 import fcntl
 import os
 import socket
-import time
-import weakref
 from contextlib import suppress
 from pathlib import Path
 
+import filelock
+
 _A_MOMENT = 0.5
-"""Seconds that one waits for those who only look whether somebody has the lock."""
+"""Seconds to wait for those who only look whether somebody has the lock."""
 
-_PAUSE = 0.05
-"""Seconds between two tries."""
-
-_TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class FileLock:
@@ -34,13 +31,16 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle: int | None = None
+        # A file system without locks is refused: what filelock would use instead, outlives a holder that was killed.
+        self._lock = filelock.FileLock(
+            path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True, on_acquired=_sign
+        )
 
     def acquire(self, patience: float = _A_MOMENT) -> str | None:
         """Take the lock; wait a moment for processes that only look whether it is taken.
 
         Args:
-            patience: seconds to wait for somebody who has it.
+            patience: seconds to wait for somebody who has it; infinity: for as long as it takes.
 
         Returns:
             None if it is taken, else who has it.
@@ -48,76 +48,45 @@ class FileLock:
         Raises:
             OSError: where the file cannot be written, or the file system has no locks.
         """
-        until = time.monotonic() + patience
-        while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                free = _lock(handle, fcntl.LOCK_EX)
-                if free and _is_still(self.path, handle):
-                    break
-                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)
-            if not free and time.monotonic() >= until:
-                return holder
-            time.sleep(_PAUSE)
-        self._handle = handle
-        _held.add(self)
-        with suppress(OSError):  # a full disk: the lock holds without a name
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        try:
+            self._lock.acquire(timeout=patience)
+        except filelock.Timeout:
+            return self._holder()
+        except OSError as error:
+            if error.errno in _WITHOUT_LOCKS:
+                raise OSError(error.errno, f"its file system has no locks (flock): {error.strerror}") from None
+            raise
         return None
 
     def release(self) -> None:
         """Give the lock back, if this process has it."""
-        handle, self._handle = self._handle, None
-        _held.discard(self)
-        if handle is not None:
-            os.close(handle)
+        self._lock.release(force=True)
+
+    def _holder(self) -> str:
+        with suppress(OSError):
+            return self.path.read_text(errors="replace")[:200].strip() or "another process"
+        return "another process"
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process has the lock on this file."""
+    """Return whether a process has the lock on this file, without taking it."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        return not _lock(handle, fcntl.LOCK_SH)
-    except OSError:
-        return False
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        return error.errno == errno.EACCES  # as some network file systems say that it is taken
     finally:
         os.close(handle)
+    return False
 
 
-def _lock(handle: int, kind: int) -> bool:
-    """Take the lock if it is free; return whether it was."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            return False
-        raise OSError(error.errno, f"its file system has no locks (flock): {error.strerror}") from None
-    return True
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Return whether the file is still the one of that name: its holder before may have removed it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
-
-
-def _forget() -> None:
-    """Close the copies that a forked process has got: the lock stays with the one that took it."""
-    for lock in list(_held):
-        lock.release()
-
-
-os.register_at_fork(after_in_child=_forget)
+def _sign(handle: int) -> None:
+    """Sign the lock file with this process and its machine."""
+    with suppress(OSError):  # a full disk: the lock holds without a name
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)

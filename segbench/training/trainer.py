@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnect
 from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 from omegaconf import DictConfig
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.system.precision import choose_precision
 from segbench.system.processes import cluster_environments, devices_on_each_node
 from segbench.training.checkpoint_file import CheckpointFile
@@ -69,7 +69,7 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
     try:
         trainer = L.Trainer(callbacks=list(callbacks), logger=list(loggers), **options)
     except (MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        raise UserError(f"trainer: {as_line(error)}") from error
     trainer._signal_connector = _NoSignals(trainer)
     return trainer
 

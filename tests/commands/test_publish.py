@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import wandb
 from rich.console import Console
-from tests.test_wandb_online import ONLINE, lost_at, received, stopped_at, table
 
 from segbench.commands.compare import compare_sweep
 from segbench.commands.publish import publish
@@ -20,6 +19,7 @@ from segbench.runs.uploads import CONTENT, NOTE, Destination, digest, write_note
 from segbench.system.lock import FileLock
 from tests.compare.fake_runs import QUALITIES, make_sweep
 from tests.fake_wandb import KEY, forget, online
+from tests.loggers.test_wandb_online import ONLINE, lost_at, received, stopped_at, table
 from tests.made_runs import TINY, configure, execute
 from tests.wandb_files import read_records
 

@@ -1,6 +1,7 @@
 """The cache of decoded cases: exact, shared, made once, and never half-made."""
 
 import multiprocessing
+import os
 import pickle
 import shutil
 import subprocess
@@ -142,9 +143,11 @@ def test_bad_case_leaves_nothing(tmp_path: Path) -> None:
 def test_remains_of_a_killed_process_are_replaced(tmp_path: Path) -> None:
     store = CaseStore(Noise(), tmp_path)
     expected = store["x"].image.copy()
-    shutil.move(store.folder, store.folder.with_name(store.folder.name + ".tmp"))
-    (store.folder.with_name(store.folder.name + ".tmp") / "x" / "image.npy").write_bytes(b"half")
+    left = store.folder.with_name(f".{store.folder.name}.{os.getpid() + 1}.tmp")
+    shutil.move(store.folder, left)
+    (left / "x" / "image.npy").write_bytes(b"half")
     np.testing.assert_array_equal(CaseStore(Noise(), tmp_path)["x"].image, expected)
+    assert not left.exists()
 
 
 def test_damaged_array_is_named(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import wandb
-from tests.test_wandb import bare_run
 
 from segbench.errors import Stopped, UserError
 from segbench.loggers import wandb_access
 from segbench.loggers.wandb import Wandb
 from segbench.training.module import SegmentationModule
 from tests.fake_wandb import KEY, online
+from tests.loggers.test_wandb import bare_run
 from tests.made_runs import TINY, execute
 
 ONLINE = (

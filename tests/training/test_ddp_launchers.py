@@ -1,7 +1,7 @@
 """The same run started by torchrun, by srun, and by Lightning itself: the same table, printed and logged once.
 
-pytest -m slow tests/test_ddp_launchers.py
-pytest -m slurm tests/test_ddp_launchers.py     (a SLURM of one node with two processors will do)
+pytest -m slow tests/training/test_ddp_launchers.py
+pytest -m slurm tests/training/test_ddp_launchers.py     (a SLURM of one node with two processors will do)
 """
 
 import os
@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.test_ddp import SAME, same_scores
 
 from segbench.runs.directory import RunDirectory, read_cases
 from tests.made_runs import TINY
+from tests.training.test_ddp import SAME, same_scores
 
 ONE = (*TINY, *SAME, "data.dataset.cases=15", "folds=3")
 JOB = f"segbench-{os.getpid()}"

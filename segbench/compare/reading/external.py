@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 
 PLAIN = "dataset, class, then one column for each method"
 LONG = "method, case, value; and where known dataset, split, class, metric, group, seed, fold, n_ref, n_pred"
@@ -45,7 +45,7 @@ def read_score_table(path: Path, metric: str = "score") -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"scores={path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"scores={path}: cannot be read as CSV ({str(error).splitlines()[0]})") from error
+        raise UserError(f"scores={path}: cannot be read as CSV ({as_line(error)})") from error
     if table.empty:
         raise UserError(f"scores={path}: has no lines; expected are {PLAIN}, or {LONG}")
     if {"method", "case", "value"} & set(table.columns):

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from segbench.config.history import essential
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.runs.directory import CASE_COLUMNS
 from segbench.runs.discovery import RECORD
 
@@ -62,7 +62,7 @@ class Run:
         try:
             loaded = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: cannot be read ({_brief(error)}); the run must be made again") from error
+            raise UserError(f"{path}: cannot be read ({_reason(error)}); the run must be made again") from error
         if not isinstance(loaded, dict):
             raise UserError(f"{path}: is not a configuration; the run must be made again")
         return essential(loaded)
@@ -181,7 +181,7 @@ def _read_table(path: Path) -> dict[str, Sequence[str]]:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({_brief(error)}); evaluate the run again") from error
+        raise UserError(f"{path}: cannot be read ({_reason(error)}); evaluate the run again") from error
     header = lines[0] if lines else []
     lacking = [column for column in CASE_COLUMNS if column not in header]
     if lacking:
@@ -231,7 +231,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _brief(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error).splitlines()[0]
+    return as_line(error)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from segbench.errors import UserError
-from segbench.system.atomic import write_atomically
+from segbench.errors import UserError, as_line
+from segbench.system.atomic import replaced, write_atomically
 
 if TYPE_CHECKING:
     import wandb
@@ -42,7 +41,7 @@ def fetch_runs(address: str, api: wandb.Api | None = None) -> list[Path]:
         runs = list(api.runs(project, filters={"jobType": JOB, **filters}))
         folders = [_fetch(run, project) for run in runs]
     except (wandb.errors.Error, ValueError, OSError) as error:
-        raise UserError(f"runs=wandb:{address}: {_line(error)}") from error
+        raise UserError(f"runs=wandb:{address}: {as_line(error)}") from error
     if not folders:
         raise UserError(f"runs=wandb:{address}: there is no such run")
     return folders
@@ -72,10 +71,8 @@ def _fetch(run: Any, project: str) -> Path:
     folder = _cache() / project / f"{run.id}-{version}"
     record = folder / "run.json"
     if artifacts and not record.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as incomplete:
-            artifacts[-1].download(root=f"{incomplete}/files")
-            Path(incomplete, "files").rename(folder)
+        with replaced(folder, mark=record.name) as incomplete:
+            artifacts[-1].download(root=str(incomplete))
     folder.mkdir(parents=True, exist_ok=True)
     facts = json.loads(record.read_text()) if record.exists() else {}
     facts |= {"status": run.state if artifacts else f"{run.state}, logged no scores", "wandb_url": run.url}
@@ -85,7 +82,3 @@ def _fetch(run: Any, project: str) -> Path:
 
 def _cache() -> Path:
     return Path(os.environ.get("SEGBENCH_CACHE", "~/.cache/segbench")).expanduser() / "wandb"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

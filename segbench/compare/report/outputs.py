@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -27,6 +25,7 @@ from segbench.compare.statistics.bootstrap import Standing
 from segbench.compare.statistics.comparison import Comparison
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
+from segbench.system.atomic import replaced
 
 SUMMARY = "comparison.json"
 FIGURES = "figures"
@@ -42,7 +41,7 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
     failed = tuple(f"not finished: {one.path.name} ({one.reason})" for one in loaded.unfinished)
     table = replace(comparison_table(comparison, loaded.methods, metrics), notes=failed)
     relative = relative_table(comparison, baseline, metrics[0]) if baseline is not None else None
-    with replaced(folder) as new:
+    with _comparison_folder(folder) as new:
         for name, one in (("table", table), ("relative", relative)):
             if one is not None:
                 (new / f"{name}.md").write_text(markdown(one), encoding="utf-8")
@@ -66,7 +65,7 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
 
 
 @contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
+def _comparison_folder(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of an older comparison only when it is complete.
 
     Raises:
@@ -77,22 +76,10 @@ def replaced(folder: Path) -> Iterator[Path]:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SUMMARY).exists():
         raise UserError(f"output={folder}: holds something that is no comparison; name another folder")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise UserError(f"output={folder}: cannot be written ({error.strerror})") from error
-    try:
-        new.chmod(0o755)
-        yield new
-        older = new.with_name(f"{new.name}-older")
-        if folder.exists():
-            folder.rename(older)
-        new.rename(folder)
-        shutil.rmtree(older, ignore_errors=True)
+        with replaced(folder) as new:
+            yield new
     except OSError as error:
         raise UserError(f"output={folder}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from segbench.compare.report.frames import mean_scores
 from segbench.compare.report.style import FAINT, colour, light_grid, log_axis, marker, new_figure
 from segbench.compare.report.tables import metric_name
 from segbench.compare.statistics.comparison import Comparison
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def _read(path: Path) -> pd.DataFrame | None:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{path}: cannot be read as CSV ({as_line(error)})") from error
     return table if "step" in table.columns else None
 
 

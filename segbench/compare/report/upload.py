@@ -17,7 +17,7 @@ from segbench.compare.request import Request
 from segbench.compare.statistics.comparison import TOTAL, Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES
 from segbench.compare.statistics.verdict import judge
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.runs.uploads import COMPARISON_NOTE, Destination, digest, read_note, write_note
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
         if request.wandb.workspace:
             save_workspace(place, list(_tables(comparison, loaded)), _figures(request.output))
     except (wandb.errors.Error, OSError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"publish=wandb: {line}; tables and report are complete in {request.output}") from error
+        complete = f"tables and report are complete in {request.output}"
+        raise UserError(f"publish=wandb: {as_line(error)}; {complete}") from error
     if run.offline:
         return str(Path(run.dir).parent)
     content = digest(request.output.name, [request.output / SUMMARY])

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 
 PRINT_SPACING = 0.01
 """Millimetres per pixel (2540 dpi) from which on a resolution in inches or centimetres is one for printing."""
@@ -85,8 +85,7 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except Exception as error:  # the decoders raise nearly anything at a damaged file
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read, it is damaged or no image: {reason}") from error
+        raise UserError(f"{path} cannot be read, it is damaged or no image: {as_line(error)}") from error
 
 
 def is_grey(palette: np.ndarray) -> bool:

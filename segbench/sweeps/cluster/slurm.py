@@ -17,7 +17,7 @@ import submitit
 import submitit.helpers
 from omegaconf import OmegaConf
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.runs.directory import RunDirectory
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
@@ -123,7 +123,7 @@ class SlurmLauncher(SweepLauncher):
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}") from None
         except (ValueError, NameError, AssertionError) as error:  # an impossible name, or a value of another type
-            raise UserError(f"hydra.launcher: {' '.join(str(error).split())}") from None
+            raise UserError(f"hydra.launcher: {as_line(error)}") from None
 
     def _parameters(self, code: Path) -> dict[str, Any]:
         """The resources as submitit wants them."""
@@ -228,4 +228,4 @@ def _outside_a_job() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The reason that sbatch printed."""
     lines = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
-    return "; ".join(dict.fromkeys(filter(None, lines))) or " ".join(str(error).split())
+    return "; ".join(dict.fromkeys(filter(None, lines))) or as_line(error)

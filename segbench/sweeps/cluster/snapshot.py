@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.runs.provenance import STATE, git_diff, git_state
 from segbench.sweeps.own_code import OURS, PINNED, own_files
-from segbench.system.atomic import write_atomically
+from segbench.system.atomic import replaced, write_atomically
 
 POLICIES = ("refuse", "keep", "renew")
 CHANGES = "changes.diff"
@@ -113,9 +112,7 @@ class Code:
 
     def write(self, place: Path) -> None:
         """Copy the code; what lies beside the user's, of any size, is linked."""
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
+        with replaced(place, mark=STATE, alone=True) as temporary:
             for name, path in self.files.items():
                 target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,14 +123,6 @@ class Code:
             if self.changes:
                 write_atomically(temporary / CHANGES, self.changes)
             write_atomically(temporary / STATE, self.state)  # the last: it says that the copy is whole
-            if not (place / STATE).exists():
-                shutil.rmtree(place, ignore_errors=True)
-            temporary.rename(place)
-        except OSError:
-            if not (place / STATE).exists():  # no other command was quicker
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _files() -> Iterator[tuple[Path, Path]]:
