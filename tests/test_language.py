@@ -1,4 +1,4 @@
-"""The language of docstrings: first lines are imperative or noun phrases, and in plain English."""
+"""The language of docstrings, of attributes too: first lines are imperative or noun phrases, and in plain English."""
 
 import ast
 import re
@@ -35,10 +35,8 @@ UNUSUAL = ("is to be had", "are to be had", "hears of")
 
 def _first_lines(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node)
-            if docstring:
-                yield node.body[0].lineno, docstring.splitlines()[0]
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value.splitlines()[0]
 
 
 def _faults(source: str) -> list[str]:
@@ -65,6 +63,7 @@ def test_docstrings_begin_imperative_or_with_a_noun_phrase(path: Path) -> None:
         ('def f():\n    """Returns it."""', "2: a verb in the third person: Returns it."),
         ('def f():\n    """Scores a case."""', "2: a verb in the third person: Scores a case."),
         ('class A:\n    def f(self):\n        """Whether it is."""', "3: a free clause: Whether it is."),
+        ('KEYS = ()\n"""What keys are."""', "2: a free clause: What keys are."),
         ('"""A file."""\n# where it is to be had', "2: 'is to be had'"),
     ],
 )

@@ -39,7 +39,7 @@ def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
 
     Args:
         folder: the sweep's.
-        settings: keys of conf/compare.yaml, those of the runs, scores and output aside.
+        settings: keys of conf/compare.yaml except for the runs, scores and output.
     """
     from segbench.compare.reading.runs import read_runs
     from segbench.runs.discovery import find_runs

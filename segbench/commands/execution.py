@@ -71,7 +71,7 @@ def _execute(command: str, arguments: list[str]) -> int:
         raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
     _replace_basic_launcher()
-    vars(hydra._internal.hydra)["ConfigLoaderImpl"] = SweepLoader  # Hydra has no way to be given one
+    vars(hydra._internal.hydra)["ConfigLoaderImpl"] = SweepLoader  # Hydra has no way to be given a loader
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
@@ -93,7 +93,7 @@ def _replace_basic_launcher() -> None:
 
 
 class Task:
-    """The function that Hydra calls for each run: a failed one does not end a sweep.
+    """The function that Hydra calls for each run: a failed run does not end a sweep.
 
     Attributes:
         failures: of the command, and what a launcher reports of the runs of a sweep.

@@ -43,7 +43,7 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         chosen = _chosen(arguments if run is None else run)
         keys = [key for key in _keys(command, chosen) if not key.rpartition(".")[2].startswith("_")]
         nearest = _nearest(match["key"], keys, listing=False)
-        swept = [one for one in chosen if one not in arguments]
+        swept = [argument for argument in chosen if argument not in arguments]
         where = f" with {' '.join(swept)}" if swept else ""
         return f"{match['key']}: there is no such key{where}{nearest} (a new key is added by +{match['key']}=..)"
     if match := _SEVERAL.search(text):
@@ -63,7 +63,11 @@ def _nearest(word: str, known: list[str], listing: bool = True) -> str:
 
 def _chosen(arguments: Sequence[str]) -> list[str]:
     """The arguments that choose an option, such as model=unet."""
-    return [one for one in arguments if "," not in one and (conf_folder() / one.partition("=")[0]).is_dir()]
+    return [
+        argument
+        for argument in arguments
+        if "," not in argument and (conf_folder() / argument.partition("=")[0]).is_dir()
+    ]
 
 
 def _keys(command: str, chosen: list[str]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _upload_all(items: Sequence[Item], wish: Destination, config: DictConfig, fo
                     if not wandb_access.reachable_still(limits.start):
                         break
     finally:
-        pool.shutdown(cancel_futures=True)  # waits for those under way
+        pool.shutdown(cancel_futures=True)  # waits for the uploads under way
     missed = sum(future.cancelled() for future in running)
     if missed:
         problems.append(f"W&B is not there any more: {missed} more are left")

@@ -38,7 +38,7 @@ def train(config: DictConfig) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN and find_launch() is None:
                 refuse_ddp_in_sweep(config)
             check_processes(config)
-            # Only now is PyTorch imported: mistakes are told and finished runs are shown at once.
+            # Only now is PyTorch imported: mistakes and finished runs are shown at once.
             from segbench.training.run import run
 
             directory = run(config, invocation)
@@ -72,10 +72,11 @@ def check_experiment(config: DictConfig, invocation: Invocation) -> None:
         return
     others = [f"{group}={option}" for group, option in invocation.choices.items() if group != "experiment"]
     of_hydra = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
-    others += [one for one in of_hydra if one.startswith("hydra.searchpath=")]  # where an option may come from
+    # An option may also come from another folder.
+    others += [override for override in of_hydra if override.startswith("hydra.searchpath=")]
     loader = _loader(GlobalHydra.instance().config_loader().get_search_path())
     reference = loader.load_configuration("train", others, RunMode.RUN)
-    added = {one.lstrip("+").partition("=")[0] for one in invocation.overrides if one.startswith("+")}
+    added = {override.lstrip("+").partition("=")[0] for override in invocation.overrides if override.startswith("+")}
     schema.check_keys(config, reference, added, f"experiment={invocation.choices['experiment']}")
 
 

@@ -60,10 +60,12 @@ class SweepLoader(ConfigLoaderImpl):
             if run_mode != RunMode.MULTIRUN:
                 raise
             parsed, repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)
-            values = [one for one in parsed if not one.is_sweep_override() and _is_value(one, repository)]
-            others = [str(one.input_line) for one in parsed if one not in values]
+            values = [
+                override for override in parsed if not override.is_sweep_override() and _is_value(override, repository)
+            ]
+            others = [str(override.input_line) for override in parsed if override not in values]
             config = compose(config_name, others, run_mode, *flags, **named_flags)
-            swept = {one.key_or_group for one in parsed if one.is_sweep_override()}
+            swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
             swept |= set(OmegaConf.select(config, "hydra.sweeper.params") or {})
             if not any(repository.group_exists(key) for key in swept):
                 raise
@@ -102,9 +104,11 @@ class PinnedLoader(ConfigLoaderImpl):
             )
         parsed = self._parse(overrides)
         self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
-        repository = self._repository(config_name, [str(one.input_line) for one in parsed if one.is_hydra_override()])
-        values = [one for one in parsed if _is_value(one, repository)]
-        options = [str(one.input_line) for one in parsed if not _is_value(one, repository)]
+        repository = self._repository(
+            config_name, [str(override.input_line) for override in parsed if override.is_hydra_override()]
+        )
+        values = [override for override in parsed if _is_value(override, repository)]
+        options = [str(override.input_line) for override in parsed if not _is_value(override, repository)]
         config: DictConfig = self._composed.get(
             (config_name, *options),
             lambda: super(PinnedLoader, self)._load_configuration_impl(config_name, options, run_mode, from_shell),
@@ -122,9 +126,9 @@ class PinnedLoader(ConfigLoaderImpl):
         return result
 
     def _parse(self, overrides: Sequence[str]) -> list[Override]:
-        new = [one for one in overrides if one not in self._parsed]
+        new = [override for override in overrides if override not in self._parsed]
         self._parsed |= zip(new, OverridesParser.create().parse_overrides(new), strict=True)
-        return [self._parsed[one] for one in overrides]
+        return [self._parsed[override] for override in overrides]
 
     def _repository(self, config_name: str | None, of_hydra: list[str]) -> IConfigRepository:
         """The repository of files in which Hydra looks, as `hydra.searchpath` decides."""
@@ -176,8 +180,8 @@ class _PinnedRepository(ConfigRepository):
 
 def _name_overrides(config: DictConfig, overrides: Sequence[Override]) -> None:
     """Record overrides in `config`, as Hydra records the overrides that it applies."""
-    of_task = [one for one in overrides if not one.is_hydra_override()]
-    config.hydra.overrides.task = [one.input_line for one in of_task]
+    of_task = [override for override in overrides if not override.is_hydra_override()]
+    config.hydra.overrides.task = [override.input_line for override in of_task]
     config.hydra.job.override_dirname = get_overrides_dirname(of_task, **config.hydra.job.config.override_dirname)
 
 

@@ -41,7 +41,7 @@ NOT_SCIENCE = (
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME_LENGTH = 80
 _FUNCTIONS = re.compile(r"\btag\((\w+,)*|\b(choice|range|interval|shuffle|sort|int|float)\(|\)")
-"""How Hydra writes what a search varies: a name has the values alone."""
+"""Hydra's notation of what a search varies: a name has the values alone."""
 
 
 def run_id(config: DictConfig) -> str:
@@ -117,7 +117,7 @@ def _science(config: DictConfig) -> dict[str, Any]:
         if key not in NOT_SCIENCE:
             value = config[key]
             plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    plain["data"]["batch_size"] = total_batch(config)  # however it is told and shared out
+    plain["data"]["batch_size"] = total_batch(config)  # however it is given and shared out
     plain["data"].pop("batch_size_per", None)
     if plain.get("initial_weights") is not None:  # however the path is written
         plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())

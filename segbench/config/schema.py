@@ -96,7 +96,7 @@ def check_targets(config: DictConfig) -> None:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
             continue
-        if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values()):
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
             continue
         known = [f"{path}.{name}" for name in signature.parameters if name != "self"]
         for key in map(str, node):
@@ -140,7 +140,7 @@ def _direct(value: Any) -> Any:
     if isinstance(value, partial):
         return partial(value.func, *value.args, **value.keywords)
     if isinstance(value, dict):
-        return {key: _direct(one) for key, one in value.items()}
+        return {key: _direct(element) for key, element in value.items()}
     return value
 
 

@@ -59,12 +59,12 @@ class Augmentation:
                     )
 
     def check(self, case: StoredCase, patch_size: Sequence[int]) -> None:
-        """See `Augmenter`."""
+        """Check that the transforms suit the data; see `Augmenter`."""
         self.spatial.draw(patch_size, case.spacing, np.random.default_rng(0))
         self._recolourings(case)
 
     def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Patch:
-        """See `Augmenter`."""
+        """Return a transformed patch; see `Augmenter`."""
         draw = self.spatial.draw(place.size, place.case.spacing, rng)
         if place.pins_centre:
             draw = draw.pinned(place.size)
@@ -86,8 +86,8 @@ class Augmentation:
         """The transforms of colours, with the white of a case."""
         dtype, channels = np.dtype(case.meta.dtype), case.meta.intensities
         return [
-            one.for_case(dtype, channels) if isinstance(one, BetweenBlackAndWhite) else one
-            for one in self.colour.values()
+            transform.for_case(dtype, channels) if isinstance(transform, BetweenBlackAndWhite) else transform
+            for transform in self.colour.values()
         ]
 
 

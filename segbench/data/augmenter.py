@@ -22,7 +22,7 @@ Patch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training patch is cut.
+    """The place of a training patch.
 
     Attributes:
         case: the case that it is cut from.
@@ -39,10 +39,10 @@ class Place:
 
 @runtime_checkable
 class Augmenter(Protocol):
-    """Makes a patch of a place."""
+    """An engine that makes the patch of a place."""
 
     def check(self, case: StoredCase, patch_size: Sequence[int]) -> None:
-        """Checks, before training, that it suits the data.
+        """Check, before training, that it suits the data.
 
         Args:
             case: a training case.

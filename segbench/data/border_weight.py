@@ -14,7 +14,7 @@ from segbench.data.class_balance import inverse_frequency
 from segbench.errors import UserError
 
 REACH = 5.0
-"""How far objects are felt, in sigmas: what lies beyond would add less than w0 exp(-REACH^2 / 2) to a weight."""
+"""The reach of objects, in sigmas: what lies beyond would add less than w0 exp(-REACH^2 / 2) to a weight."""
 
 
 @dataclass(frozen=True)

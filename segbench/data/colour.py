@@ -1,8 +1,8 @@
 """Random changes of colours, on images as they were decoded.
 
 Stains and hues exist only in red, green and blue between black and white, so these transforms run before
-the intensities are normalised. They return float32 on the same scale. What white is, the type tells in which the
-case was decoded, not that of an image on its way through several transforms.
+the intensities are normalised. They return float32 on the same scale. The value of white follows from the type in
+which the case was decoded, not from that of an image on its way through several transforms.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _hue(rgb: np.ndarray, high: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
 
 def _white_of_case(dtype: np.dtype, channels: Sequence[Intensities]) -> float:
-    return white_of(dtype, max(one.maximum for one in channels))
+    return white_of(dtype, max(channel.maximum for channel in channels))
 
 
 def _white(white: float | None, image: np.ndarray) -> float:

@@ -21,7 +21,7 @@ class Contour:
         vertices: (N, 2) float64, x (column) and y (row) in pixels of the full image, whose first pixel has
             its centre at (0, 0). The last vertex is joined to the first.
         name: what the annotator called the region, "" where nothing.
-        hole: whether it cuts a hole ("negative" region) into those before it.
+        hole: whether it cuts a hole ("negative" region) into the contours before it.
     """
 
     vertices: np.ndarray
@@ -58,7 +58,7 @@ def _contour(region: ElementTree.Element, layer: ElementTree.Element, path: Path
         raise UserError(f"{path} has a vertex without the numbers X and Y in region {region.get('Id', '?')}") from error
     values = (attribute.get("Value") for attribute in region.iter("Attribute"))
     names = (*values, region.get("Text"), layer.get("Name"))
-    name = next((one.strip() for one in names if one and one.strip()), "")
+    name = next((text.strip() for text in names if text and text.strip()), "")
     return Contour(np.array(vertices, np.float64).reshape(-1, 2), name, region.get("NegativeROA") == "1")
 
 

@@ -27,7 +27,7 @@ class StepBatches:
     restart changes which samples a step sees.
 
     Args:
-        step: tells the number of batches seen so far.
+        step: returns the number of batches seen so far.
         batch_size: samples of one batch over all processes.
         rank: this process.
         world_size: number of processes; divides the batch size.

@@ -90,7 +90,7 @@ class LabelMapping:
             if value not in known:
                 raise UserError(
                     f"{path} has the label value {_text(value, self.colours)}, which no class has: known are "
-                    f"{', '.join(_text(one, self.colours) for one in sorted(known))}; {self.hint}"
+                    f"{', '.join(_text(pixel, self.colours) for pixel in sorted(known))}; {self.hint}"
                 )
         table = np.zeros(max(known) + 1, np.uint8)
         table[list(known)] = list(known.values())

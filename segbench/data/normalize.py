@@ -18,13 +18,13 @@ _IMAGENET = {3: ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), 1: ([0.449], [0.
 
 def zscore(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     """Mean 0 and standard deviation 1 per channel of the case."""
-    return _scale(image, [one.mean for one in channels], [one.std for one in channels])
+    return _scale(image, [channel.mean for channel in channels], [channel.std for channel in channels])
 
 
 def percentile(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     """Clipped to the 0.5 and 99.5 percentiles of each channel of the case, then scaled to [-1, 1]."""
-    low = [one.percentile_00_5 for one in channels]
-    high = [one.percentile_99_5 for one in channels]
+    low = [channel.percentile_00_5 for channel in channels]
+    high = [channel.percentile_99_5 for channel in channels]
     middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
     half = [(b - a) / 2 for a, b in zip(low, high, strict=True)]
     scaled = _scale(image, middle, half)
@@ -53,7 +53,7 @@ def imagenet(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
         )
     _check_8_bits(channels, "imagenet")
     mean, std = _IMAGENET[len(image)]
-    return _scale(image, [255 * one for one in mean], [255 * one for one in std])
+    return _scale(image, [255 * value for value in mean], [255 * value for value in std])
 
 
 def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
@@ -71,7 +71,7 @@ NORMALIZATIONS: dict[str, Normalize] = {
 
 
 def _check_8_bits(channels: Sequence[Intensities], name: str) -> None:
-    largest = max(one.percentile_99_5 for one in channels)
+    largest = max(channel.percentile_99_5 for channel in channels)
     if largest > 255:
         raise UserError(f"data.normalize={name} is for values of 8 bits, up to 255, not {largest:g}")
 

@@ -38,11 +38,12 @@ def check_objects(task: DictConfig, dataset: Dataset) -> None:
 
 def names_with_objects() -> list[str]:
     """Names of the data sets that always have instances."""
-    return sorted(getattr(one, "name", one.__module__.rpartition(".")[2]) for one in _classes() if one.has_instances)
+    always = [dataset for dataset in _classes() if dataset.has_instances]
+    return sorted(getattr(dataset, "name", dataset.__module__.rpartition(".")[2]) for dataset in always)
 
 
 def _classes() -> Iterable[type[Dataset]]:
     for module in pkgutil.iter_modules(datasets.__path__, f"{datasets.__name__}."):
-        for _, one in inspect.getmembers(import_module(module.name), inspect.isclass):
-            if issubclass(one, Dataset) and one.__module__ == module.name:
-                yield one
+        for _, dataset in inspect.getmembers(import_module(module.name), inspect.isclass):
+            if issubclass(dataset, Dataset) and dataset.__module__ == module.name:
+                yield dataset

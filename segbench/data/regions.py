@@ -16,7 +16,7 @@ def connected_regions(
 
     Args:
         label: class index per pixel (*S).
-        classes: those whose regions are objects; the others are background.
+        classes: the classes whose regions are objects; the others are background.
         connectivity: which neighbours connect: 1 = faces, 2 = also edges, ..
         minimum_size: smaller regions, in pixels, are background.
 

@@ -17,7 +17,7 @@ from segbench.data.formats.reader import reading
 from segbench.errors import UserError
 
 SLIDE_EXTENSIONS = (".svs", ".tif", ".tiff")
-"""What can be read, lower-case."""
+"""Extensions that can be read, lower-case."""
 
 _CLOSE = 0.01  # sizes of pyramid levels are rounded: so far, relatively, may a level be from a whole fraction
 

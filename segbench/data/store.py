@@ -177,7 +177,7 @@ class CaseStore:
 
     def __init__(self, dataset: Dataset, folder: str | Path) -> None:
         self.records = records = dataset.records()
-        """As the data set lists them, which takes a while where it has to look into its files."""
+        """The records in the data set's order; listing them takes a while where it has to look into its files."""
         self.folder = Path(folder).expanduser().absolute() / dataset.name / _key(dataset, records)
         index = self.folder / _INDEX
         if not index.exists():
@@ -206,7 +206,7 @@ class CaseStore:
         """The case. It holds open files: keep it only as long as it is needed.
 
         The store itself keeps some small cases open, each process its own or, with forked workers, also
-        those that were open before: they are only read.
+        the files that were open before: they are only read.
         """
         case = self._open.pop(case_id, None)
         if case is None:

@@ -112,12 +112,12 @@ class Crf:
     def _pairs(self, image: Tensor) -> list[tuple[Place, Place, Tensor]]:
         """Each pair of pixels in a common window once: the places of both, and their kernel."""
         offsets = [(offset, *_overlap(offset, image.shape[1:])) for offset in _half_window(self.window, image.ndim - 1)]
-        offsets = [one for one in offsets if all(part.stop > part.start for part in one[1])]
+        offsets = [pair for pair in offsets if all(part.stop > part.start for part in pair[1])]
         weighted: list[Tensor] = [torch.zeros(())] * len(offsets)
         for weight, kernel in ((self.appearance, self._appearance), (self.smoothness, self._smoothness)):
             if not weight:
                 continue
-            values = [kernel(image, *one) for one in offsets]
+            values = [kernel(image, *pair) for pair in offsets]
             scale = self._scale(image, offsets, values)
             for number, (_, here, there) in enumerate(offsets):
                 weighted[number] = (

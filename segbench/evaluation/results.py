@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 _measured: dict[str, dict[str, Any]] = {}
-"""What was measured of the networks of this process, by all that decides it."""
+"""The measured costs of this process's networks, by all that decides them."""
 
 
 class PredictedLabels:

@@ -33,7 +33,7 @@ class DensePatches:
             is a quarter of the smallest window size (the central 2 x 64 of 512 pixels of the authors), 1 the centre
             alone.
         batch_size: patches in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each patch, or those of some axes: [false, true].
+        mirror: average the logits over all 2^D mirrored versions of each patch, or of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 

@@ -30,7 +30,7 @@ class OverlapTile:
         margin: pixels at each border of a tile whose prediction is thrown away, for networks that
             predict all that they see; None takes all that the network returns.
         batch_size: tiles in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each tile, or those of some axes: [false, true].
+        mirror: average the logits over all 2^D mirrored versions of each tile, or of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 

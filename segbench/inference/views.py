@@ -17,7 +17,7 @@ View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 """A way to look at an image (B, C, *S), and the way back for logits."""
 
 Mirror = bool | Sequence[bool]
-"""Whether each axis is mirrored: all alike, or one value for each."""
+"""The mirrored axes: all or none, or one value for each axis."""
 
 
 class Inference(Protocol):
@@ -33,7 +33,7 @@ def predict_views(network: Network, image: Tensor, mirror: Mirror = False, rotat
     Args:
         network: image -> outputs.
         image: (B, C, *S).
-        mirror: over all 2^D mirrored versions, as in nnU-Net (Isensee et al. 2021), or those of some axes.
+        mirror: over all 2^D mirrored versions, as in nnU-Net (Isensee et al. 2021), or of some axes.
         rotate: over the four quarter turns in the plane of the last two axes; with `mirror` over what both
             can do together, in 2D the eight symmetries of the square. (The U-Net paper averages seven
             rotations of the image, whose angles it does not print.)

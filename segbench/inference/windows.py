@@ -21,7 +21,7 @@ class Whole:
     """The whole image in one pass: exact, but the memory grows with the image.
 
     Attributes:
-        mirror: average the logits over all 2^D mirrored versions of the image, or those of some axes: [false, true].
+        mirror: average the logits over all 2^D mirrored versions of the image, or of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 
@@ -49,7 +49,7 @@ class SlidingWindow:
         overlap: share of the window that neighbours have in common at least, 0 <= overlap < 1.
         weighting: "gaussian" (centre counts most; deviation = window / 8) or "constant".
         batch_size: windows in one pass.
-        mirror: average the logits over all 2^D mirrored versions of each window, or those of some axes: [false, true].
+        mirror: average the logits over all 2^D mirrored versions of each window, or of some axes: [false, true].
         rotate: and over quarter turns in the plane of the last two axes.
     """
 

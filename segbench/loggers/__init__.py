@@ -22,7 +22,7 @@ def check_loggers(nodes: Mapping[str, Any] | None) -> None:
         nodes: the group `logger` of the configuration.
 
     Raises:
-        UserError: where one will not.
+        UserError: where a logger will not work.
     """
     for node in (nodes or {}).values():
         access = str(node.get("_target_", "")).rpartition(".")[0] + "_access"

@@ -33,7 +33,7 @@ class Wandb(Logger):
         mode: "online", "offline" or "disabled"; the environment variable WANDB_MODE goes first.
         project: W&B project.
         entity: W&B team or user.
-        group: runs that belong together, such as those of a sweep; by default the folder of the run.
+        group: runs that belong together, such as the runs of a sweep; by default the folder of the run.
         tags: of the run, besides its choices.
         system: whether the use of processors and memory is recorded.
         start_timeout: seconds to wait for W&B when a run begins, which goes on offline then.
@@ -156,7 +156,7 @@ class Wandb(Logger):
         except Exception as error:  # whatever W&B stumbles over, the run's own results are on disk
             self._give_up(error)
             with suppress(Exception):  # a process of W&B that is gone, such as by a signal to all of a job's processes,
-                wandb.teardown()  # would else be missed once more, at the end of this one
+                wandb.teardown()  # would else be missed once more, at the end of this process
 
     def _is_there(self) -> bool:
         try:

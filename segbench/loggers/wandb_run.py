@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 JOB = "train"
 ARTIFACT = "cases"
 ARTIFACT_FILES = ("cases.csv", "config.yaml", "metrics.csv", "split.json", "run.json")
-"""What `segbench compare runs=wandb:..` reads back."""
+"""The artifact's files that `segbench compare runs=wandb:..` reads back."""
 
 NO_COLUMNS = (*NOT_SCIENCE, "measured", "metrics", "task.objective.mask.loss")
 """Keys without a column: where and how a run is executed, facts of the data, long lists (their choice has a
@@ -52,7 +52,7 @@ def columns(config: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, A
     """The columns of W&B's table of runs that show the configuration.
 
     Each choice is a column (`model`: unet_small), and each value of its own (`model/norm`: batch). Names
-    have no dots: W&B cannot filter or group by those.
+    have no dots: W&B cannot filter or group by such names.
 
     Args:
         config: the resolved configuration.

@@ -16,7 +16,7 @@ ClassMetric = Callable[[MaskPair], float]
 ObjectMetric = Callable[[InstancePair], float]
 
 OBJECTS = "objects"
-"""What stands for the class in the rows of object metrics."""
+"""The word that stands for the class in the rows of object metrics."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ DOWN: dict[str, dict[int, Callable[[int], nn.Module]] | None] = {
     "avg_pool": {2: nn.AvgPool2d, 3: nn.AvgPool3d},
     "strided_conv": None,
 }
-"""What halves the size in front of a stage; None where the stage's first convolution does."""
+"""The layer that halves the size in front of a stage; None where the stage's first convolution does."""
 
 LINEAR = {2: "bilinear", 3: "trilinear"}
 INTERPOLATIONS: dict[str, dict[int, str]] = {"nearest": {2: "nearest", 3: "nearest"}, "linear": LINEAR}
@@ -205,7 +205,7 @@ UP: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "linear": partial(_interpolated, "linear"),
     "pixel_shuffle": _shuffled,
 }
-"""What doubles the size: name -> (spatial dims, channels in, channels out, padding of its convolution) -> layer."""
+"""Layers that double the size: name -> (spatial dims, channels in, channels out, padding of its convolution) -> it."""
 
 
 def upsampling(name: str, spatial_dims: int, in_channels: int, out_channels: int | None, padding: int = 1) -> nn.Module:

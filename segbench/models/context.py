@@ -29,7 +29,7 @@ FUSIONS = {
     "concatenate": "the views' features, side by side",
     "lstm": "an LSTM reads the views' features one after the other; its hidden states, side by side",
 }
-"""What becomes of several views, by name."""
+"""Fusions of several views, by name."""
 
 
 def view_encoder(

@@ -14,7 +14,7 @@ from segbench.models.heads import Heads, Outputs
 from segbench.models.vgg import CHANNELS, CONVS, FC, Unit, pool, pretrained, scaled, stages, transplant, unpool
 
 SIZE = 224
-"""What fc6 of VGG16 turns into one pixel."""
+"""The side in pixels of what fc6 of VGG16 turns into one pixel."""
 
 
 class DeconvNet(nn.Module):

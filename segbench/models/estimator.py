@@ -79,7 +79,7 @@ class Estimator(nn.Module, ABC):
         """
         if self.learnt is None:
             raise UserError(f"model: {type(self).__name__} has not been fitted to training cases yet")
-        found = [self.scores(one) for one in image.detach().float().cpu().numpy()]
+        found = [self.scores(array) for array in image.detach().float().cpu().numpy()]
         return {"mask": torch.from_numpy(np.stack(found)).to(image.device, torch.float32)}
 
     def get_extra_state(self) -> Tensor:

@@ -15,7 +15,7 @@ from segbench.models.heads import Outputs, split_heads
 from segbench.models.vgg import CHANNELS, CONVS, FC, Unit, pretrained, scaled, stages, transplant
 
 POOLS = ("pool4", "pool3", "pool2", "pool1")
-"""What can be fused, in this order; pool n has one pixel for 2^n of the image."""
+"""The pools that can be fused, in this order; pool n has one pixel for 2^n of the image."""
 How = Literal["learned", "frozen", "interpolate"]
 
 

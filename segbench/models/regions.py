@@ -34,7 +34,7 @@ class GreyRegions(Estimator):
     """A method that divides a grey image into regions; each region is given a class by the training masks.
 
     Colours become grey by a weighted sum of the channels. Where channel or numbering are "best", `fit` tries
-    all and keeps those with the highest Dice (mean over the classes, all training pixels together).
+    all and keeps the pair with the highest Dice (mean over the classes, all training pixels together).
     """
 
     def __init__(

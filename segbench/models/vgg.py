@@ -16,7 +16,7 @@ from segbench.errors import UserError
 from segbench.models.blocks import ACTIVATIONS, CONV, NORMS, TRANSPOSED_CONV, choose
 
 CHANNELS = (64, 128, 256, 512, 512)
-"""Of VGG16's five stages."""
+"""Channels of VGG16's five stages."""
 CONVS = (2, 2, 3, 3, 3)
 """Convolutions in each of them."""
 FC = 4096

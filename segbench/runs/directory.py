@@ -21,8 +21,8 @@ from segbench.system.processes import is_main_process
 log = logging.getLogger(__name__)
 
 PATIENCE = 120.0
-"""Seconds that a patient one waits: for a process killed before that is writing its checkpoint, for an upload, or for a
-network file system that has lost a node."""
+"""Seconds that a patient process waits: for a process killed before that is writing its checkpoint, for an upload, or
+for a network file system that has lost a node."""
 
 Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
 
@@ -135,7 +135,7 @@ class RunDirectory:
         if error is not None and is_main_process() and not self.done and self.record:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
-            with suppress(UserError):  # the disk is full: the first error is the one to tell
+            with suppress(UserError):  # the disk is full: the first error is the one to report
                 self.update(status=status, error=_reason(error), needs_user=isinstance(error, UserError))
         self.close()
 
@@ -175,7 +175,7 @@ class RunDirectory:
     def record_end(self, error: str, needs_user: bool = False) -> None:
         """Record a failure of a run that could not do so itself: it never began, or its process is gone.
 
-        Nothing for a run that a process has, nor for one that has told how it ended.
+        Nothing for a run that a process has, nor for a run that has recorded how it ended.
 
         Args:
             error: why it ended.
@@ -184,7 +184,7 @@ class RunDirectory:
         self._fail((None, "running", "interrupted"), error, needs_user)
 
     def _fail(self, where: Sequence[Status | None], error: str, needs_user: bool) -> None:
-        with suppress(OSError, UserError):  # a full disk: the first error is the one to tell
+        with suppress(OSError, UserError):  # a full disk: the first error is the one to report
             self.path.mkdir(parents=True, exist_ok=True)
             with self._alone() as alone:
                 if alone and self.status in where:

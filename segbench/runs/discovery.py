@@ -37,7 +37,7 @@ def find_runs(places: str | Iterable[str], may_be_none: bool = False) -> list[Pa
 
 
 def _run_directories(folder: Path) -> list[Path]:
-    """Run directories at or below a folder; nothing is looked for inside of one."""
+    """Run directories at or below a folder; nothing is looked for inside of a run directory."""
     directories = []
     for path, folders, files in os.walk(folder):
         if RECORD in files or {"config.yaml", "checkpoints"} <= {*files, *folders}:

@@ -43,7 +43,7 @@ STATE = "git.json"
 
 @cache  # the code that was loaded is the same in all runs of a sweep, whatever is committed meanwhile
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that segbench runs from and whether it has changes; None outside of one."""
+    """Commit of the checkout that segbench runs from and whether it has changes; None outside of any."""
     root = Path(segbench.__file__).parents[1]
     if (root / STATE).exists():
         state: dict[str, Any] | None = json.loads((root / STATE).read_text())
@@ -77,7 +77,7 @@ def hardware() -> dict[str, Any]:
 
 
 def _slurm() -> dict[str, Any] | None:
-    """The SLURM job that this is, and how often it was begun anew; None outside of one."""
+    """The SLURM job that this is, and how often it was begun anew; None outside of any."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return None

@@ -25,7 +25,7 @@ class Seen:
 
     Attributes:
         images: hashes of their images (`CaseMeta.image_digest`): the same under another name or id.
-        cases: data set's name and case's id of those that runs of earlier versions tell of, which kept no hashes.
+        cases: data set's name and case's id from runs of earlier versions, which kept no hashes.
     """
 
     images: frozenset[str] = frozenset()

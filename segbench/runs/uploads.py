@@ -18,13 +18,13 @@ from segbench.runs.directory import RunDirectory, now
 from segbench.system.atomic import write_atomically
 
 NOTE = "wandb/published.json"
-"""Where a run directory keeps the note, and the folder of a comparison's runs keeps that of the comparison."""
+"""The file in which a run directory keeps its note, and a sweep's folder the note of its comparison."""
 
 COMPARISON_NOTE = "wandb/comparison.json"
 
 
 CONTENT = ("metrics.csv", "cases.csv")
-"""Files of a run that W&B is told of: where they change, there is something to upload."""
+"""Files of a run that go to W&B: where they change, there is something to upload."""
 COMPARISON = "comparison"
 SUMMARY = "comparison.json"
 

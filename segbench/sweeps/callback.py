@@ -46,5 +46,5 @@ def sweep_name(config: DictConfig) -> str:
     choices = config.hydra.runtime.choices
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
     data = typed.get("data", choices.data).replace(",", "+")  # swept data sets are not among the choices
-    others = [one for one in overrides if one.partition("=")[0] not in ("experiment", "data", "budget")]
+    others = [override for override in overrides if override.partition("=")[0] not in ("experiment", "data", "budget")]
     return "-".join(filter(None, [choices.experiment, data, config.budget, run_name(others, "")]))

@@ -53,7 +53,7 @@ class SweepLauncher(ABC):
 
         Returns:
             One result per run. None of them is a failure, so that the sweep goes on to its end: what failed is in
-            the run directories, and is told to the command, whose exit code says so.
+            the run directories, and is passed to the command, whose exit code says so.
         """
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

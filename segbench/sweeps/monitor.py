@@ -45,8 +45,8 @@ class _Sight:
 class Monitor:
     """A display of the runs' progress: live on a terminal, elsewhere a line for each end and now and then a summary.
 
-    All it shows of a run is read from its directory. A finished one is read once, so that looking at a thousand runs
-    takes as long as looking at those that are running. A context manager: the display ends with it.
+    All it shows of a run is read from its directory. A finished run is read once, so that looking at a thousand runs
+    takes as long as looking at the running ones. A context manager: the display ends with it.
 
     Args:
         jobs: the runs.
@@ -84,7 +84,7 @@ class Monitor:
         Args:
             queued: run directories that wait for their turn, where that is known; what an earlier attempt has left
                 in them does not count.
-            running: those that are being executed, where that is known. What is in neither has come to an end.
+            running: the runs that are being executed, where that is known. What is in neither has come to an end.
         """
         before = self._seen
         queued = None if queued is None else frozenset(queued)

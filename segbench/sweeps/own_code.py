@@ -14,10 +14,10 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 OURS = ("segbench", "conf", "hydra_plugins")
-"""What segbench itself brings into a snapshot; no module of a user's own has such a name there."""
+"""The names that segbench itself brings into a snapshot; no module of a user's own has such a name there."""
 
 PINNED = "pinned.json"
-"""Beside the snapshots of a sweep: which one is the last. What lies there is no code of the user's."""
+"""The file beside a sweep's snapshots that names the last of them. No code of the user's lies there."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -58,9 +58,9 @@ def _targets(node: Any) -> Iterator[str]:
             target = content.get("_target_")
             if target is not None and not OmegaConf.is_missing(node, "_target_"):
                 yield str(target)
-            yield from (found for one in content.values() for found in _targets(one))
+            yield from (found for child in content.values() for found in _targets(child))
         elif isinstance(content, list):
-            yield from (found for one in content for found in _targets(one))
+            yield from (found for child in content for found in _targets(child))
 
 
 @cache

@@ -20,7 +20,7 @@ from segbench.sweeps.own_code import own_modules
 
 NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",
                  "hydra.run.dir")  # fmt: skip
-"""What the user set of Hydra's own that is meant for the sweep, and not for its runs."""
+"""Hydra's own settings that are meant for the sweep, and not for its runs."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,17 @@ class Job:
         Args:
             config: what the sweep was started with, with `hydra`.
         """
-        handed_on = [one for one in config.hydra.overrides.hydra if not one.lstrip("+~").startswith(NOT_HANDED_ON)]
-        folders = [one.path for one in config.hydra.runtime.config_sources if one.provider == "command-line"]
+        handed_on = [
+            override for override in config.hydra.overrides.hydra if not override.lstrip("+~").startswith(NOT_HANDED_ON)
+        ]
+        folders = [source.path for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
         flags = [f"--config-dir={folder}" for folder in folders]
         place = str(self.path).replace("\\", "\\\\").replace("'", "\\'")
         return [*flags, *handed_on, *self.overrides, "hydra.mode=RUN", f"hydra.run.dir='{place}'"]
 
 
 def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
-    """The runs of a sweep, in the order in which they are asked for; one asked for twice is there once.
+    """The runs of a sweep, in the order in which they are asked for; a run asked for twice is there once.
 
     Args:
         context: Hydra's; composes configurations.

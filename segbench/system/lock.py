@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 
 _A_MOMENT = 0.5
-"""Seconds to wait for those who only look whether somebody has the lock."""
+"""Seconds to wait for processes that only look whether the lock is taken."""
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 

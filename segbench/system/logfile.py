@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class LogFile(logging.FileHandler):
-    """A log that a full disk may leave with gaps, and that never stops or hides what it tells of.
+    """A log that a full disk may leave with gaps, and that never stops or hides what it records.
 
     Python's own prints a traceback for every line that it cannot write, and raises where it cannot open the file.
     Named as a class in conf/hydra/train.yaml.

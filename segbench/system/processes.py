@@ -27,7 +27,7 @@ _SPECIAL_STEPS = 0xFFFFFFF0
 """Steps from this number on are no work of srun: batch scripts and the shells of `salloc`."""
 
 _FIRST_PORT, _PORTS = 15000, 17000
-"""Where processes under SLURM meet: below the ports that Linux hands out by itself, which begin at 32768."""
+"""Ports at which processes under SLURM meet: below the ports that Linux hands out by itself, from 32768 on."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def held_back() -> Iterator[None]:
     came: dict[int, None] = {}
     numbers: tuple[int, ...] = (*STOP_SIGNALS, signal.SIGHUP)
     try:
-        before = {number: signal.signal(number, lambda one, _: came.setdefault(one)) for number in numbers}
+        before = {number: signal.signal(number, lambda received, _: came.setdefault(received)) for number in numbers}
     except ValueError:
         yield
         return
@@ -80,7 +80,7 @@ def obey_parent_alone(_worker: int = 0) -> None:
     """In a process that helps another one, obey the signal to stop of that one alone: it ends this process.
 
     A terminal signals every process of a command, and SLURM may signal every process of a job. Where the system does
-    not tell who sent a signal (macOS), all is left as it is.
+    not say who sent a signal (macOS), all is left as it is.
     """
     if not hasattr(signal, "sigwaitinfo"):
         return

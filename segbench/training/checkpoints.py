@@ -26,7 +26,7 @@ class Checkpoints(Checkpoint):
         last: where the newest state of the training goes.
         best: where the state with the best validation score goes.
         every: steps between further checkpoints, or None.
-        stopper: tells whether the run should stop.
+        stopper: decides whether the run should stop.
     """
 
     def __init__(self, last: Path, best: Path, every: int | None, stopper: Stopper) -> None:

@@ -17,12 +17,12 @@ VALIDATION_GRACE = 20.0
 
 
 class Stopper(StopSignals, Callback):
-    """The one owner of the stop signals: the run ends at the next step or case, with a checkpoint.
+    """The only owner of the stop signals: the run ends at the next step or case, with a checkpoint.
 
     A second signal of the same kind stops at once, without one.
 
     Of several processes a signal may reach only some, or each at another step. They vote after every step, so that
-    all stop at the same one, and none waits for another that has gone. In a validation or test, whose cases take
+    all stop at the same step, and none waits for another that has gone. In a validation or test, whose cases take
     different times in each process, there is one vote, before the scores are put together; a process that gives
     up votes at once and calls the others to do the same after their present case.
     """

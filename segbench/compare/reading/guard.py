@@ -78,9 +78,9 @@ def _differences(frame: pd.DataFrame, runs: Sequence[Run], may_differ: Sequence[
 
 def _told(kinds: Sequence[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """The first of the facts in which two runs differ, with its values, and the names of the others."""
-    one, other = ours.get(kinds[0]), theirs.get(kinds[0])
+    first, second = ours.get(kinds[0]), theirs.get(kinds[0])
     more = f" (and {', '.join(kinds[1:])})" if kinds[1:] else ""
-    return f"{kinds[0]}: {_brief(one)} and {_brief(other)}{_spelling(one, other)}{more}"
+    return f"{kinds[0]}: {_brief(first)} and {_brief(second)}{_spelling(first, second)}{more}"
 
 
 def _must_agree(run: Run) -> dict[str, Any]:
@@ -111,12 +111,12 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _spelling(one: Any, other: Any) -> str:
+def _spelling(first: Any, second: Any) -> str:
     """A hint where names differ in letters only."""
-    if not (isinstance(one, list) and isinstance(other, list)):
+    if not (isinstance(first, list) and isinstance(second, list)):
         return ""
-    odd = [str(name) for name in other if name not in one]
-    hints = [(name, suggestion(name, [str(o) for o in one if o not in other])) for name in odd]
+    odd = [str(name) for name in second if name not in first]
+    hints = [(name, suggestion(name, [str(o) for o in first if o not in second])) for name in odd]
     close = [f"'{name}'{hint}" for name, hint in hints if "did you mean" in hint]
     return f" ({close[0]})" if close else ""
 

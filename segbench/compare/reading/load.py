@@ -105,7 +105,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
         UserError: if one cannot be read, there are not enough, or they cannot be compared.
     """
     runs, unfinished = read_runs(directories)
-    listed = [f"not compared: {one.path} ({one.reason})" for one in unfinished]
+    listed = [f"not compared: {run.path} ({run.reason})" for run in unfinished]
     if not runs:
         raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))

@@ -11,7 +11,7 @@ from segbench.config.identity import NOT_SCIENCE
 from segbench.errors import UserError
 
 NOT_A_METHOD_CHOICE = ("data", "experiment", "logger", "metrics", "trainer")
-"""Choices that name no method: where and on what it runs, and those whose content is compared itself."""
+"""Choices that name no method: where and on what it runs, and choices whose content is compared itself."""
 NOT_A_METHOD = (*NOT_SCIENCE, "seed", "fold", "folds", "split", "metrics", "data.dataset")
 """Settings that name no method."""
 FIRST = ("model", "loss", "optimizer")
@@ -25,14 +25,14 @@ def name_methods(
     """The method of each run.
 
     A choice (model, loss, ...) is in the name where it differs between runs on the same data set, unless
-    it was not typed and follows from those that are, such as the loss that a model brings; among runs of
+    it was not typed and follows from typed ones, such as the loss that a model brings; among runs of
     equal choices, the settings that were typed and differ, then as few others as tell them apart. Seeds,
     folds, paths, loggers and devices never are. Runs that differ in nothing else are one method; so are
     runs whose remaining differences follow from seed and fold.
 
     Args:
         runs: of any number of data sets.
-        rename: new names by those given here.
+        rename: new names by the names given here.
         ignored: choices and settings that name no method here, such as a rate that each method has its own of.
 
     Raises:
@@ -42,7 +42,7 @@ def name_methods(
     choices = [_without(_choices(run), ignored) for run in runs]
     groups = _varying(runs, choices)
     groups = _telling(runs, choices, [g for g in FIRST if g in groups] + [g for g in groups if g not in FIRST])
-    labels = [[_choice_label(group, one.get(group)) for group in groups] for one in choices]
+    labels = [[_choice_label(group, choice.get(group)) for group in groups] for choice in choices]
     by_choice: dict[tuple[str, ...], list[int]] = {}
     for number, label in enumerate(labels):
         by_choice.setdefault(tuple(label), []).append(number)
@@ -50,7 +50,8 @@ def name_methods(
         for number, extra in zip(alike, _setting_labels([runs[k] for k in alike], ignored), strict=True):
             labels[number] = labels[number] + extra
     names = [
-        SEPARATOR.join(label) or SEPARATOR.join(_fallback(one)) for label, one in zip(labels, choices, strict=True)
+        SEPARATOR.join(label) or SEPARATOR.join(_fallback(choice))
+        for label, choice in zip(labels, choices, strict=True)
     ]
     return renamed(names, rename or {})
 

@@ -58,8 +58,9 @@ def _best(candidates: dict[tuple[str, ...], list[Run]], select: Sequence[str]) -
     every = set.union(*repetitions.values())
     complete = [setting for setting, done in repetitions.items() if done == every]
     if not complete:
+        labels = " and ".join(_label(setting, select) for setting in candidates)
         raise UserError(
-            f"select={','.join(select)}: none of {' and '.join(_label(one, select) for one in candidates)} was finished"
+            f"select={','.join(select)}: none of {labels} was finished"
             f" with all {len(every)} combinations of seed and fold; finish the sweep, or leave seeds out"
         )
     dice = {setting: float(np.mean([_validation_dice(run) for run in candidates[setting]])) for setting in complete}

@@ -21,7 +21,7 @@ DOTS = 400
 """More cases than this are thinned out for drawing; boxes and means are of all."""
 PANELS = 4
 LEGIBLE = 16
-"""Of more methods than this, the pairs are shown without numbers."""
+"""The most methods whose pairs are shown with numbers."""
 
 
 def score_figure(comparison: Comparison, k: int, metric: str) -> Figure:
@@ -161,17 +161,17 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
     difference = _signed_differences(comparison, metric)
     sign = 1 if comparison.larger(metric) else -1
     cells, colours = [], []
-    for line, one in enumerate(order):
-        for column, other in enumerate(order):
-            if one == other or p is None or noise is None:
+    for line, first in enumerate(order):
+        for column, second in enumerate(order):
+            if first == second or p is None or noise is None:
                 continue
-            significant = p[one, other] < comparison.settings.level
-            better = sign * difference[one, other] > 0
-            strength = 0.25 if not significant else 0.45 if noise[one, other] == 1 else 0.85
+            significant = p[first, second] < comparison.settings.level
+            better = sign * difference[first, second] > 0
+            strength = 0.25 if not significant else 0.45 if noise[first, second] == 1 else 0.85
             cells.append(Rectangle((column - 0.47, line - 0.47), 0.94, 0.94))
             colours.append(to_rgba((BETTER if better else WORSE) if significant else LEVEL, strength))
             if methods <= LEGIBLE:
-                text = f"{difference[one, other]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
+                text = f"{difference[first, second]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
                 ink = "white" if strength > 0.5 else INK
                 axes.text(column, line, text, ha="center", va="center", fontsize=7, color=ink)
     axes.add_collection(PatchCollection(cells, facecolors=colours, linewidths=0, rasterized=methods > LEGIBLE))

@@ -38,15 +38,15 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
         UserError: if the folder cannot be written, or holds something else.
     """
     metrics = comparison.settings.metrics
-    failed = tuple(f"not finished: {one.path.name} ({one.reason})" for one in loaded.unfinished)
+    failed = tuple(f"not finished: {run.path.name} ({run.reason})" for run in loaded.unfinished)
     table = replace(comparison_table(comparison, loaded.methods, metrics), notes=failed)
     relative = relative_table(comparison, baseline, metrics[0]) if baseline is not None else None
     with _comparison_folder(folder) as new:
-        for name, one in (("table", table), ("relative", relative)):
-            if one is not None:
-                (new / f"{name}.md").write_text(markdown(one), encoding="utf-8")
-                (new / f"{name}.tex").write_text(latex(one), encoding="utf-8")
-                (new / f"{name}.csv").write_text(comma_separated(one), encoding="utf-8")
+        for name, shown in (("table", table), ("relative", relative)):
+            if shown is not None:
+                (new / f"{name}.md").write_text(markdown(shown), encoding="utf-8")
+                (new / f"{name}.tex").write_text(latex(shown), encoding="utf-8")
+                (new / f"{name}.csv").write_text(comma_separated(shown), encoding="utf-8")
         frames = {
             "scores": score_frame(comparison),
             "ranks": rank_frame(comparison),
@@ -114,7 +114,7 @@ def summary(comparison: Comparison, loaded: Loaded) -> dict[str, Any]:
         "total_by_other_rules": {name: _standing(comparison, s) for name, s in comparison.other_rules.items()},
         "friedman": {metric: asdict(test) for metric, test in comparison.friedman.items()},
         "differences": {k: [str(v) for v in values] for k, values in differences(runs).items()} if runs else {},
-        "unfinished": [{"path": str(one.path), "reason": one.reason} for one in loaded.unfinished],
+        "unfinished": [{"path": str(run.path), "reason": run.reason} for run in loaded.unfinished],
         "notes": [*loaded.notes, *comparison.notes],
     }
 

@@ -130,7 +130,7 @@ def _notes(contents: Contents) -> Markup | None:
 
 
 def _filters(comparison: Comparison) -> Markup | None:
-    """Selection of data set and metric for everything on the page that is of one."""
+    """Selection of the data set and metric that the page shows."""
     chosen = []
     names = [s.name for s in comparison.sets]
     metrics = list(dict.fromkeys(m for s in comparison.sets for m in s.metrics))

@@ -48,13 +48,13 @@ def run_section(loaded: Loaded) -> Markup | None:
     if not any(method.runs for method in loaded.methods):
         return None
     rows = [_run_row(method.name, run) for method in loaded.methods for run in method.runs]
-    for one in loaded.unfinished:
+    for run in loaded.unfinished:
         rows.append(
             tag(
                 "tr",
                 cell("–"),
-                cell(one.path.name, one.path.name),
-                cell(one.reason, one.reason, colspan=7),
+                cell(run.path.name, run.path.name),
+                cell(run.reason, run.reason, colspan=7),
                 class_="unfinished",
             )
         )

@@ -76,7 +76,7 @@ def comparison_table(comparison: Comparison, methods: Sequence[Method], metrics:
     Args:
         comparison: the result.
         methods: for their costs.
-        metrics: which scores are shown; rank sums are those of the comparison's settings.
+        metrics: which scores are shown; rank sums are of the metrics in the comparison's settings.
     """
     order = comparison.order
     sections = [_data_section(comparison, k, metrics, order) for k in range(len(comparison.sets))]
@@ -154,7 +154,7 @@ def _sum_line(comparison: Comparison, name: str, label: str, order: Sequence[int
 
 
 def _sum_lines(comparison: Comparison, order: Sequence[int]) -> list[Line]:
-    """The rank sums of each data set, then their total over those seen in training."""
+    """The rank sums of each data set, then their total over the data sets seen in training."""
     ranked = [s for s in comparison.sets if set(comparison.settings.metrics) & set(s.metrics)]
     seen = [s for s in ranked if s.split == "test"]
     if len(seen) == 1:  # its sum is the total

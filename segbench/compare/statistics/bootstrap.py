@@ -170,8 +170,8 @@ class _Order:
 
 def _signs(rank_sums: Floats) -> NDArray[np.int8]:
     """(..., M, M) -1 where method i has the smaller rank sum, 1 where j has, 0 where they are equal."""
-    one, other = rank_sums[..., :, None], rank_sums[..., None, :]
-    return (one > other).astype(np.int8) - (one < other)
+    first, second = rank_sums[..., :, None], rank_sums[..., None, :]
+    return (first > second).astype(np.int8) - (first < second)
 
 
 def rank_rows(scores: Scores, weights: Floats, rule: Rule, options: Options) -> Floats:

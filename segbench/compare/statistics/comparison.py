@@ -94,13 +94,13 @@ class Comparison:
 
     Attributes:
         settings: how it was made.
-        sets: the scores of each data set, those unseen in training last.
+        sets: the scores of each data set, data sets unseen in training last.
         ranks: for each of the sets, (R, M).
         summaries: for each of the sets, (R + K, M) the score shown, mean or median over the cases;
             then its mean over the classes for each of the K metrics.
         intervals: for each of the sets, low and high of the summaries; NaN where not resampled.
         rank_intervals: for each of the sets, low and high of the ranks; NaN where not resampled.
-        standings: orders by rank sum: one for each data set, and "total" over those seen in training.
+        standings: orders by rank sum, for each data set and as "total" over the data sets seen in training.
         other_rules: the standing of "total" by every rule.
         means: for each of the sets, the mean over classes of each metric, case by case.
         overall: the same over all data sets seen in training.
@@ -154,9 +154,9 @@ class Comparison:
         tests = self._tests.get((scores.trained_on, scores.dataset, scores.split, *row))
         if tests is None:
             return None
-        one, other = np.triu_indices(len(self.methods), k=1)
+        first, second = np.triu_indices(len(self.methods), k=1)
         square = np.full((len(self.methods),) * 2, np.nan)
-        square[one, other] = square[other, one] = self.pairs[column].to_numpy(dtype=np.float64)[tests]
+        square[first, second] = square[second, first] = self.pairs[column].to_numpy(dtype=np.float64)[tests]
         return square
 
     @cached_property

@@ -73,10 +73,10 @@ def friedman_of_ranks(ranks: Floats, alpha: float = 0.05) -> Friedman:
     sum_of_squares = np.sum((ranks - (k + 1) / 2) ** 2)
     corrected = chi2 * untied / sum_of_squares if sum_of_squares > 0 else 0.0
     error = np.sqrt(k * (k + 1) / (6 * n))
-    one, other = np.triu_indices(k, k=1)
+    first, second = np.triu_indices(k, k=1)
     p_pairs = np.ones((k, k))
-    p_pairs[one, other] = p_pairs[other, one] = range_tail(
-        np.abs(mean_ranks[one] - mean_ranks[other]) / error * np.sqrt(2), k
+    p_pairs[first, second] = p_pairs[second, first] = range_tail(
+        np.abs(mean_ranks[first] - mean_ranks[second]) / error * np.sqrt(2), k
     )
     return Friedman(
         cases=n,

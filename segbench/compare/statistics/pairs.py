@@ -41,15 +41,15 @@ def pairwise_tests(score_sets: Sequence[Scores], confidence: float = 0.95) -> pd
 
 def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
     values, _ = group_means(scores.values[row], scores.units)
-    one, other = np.triu_indices(len(values), k=1)
+    first, second = np.triu_indices(len(values), k=1)
     step = max(1, BLOCK // values.shape[1])
-    parts = [_paired(values, one[k : k + step], other[k : k + step], confidence) for k in range(0, len(one), step)]
+    parts = [_paired(values, first[k : k + step], second[k : k + step], confidence) for k in range(0, len(first), step)]
     tests = pd.concat(parts, ignore_index=True)
     tests["test"] = "signed-rank"
     tests.loc[tests["n"] == 0, "p"] = np.nan
     scored = np.asarray(~np.isnan(values).all(axis=1))
-    for pair in np.flatnonzero((tests["n"].to_numpy() == 0) & scored[one] & scored[other]):
-        for column, value in _unpaired(values[one[pair]], values[other[pair]]).items():
+    for pair in np.flatnonzero((tests["n"].to_numpy() == 0) & scored[first] & scored[second]):
+        for column, value in _unpaired(values[first[pair]], values[second[pair]]).items():
             tests.loc[pair, column] = value
     if not scores.larger[row]:
         tests = tests.rename(columns={"wins": "losses", "losses": "wins"})
@@ -57,16 +57,16 @@ def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
     names = np.array(scores.methods, dtype=object)
     leads = (tests["effect"].to_numpy() > 0) == scores.larger[row]
     significant = tests["p_holm"].to_numpy() < round(1 - confidence, 12)
-    noise = seed_noise(scores.repeats[row], confidence)[one, other]
+    noise = seed_noise(scores.repeats[row], confidence)[first, second]
     return tests.assign(
         dataset=scores.dataset,
         trained_on=scores.trained_on,
         split=scores.split,
         metric=scores.rows[row].metric,
         **{"class": scores.rows[row].label},
-        method=names[one],
-        other=names[other],
-        better=np.where(significant, np.where(leads, names[one], names[other]), ""),
+        method=names[first],
+        other=names[second],
+        better=np.where(significant, np.where(leads, names[first], names[second]), ""),
         seed_noise=noise,
         within_seed_noise=np.abs(tests["mean_difference"].to_numpy()) < noise,
     )[COLUMNS]
@@ -79,8 +79,8 @@ COLUMNS = [
 ]
 
 
-def _paired(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], confidence: float) -> pd.DataFrame:
-    differences = settle(values[one] - values[other], scale=values)
+def _paired(values: Floats, first: NDArray[np.intp], second: NDArray[np.intp], confidence: float) -> pd.DataFrame:
+    differences = settle(values[first] - values[second], scale=values)
     result = signed_rank(differences)
     median, low, high = median_interval(differences, confidence)
     known = ~np.isnan(differences)
@@ -101,17 +101,17 @@ def _paired(values: Floats, one: NDArray[np.intp], other: NDArray[np.intp], conf
     )
 
 
-def _unpaired(one: Floats, other: Floats) -> dict[str, float | str]:
+def _unpaired(first: Floats, second: Floats) -> dict[str, float | str]:
     """The rank-sum test of two methods that share no case."""
     from scipy.stats import mannwhitneyu
 
-    one, other = one[~np.isnan(one)], other[~np.isnan(other)]
-    result = mannwhitneyu(one, other)
+    first, second = first[~np.isnan(first)], second[~np.isnan(second)]
+    result = mannwhitneyu(first, second)
     return {
         "test": "rank-sum",
-        "difference": float(np.median(one) - np.median(other)),
-        "mean_difference": float(one.mean() - other.mean()),
-        "effect": float(2 * result.statistic / (len(one) * len(other)) - 1),
+        "difference": float(np.median(first) - np.median(second)),
+        "mean_difference": float(first.mean() - second.mean()),
+        "effect": float(2 * result.statistic / (len(first) * len(second)) - 1),
         "p": float(result.pvalue),
     }
 

@@ -135,12 +135,12 @@ def significant_wins(scores: Floats, weights: Floats, options: Options) -> Float
     weights = weights[:, first]
     methods = len(scores)
     wins = np.zeros((len(weights), methods))
-    for one in range(methods - 1):
-        differences = settle(scores[one] - scores[one + 1 :], scale=scores)
+    for method in range(methods - 1):
+        differences = settle(scores[method] - scores[method + 1 :], scale=scores)
         greater, less = _one_sided_tests(differences, weights)
         better, worse = (greater, less) if options.larger else (less, greater)
-        wins[:, one] += np.count_nonzero(better <= options.alpha, axis=1)
-        wins[:, one + 1 :] += worse <= options.alpha
+        wins[:, method] += np.count_nonzero(better <= options.alpha, axis=1)
+        wins[:, method + 1 :] += worse <= options.alpha
     scored = weights @ (~np.isnan(scores)).T > 0
     return np.where(scored, wins / max(methods - 1, 1), np.nan)
 

@@ -125,7 +125,7 @@ def tabulate(
             (nothing, as in the runs' own means) or "perfect" (1 where larger is better, else 0).
 
     Returns:
-        One set for each data set, those seen in training first.
+        One set for each data set, data sets seen in training first.
 
     Raises:
         UserError: if a column is missing, or a score is and `missing` is None.

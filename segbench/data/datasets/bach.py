@@ -13,7 +13,7 @@ from segbench.data.slides import SLIDE_EXTENSIONS, read_slide
 from segbench.errors import UserError
 
 _NAMES = {"benign": 1, "in situ": 2, "invasive": 3}
-"""What a region's name contains, in lower case, and its class."""
+"""The words in a region's name, in lower case, and its class."""
 
 
 class Bach(Dataset):

@@ -27,7 +27,7 @@ class CellTracking(Dataset):
         folder: the data set's folder below it; also its name in `cases.csv`.
         truth: "gold" or "silver".
         sequences: which ones are read, such as ["01", "02"].
-        test: those of them that test; none: tested by folds.
+        test: the sequences that test; none: tested by folds.
         block_size: how many annotated frames in a row form a group, or None: a whole sequence is a group.
     """
 

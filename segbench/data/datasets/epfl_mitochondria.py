@@ -58,7 +58,7 @@ class EpflMitochondria(Dataset):
             self.published = {"train": 165, "test": 165}
 
     def records(self) -> list[Record]:
-        """The cases of the training stack, then those of the test stack, each in the stack's order."""
+        """The cases of the training stack, then of the test stack, each in the stack's order."""
         return [record for stack in _STACKS for record in self._stack_records(stack)]
 
     def _stack_records(self, stack: str) -> list[Record]:

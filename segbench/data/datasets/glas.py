@@ -52,7 +52,7 @@ class Glas(Dataset):
         self.published = {"train": _PUBLISHED["train"], "test": sum(_PUBLISHED[part] for part in _TESTS[test])}
 
     def records(self) -> list[Record]:
-        """The images of the training part, then those of the test part, by number."""
+        """The images of the training part, then of the test part, by number."""
         if not self.root.is_dir():
             raise self.missing(self.root)
         files = {path.stem: path for path in self.root.iterdir() if path.suffix.lower() == ".bmp"}

@@ -74,7 +74,8 @@ class Monuseg(Dataset):
         contours = read_contours(contour_file)
         numbered = list(enumerate(contours, start=1))
         # The first nucleus last, so that it keeps its pixels; then what is cut out of any.
-        ordered = [one for one in reversed(numbered) if not one[1].hole] + [one for one in numbered if one[1].hole]
+        nuclei, holes = ([pair for pair in numbered if pair[1].hole == hole] for hole in (False, True))
+        ordered = nuclei[::-1] + holes
         height, width = image.shape[1:]
         instances = paint([contour for _, contour in ordered], [number for number, _ in ordered], (height, width))
         label = (instances > 0).astype(np.uint8)

@@ -15,7 +15,7 @@ from segbench.errors import UserError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets of the bits per channel and of the kind of pixels in a PNG file
-_PNG_PALETTE, _PNG_COLOURS = 3, (2, 6)  # kinds of pixels: those with a palette, those in red, green and blue
+_PNG_PALETTE, _PNG_COLOURS = 3, (2, 6)  # kinds of pixels: with a palette; in red, green and blue
 
 SUFFIXES: tuple[str, ...] = (".png", ".bmp", ".jpg", ".jpeg", ".gif", ".webp")
 SIGNATURES: tuple[bytes, ...] = (_PNG_SIGNATURE, b"BM", b"\xff\xd8\xff", b"GIF8", b"RIFF")

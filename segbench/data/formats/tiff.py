@@ -40,12 +40,12 @@ def read(path: Path) -> Decoded:
     """Decode a TIFF file; its pages, without a channel axis, are the depth of a volume."""
     with _strict_tifffile(), tifffile.TiffFile(path) as file:
         series = file.series
-        if len({(one.axes, one.shape) for one in series}) > 1:
+        if len({(image.axes, image.shape) for image in series}) > 1:
             raise UserError(f"{path} holds images of different sizes: one image or one stack per file is expected")
         page = series[0].keyframe
         pixels, axes = series[0].asarray(), series[0].axes
         if len(series) > 1:
-            pixels, axes = np.stack([one.asarray() for one in series]), "I" + axes
+            pixels, axes = np.stack([image.asarray() for image in series]), "I" + axes
         pixels, space = _channels_first(pixels, axes, path)
         alpha = sum(extra in _ALPHA for extra in page.extrasamples)
         if alpha and "S" in axes:

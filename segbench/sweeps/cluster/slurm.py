@@ -31,12 +31,12 @@ from segbench.system.signals import held_back
 log = logging.getLogger(__name__)
 
 RELEASES = 3
-"""How often a job is released that no node could start."""
+"""The number of times that a job is released which no node could start."""
 
 EVERYWHERE = {
     "name", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "mem_gb", "timeout_min", "stderr_to_stdout",
 }  # fmt: skip
-"""What submitit calls the same on every kind of cluster; the names of SLURM's own begin with `slurm_` there."""
+"""Parameters that submitit names alike on every kind of cluster; the names of SLURM's own begin with `slurm_` there."""
 
 LATE = 60.0
 """Seconds after which a network file system shows what another node has written: the usual ones' longest."""
@@ -45,7 +45,7 @@ LATE = 60.0
 class SlurmLauncher(SweepLauncher):
     """A launcher that submits the runs that are not done, watches them, and submits anew what broke off.
 
-    The jobs need nobody to watch them. A second command finds those that SLURM still has, and submits none twice.
+    The jobs need nobody to watch them. A second command finds the jobs that SLURM still has, and submits none twice.
 
     Args:
         retries: see SweepLauncher. A job that was cancelled is not submitted again.
@@ -117,7 +117,7 @@ class SlurmLauncher(SweepLauncher):
                 arguments = [job.arguments(self.config) for job in part]
                 with held_back(), _outside_a_job():  # else SLURM could have jobs that nobody knows
                     submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
-                    ids = {job.name: one.job_id for job, one in zip(part, submitted, strict=True)}
+                    ids = {job.name: handle.job_id for job, handle in zip(part, submitted, strict=True)}
                     write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
                 log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
@@ -148,11 +148,11 @@ class SlurmLauncher(SweepLauncher):
         with Monitor(jobs) as monitor:
             while True:
                 queued = self._queue()
-                mine = {number: one for number, one in queued.items() if number in by_id}
+                mine = {number: entry for number, entry in queued.items() if number in by_id}
                 for number in left.keys() - mine.keys():
                     self._record_ending(left.pop(number), number)
-                running = [by_id[number].path for number, one in mine.items() if one.state in RUNNING]
-                waiting = [by_id[number].path for number, one in mine.items() if one.state not in RUNNING]
+                running = [by_id[number].path for number, entry in mine.items() if entry.state in RUNNING]
+                waiting = [by_id[number].path for number, entry in mine.items() if entry.state not in RUNNING]
                 monitor.update(waiting, running)
                 self._tell_reasons(mine, told)
                 self._release(mine, released)
@@ -163,15 +163,15 @@ class SlurmLauncher(SweepLauncher):
 
     def _tell_reasons(self, queued: Mapping[str, Queued], told: set[str]) -> None:
         """Say why jobs wait, once for each reason."""
-        for one in queued.values():
-            if one.state not in RUNNING and one.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
-                told.add(one.reason)
-                log.info("jobs wait: SLURM says %s", one.reason)
+        for entry in queued.values():
+            if entry.state not in RUNNING and entry.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
+                told.add(entry.reason)
+                log.info("jobs wait: SLURM says %s", entry.reason)
 
     def _release(self, queued: Mapping[str, Queued], released: Counter[str]) -> None:
         """Let jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""
-        for job, one in queued.items():
-            if one.reason == HELD and released[job] < RELEASES:
+        for job, entry in queued.items():
+            if entry.reason == HELD and released[job] < RELEASES:
                 released[job] += 1
                 release(job)
 

@@ -67,7 +67,7 @@ class Code:
 
     Attributes:
         files: where they are, by their names in the snapshot.
-        sums: hashes of those that are code.
+        sums: hashes of the files that are code.
         state: the commit, as JSON.
         changes: since the commit.
     """

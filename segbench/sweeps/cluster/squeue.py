@@ -12,7 +12,7 @@ ENDED = {
 RUNNING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
 HELD = "launch failed requeued held"
-"""Why a job waits that a node could not start."""
+"""SLURM's reason of a job that a node could not start."""
 
 
 @dataclass(frozen=True)

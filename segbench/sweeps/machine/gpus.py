@@ -13,13 +13,13 @@ from segbench.errors import UserError
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 _NONE = ("", "-1", "NoDevFiles")
-"""What stands for no GPU: CUDA's own words, and SLURM's for a job without one."""
+"""Words that stand for no GPU: CUDA's own words, and SLURM's for a job without one."""
 
 
 def visible_gpus() -> list[str]:
     """The GPUs that a program started here would see.
 
-    CUDA_VISIBLE_DEVICES is taken at its word. Without it, nvidia-smi tells the UUIDs: its numbers are those of the
+    CUDA_VISIBLE_DEVICES is taken at its word. Without it, nvidia-smi lists the UUIDs: its numbers are those of the
     bus, CUDA's those of the speed. A GPU that is cut into MIG instances is left to them; CUDA would show a process
     only the first of them all.
     """
@@ -54,14 +54,14 @@ def chosen_gpus(asked: Sequence[int | str]) -> list[str]:
         asked: numbers count among the visible ones, as PyTorch does; a text is a name (a UUID) as it is.
 
     Raises:
-        UserError: where one is not there, or asked for twice.
+        UserError: where a GPU is not there, or asked for twice.
     """
     visible = visible_gpus()
     names = []
-    for one in asked:
-        if isinstance(one, int) and not 0 <= one < len(visible):
-            raise UserError(f"hydra.launcher.gpus: there is no GPU {one}: {len(visible)} can be seen, numbered from 0")
-        names.append(visible[one] if isinstance(one, int) else str(one))
+    for gpu in asked:
+        if isinstance(gpu, int) and not 0 <= gpu < len(visible):
+            raise UserError(f"hydra.launcher.gpus: there is no GPU {gpu}: {len(visible)} can be seen, numbered from 0")
+        names.append(visible[gpu] if isinstance(gpu, int) else str(gpu))
     if len(set(names)) < len(names):
-        raise UserError("hydra.launcher.gpus names one twice: hydra.launcher.runs_per_gpu puts several runs on each")
+        raise UserError("hydra.launcher.gpus names a GPU twice: hydra.launcher.runs_per_gpu puts several runs on each")
     return names

@@ -43,7 +43,7 @@ class LocalLauncher(SweepLauncher):
     """
 
     work = staticmethod(worker.work)
-    """What is called for each run, in its process."""
+    """The function that is called for each run, in its process."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class LocalLauncher(SweepLauncher):
     def check(self, jobs: Sequence[Job]) -> None:
         """Refuse runs of several processes, and GPUs that are not there."""
         super().check(jobs)
-        # Also those that are done: the share of the cores of one run stays the same.
+        # Also runs that are done: the share of the cores of one run stays the same.
         self._asked = max(self._asked, len(jobs))
         self.places()
 

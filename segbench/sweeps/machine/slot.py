@@ -32,7 +32,7 @@ class Slot:
     """
 
     def __init__(self, environment: Mapping[str, str], stop: Path, work: Callable[[Sequence[str], Path], int]) -> None:
-        # An error that the user can mend is told in one line there, too: the command has set this for itself.
+        # An error that the user can mend is one line there, too: the command has set this for itself.
         self.environment = {**environment, "HYDRA_FULL_ERROR": ""}
         self.stop = stop
         self.work = work

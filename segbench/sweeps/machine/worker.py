@@ -16,7 +16,7 @@ from pathlib import Path
 from segbench.data import open_stores as opened
 
 OUTPUT = "output.log"
-"""What a run prints goes to this file in its directory."""
+"""The file in a run's directory that takes what the run prints."""
 
 _OUTPUTS = (1, 2)
 """The files of standard output and standard error."""
@@ -45,7 +45,7 @@ def start(parent: int, stop: Path) -> None:
     for number in (0, *_OUTPUTS):
         os.dup2(nowhere, number)
     os.close(nowhere)
-    # loky's own way of starting processes is not for those that load data.
+    # loky's own way of starting processes is not for processes that load data.
     multiprocessing.set_start_method(None, force=True)
     opened.keep()
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()

@@ -98,7 +98,7 @@ class Search:
             jobs = {number: self._job(trials, folder, number) for number in batch}
             for number, job in jobs.items():
                 trials.note(number, id=job.id, run=job.name)
-            # Two trials of one batch may have drawn the same values: one run, which both are told of.
+            # Two trials of one batch may have drawn the same values: one run, which counts for both.
             once = {job.path: job.overrides for job in reversed(jobs.values())}
             self.launcher.launch(list(reversed(once.values())), initial_job_idx=batch[0])
             broken_off |= {number for number, job in jobs.items() if not _tell(trials, number, job)}
@@ -124,7 +124,7 @@ class Search:
 
     def _check_same(self, trials: Trials, folder: Path) -> None:
         """Refuse to continue a search in which something else was fixed: its runs could not be compared."""
-        noted = (one for one in trials.all() if "id" in one.user_attrs)
+        noted = (trial for trial in trials.all() if "id" in trial.user_attrs)
         for trial in noted:
             job = self._job(trials, folder, trial.number)
             if job.id != trial.user_attrs["id"]:

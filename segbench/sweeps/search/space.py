@@ -52,7 +52,7 @@ def parse_space(overrides: Sequence[str], loader: ConfigLoader | None = None) ->
     `shuffle` and `sort`, makes no difference.
 
     Args:
-        overrides: as typed, those of a study first.
+        overrides: as typed, a study's first.
         loader: knows the options that `glob(..)` chooses from.
 
     Raises:
@@ -108,7 +108,7 @@ def _range(values: list[Any], value: RangeSweep, tags: set[str]) -> BaseDistribu
     if not values:
         raise ValueError("this range is empty")
     low, high, step = min(values), max(values), abs(value.step)
-    if all(isinstance(one, int) for one in values):
+    if all(isinstance(number, int) for number in values):
         return IntDistribution(low, high, step=int(step), log="log" in tags)
     if "log" in tags:
         raise ValueError("a range of fractions cannot be logarithmic: use tag(log,interval(..))")

@@ -65,29 +65,29 @@ class Trials:
 
     def standing(self) -> list[FrozenTrial]:
         """Every trial but the failed ones that another one repeats."""
-        repeated = {one.user_attrs.get(REPEATS) for one in self.all()}
-        return [one for one in self.all() if one.number not in repeated]
+        repeated = {trial.user_attrs.get(REPEATS) for trial in self.all()}
+        return [trial for trial in self.all() if trial.number not in repeated]
 
     def begun(self) -> list[int]:
         """Numbers of the trials that were begun and not ended."""
-        return [one.number for one in self.all() if one.state == TrialState.RUNNING]
+        return [trial.number for trial in self.all() if trial.state == TrialState.RUNNING]
 
     def repeat_failed(self) -> None:
         """Ask for the values of trials that failed again; they are begun before any others."""
-        for one in self.standing():
-            if one.state == TrialState.FAIL:
-                self.study.enqueue_trial(one.params, user_attrs={REPEATS: one.number})
+        for trial in self.standing():
+            if trial.state == TrialState.FAIL:
+                self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
 
     def begin(self, most: int) -> int | None:
         """Begin a trial.
 
         Args:
-            most: how many there should be; those that are repeated do not count.
+            most: how many there should be; repeated trials do not count.
 
         Returns:
             Its number; None where there are enough.
         """
-        waiting = any(one.state == TrialState.WAITING for one in self.all())
+        waiting = any(trial.state == TrialState.WAITING for trial in self.all())
         if not waiting and len(self.standing()) >= most:
             return None
         self.study.sampler = self._sampler(len(self.all()))
