@@ -13,12 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from segbench.commands.tables import show_cases
-from segbench.config.schema import build, require
+from segbench.config.schema import require
 from segbench.data.files import check_pairs
 from segbench.data.formats import image_files, read_mask
 from segbench.data.labels import LabelMapping
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
+from segbench.metrics.configured import functions
 from segbench.runs.directory import CASE_COLUMNS
 from segbench.system.atomic import write_atomically
 
@@ -38,8 +39,8 @@ def evaluate_masks(config: DictConfig) -> None:
     scorer = CaseScorer(
         classes=classes,
         background=config.background,
-        class_metrics=build(metrics.classes, "metrics.classes"),
-        object_metrics=build(metrics.objects, "metrics.objects"),
+        class_metrics=functions(metrics, "classes"),
+        object_metrics=functions(metrics, "objects"),
         empty_distance=metrics.empty_distance,
         columns={"dataset": Path(config.reference).name, "split": "test", "fold": 0, "seed": 0},
     )

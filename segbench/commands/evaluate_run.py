@@ -16,6 +16,7 @@ from segbench.data.case import IGNORE, Dataset
 from segbench.data.datamodule import WholeCases
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
+from segbench.metrics.configured import directions
 from segbench.metrics.score import OBJECTS
 from segbench.runs.directory import read_cases
 from segbench.runs.training_images import Seen
@@ -36,6 +37,9 @@ def evaluate_run(config: DictConfig) -> None:
     finished = load_run(Path(config.run), config.accelerator)
     if config.get("metrics") is not None:
         finished.config.metrics = config.metrics
+        ways = directions(config.metrics)
+        known = {**finished.directory.record["metrics"], **ways["classes"], **ways["objects"]}
+        finished.directory.update(metrics=known)  # for the comparison
     if config.get("data") is None:
         name, rows = "cases.csv", _own_cases(finished)
     else:

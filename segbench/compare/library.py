@@ -18,9 +18,9 @@ from segbench.compare.statistics.scores import Absent, Missing, Scores, complete
 def rank(
     frame: pd.DataFrame,
     *,
+    better: str | Mapping[str, str],
     ranking: str = "mean",
     ties: Ties = "min",
-    better: str | Mapping[str, str] = "larger",
     cuts: Sequence[float] = CUTS,
     missing: Missing = None,
     absent: Absent = "ignore",
@@ -31,9 +31,9 @@ def rank(
     Args:
         frame: a score to a line: columns method, case, value; and where known dataset, class, metric,
             group (patient; what must not be counted as independent), seed, fold.
+        better: "larger" or "smaller", or which for each metric.
         ranking: mean, median, per_case, significance or tiers; see `segbench.compare.statistics.ranking`.
         ties: the rank that equals share: min, max, average or dense.
-        better: "larger" or "smaller", or which for each metric.
         cuts: for tiers, the largest relative shortfall of each tier.
         missing: what a score counts that a method lacks: "worst", "drop", a number, or None: refuse.
         absent: what a case counts whose reference and prediction both lack the class, see `tabulate`.
@@ -43,7 +43,7 @@ def rank(
         Rows by (dataset, metric, class), a column for each method.
 
     Raises:
-        UserError: if a column is missing, or a score is and `missing` is None.
+        UserError: if a column is missing, a score is and `missing` is None, or `better` says nothing of a metric.
     """
     settings = Settings(metrics=(), ranking=ranking, ties=ties, cuts=tuple(cuts), confidence=confidence)
     sets = _sets(frame, better, missing, absent)
@@ -71,7 +71,7 @@ def rank_sums(ranks: pd.DataFrame, metrics: Sequence[str] | None = None) -> pd.D
 def pairwise(
     frame: pd.DataFrame,
     *,
-    better: str | Mapping[str, str] = "larger",
+    better: str | Mapping[str, str],
     missing: Missing = None,
     absent: Absent = "ignore",
     confidence: float = 0.95,
@@ -89,7 +89,7 @@ def pairwise(
         See `segbench.compare.statistics.pairs.pairwise_tests`.
 
     Raises:
-        UserError: if a column is missing, or a score is and `missing` is None.
+        UserError: if a column is missing, a score is and `missing` is None, or `better` says nothing of a metric.
     """
     return pairwise_tests(_sets(frame, better, missing, absent), confidence)
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from segbench.compare.reading.load import Rules
 from segbench.compare.statistics.ranking import CUTS
 from segbench.errors import UserError
+from segbench.runs.criterion import DIRECTIONS
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,28 @@ def _rules(plain: Mapping[str, Any]) -> Rules:
         raise UserError(f"absent={plain['absent']}: must be ignore or perfect")
     if not isinstance(plain["strict"], bool):
         raise UserError(f"strict={plain['strict']}: must be true or false")
-    better = plain["better"] or {}
-    for metric, way in better.items():
-        if way not in ("larger", "smaller"):
-            raise UserError(f"better={{{metric}: {way}}}: must be larger or smaller")
     rename = {str(old): str(new) for old, new in (plain["methods"]["rename"] or {}).items()}
     return Rules(
         strict=plain["strict"],
         missing=missing,
         absent=plain["absent"],
-        better=better,
+        better=_better(plain["better"] or {}),
         rename=rename,
         select=_texts(plain["select"]),
         may_differ=_texts(plain["may_differ"]),
     )
+
+
+def _better(given: Any) -> str | dict[str, str]:
+    """One direction for all metrics, or that of each."""
+    if isinstance(given, dict):
+        for metric, way in given.items():
+            if way not in DIRECTIONS:
+                raise UserError(f"better={{{metric}: {way}}}: must be larger or smaller")
+        return {str(metric): str(way) for metric, way in given.items()}
+    if given not in DIRECTIONS:
+        raise UserError(f"better={given}: must be larger, smaller, or {{name: larger or smaller}}")
+    return str(given)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ MOVED: Mapping[str, str] = {
 """Former name of a module, class or function, and its name now; the longest that fits counts."""
 
 ADDED: Mapping[str, Any] = {
+    "metrics.direction": {},
     "trainer.sync_batchnorm": False,
 }
 """Dotted keys that came after the first version, and the value that stands for what held before them."""

@@ -73,7 +73,7 @@ def check_keys(config: DictConfig, reference: DictConfig, added: set[str], where
     for path, siblings in _unknown_keys(config, reference, ""):
         if any(path == key or path.startswith(f"{key}.") for key in added):
             continue
-        raise UserError(f"{where}: {path} is no key of the configuration{_suggestion(path, siblings)}")
+        raise UserError(f"{where}: {path} is no key of the configuration{suggestion(path, siblings)}")
 
 
 def check_targets(config: DictConfig) -> None:
@@ -101,7 +101,7 @@ def check_targets(config: DictConfig) -> None:
         known = [f"{path}.{name}" for name in signature.parameters if name != "self"]
         for key in map(str, node):
             if not key.startswith("_") and key not in signature.parameters:
-                raise UserError(f"{path}.{key}: {node._target_} takes no {key!r}{_suggestion(f'{path}.{key}', known)}")
+                raise UserError(f"{path}.{key}: {node._target_} takes no {key!r}{suggestion(f'{path}.{key}', known)}")
 
 
 def build(node: Any, key: str, **arguments: Any) -> Any:
@@ -176,7 +176,8 @@ def _raw(node: DictConfig, key: str) -> Any:
     return node._get_node(key)
 
 
-def _suggestion(path: str, known: list[str]) -> str:
+def suggestion(path: str, known: list[str]) -> str:
+    """The end of a message: the nearest known key, or all of them."""
     nearest = difflib.get_close_matches(path, known, n=1)
     if nearest:
         return f"; did you mean {nearest[0]}?"

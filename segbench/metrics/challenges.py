@@ -7,10 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.metrics.direction import larger_is_better
 from segbench.metrics.instances import InstancePair
 from segbench.metrics.pair import by_empty_rule
 
 
+@larger_is_better
 def glas_f1(pair: InstancePair) -> float:
     """F1 score of gland detection, 0 to 1 (Sirinukunwattana et al., Medical Image Analysis 35:489, 2017).
 
@@ -28,6 +30,7 @@ def glas_f1(pair: InstancePair) -> float:
     return by_empty_rule(pair.n_pred, pair.n_ref, worst=0.0, formula=f1)
 
 
+@larger_is_better
 def seg(pair: InstancePair) -> float:
     """SEG of the Cell Tracking Challenge, 0 to 1: mean IoU of the reference objects (Maška et al. 2014).
 
@@ -43,6 +46,7 @@ def seg(pair: InstancePair) -> float:
     return by_empty_rule(pair.n_pred, pair.n_ref, worst=0.0, formula=mean_iou)
 
 
+@larger_is_better
 def information_score(pair: InstancePair) -> float:
     """Foreground-restricted information score V, 0 to 1 (ISBI 2012, Arganda-Carreras et al. 2015).
 

@@ -63,6 +63,7 @@ class InstancePair:
         if ignored is not None:
             prediction, reference = np.where(ignored, 0, prediction), np.where(ignored, 0, reference)
         self._prediction, self._reference = prediction, reference
+        self._matched: dict[float, Shares] = {}
 
         # One key per pixel holds both numbers. Neighbours mostly agree: sort runs of pixels, not pixels.
         keys = (prediction.astype(np.int64) << 32 | reference.astype(np.int64)).reshape(-1)
@@ -132,11 +133,16 @@ class InstancePair:
         return MaskPair(predicted[box] == row + 1, true[box] == column + 1, self.spacing)
 
     def matched_iou(self, threshold: float) -> Shares:
-        """IoU of each pair in the one-to-one matching of objects whose IoU exceeds a threshold.
+        """IoU of each pair in the one-to-one matching of objects whose IoU exceeds a threshold; computed once for each.
 
         From 0.5 on no object can have two partners. Below, the matching has as many pairs as there can
         be and, of those, the largest sum of IoUs (Hungarian method), as in StarDist.
         """
+        if threshold not in self._matched:
+            self._matched[threshold] = self._matching(threshold)
+        return self._matched[threshold]
+
+    def _matching(self, threshold: float) -> Shares:
         good = self.iou > threshold
         if threshold >= 0.5 or not good.any():
             return self.iou[good]

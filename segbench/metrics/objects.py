@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from segbench.metrics.direction import larger_is_better, smaller_is_better
+from segbench.metrics.family import per_threshold
 from segbench.metrics.instances import Box, InstancePair, Shares
 from segbench.metrics.pair import by_empty_rule
 from segbench.metrics.surface import hd
@@ -22,21 +24,28 @@ def _score(pair: InstancePair, formula: Callable[[], float]) -> float:
     return by_empty_rule(pair.n_pred, pair.n_ref, worst=0.0, formula=formula)
 
 
+@larger_is_better
+@per_threshold("iou")
 def object_precision(pair: InstancePair, iou: float = 0.5) -> float:
     """Share of the predicted objects that match a reference object with an IoU above a threshold."""
     return _score(pair, lambda: len(pair.matched_iou(iou)) / pair.n_pred)
 
 
+@larger_is_better
+@per_threshold("iou")
 def object_recall(pair: InstancePair, iou: float = 0.5) -> float:
     """Share of the reference objects that match a predicted object with an IoU above a threshold."""
     return _score(pair, lambda: len(pair.matched_iou(iou)) / pair.n_ref)
 
 
+@larger_is_better
+@per_threshold("iou")
 def object_f1(pair: InstancePair, iou: float = 0.5) -> float:
     """Harmonic mean of object precision and recall: 2 TP / (2 TP + FP + FN), 0 to 1."""
     return _score(pair, lambda: 2 * len(pair.matched_iou(iou)) / (pair.n_pred + pair.n_ref))
 
 
+@larger_is_better
 def average_precision(pair: InstancePair) -> float:
     """TP / (TP + FP + FN), averaged over the IoU thresholds 0.5, 0.55, ..., 0.95; 0 to 1.
 
@@ -51,12 +60,14 @@ def average_precision(pair: InstancePair) -> float:
     return _score(pair, lambda: sum(map(at, THRESHOLDS)) / len(THRESHOLDS))
 
 
+@larger_is_better
 def segmentation_quality(pair: InstancePair) -> float:
     """Mean IoU of the objects matched above an IoU of 0.5, 0 where none is: the SQ of `panoptic_quality`."""
     matched = pair.matched_iou(0.5)
     return _score(pair, lambda: matched.mean() if matched.size else 0.0)
 
 
+@larger_is_better
 def panoptic_quality(pair: InstancePair) -> float:
     """Sum of the IoUs above 0.5 over TP + FP / 2 + FN / 2, 0 to 1 (Kirillov et al., CVPR 2019).
 
@@ -65,11 +76,13 @@ def panoptic_quality(pair: InstancePair) -> float:
     return _score(pair, lambda: 2 * pair.matched_iou(0.5).sum() / (pair.n_pred + pair.n_ref))
 
 
+@smaller_is_better
 def count_error(pair: InstancePair) -> float:
     """Absolute difference of the numbers of predicted and reference objects."""
     return float(abs(pair.n_pred - pair.n_ref))
 
 
+@larger_is_better
 def object_dice(pair: InstancePair) -> float:
     """Dice of each object with the one it shares most pixels with, weighted by area, 0 to 1.
 
@@ -79,6 +92,7 @@ def object_dice(pair: InstancePair) -> float:
     return _score(pair, lambda: (_dice_with_partners(pair) + _dice_with_partners(pair.swapped)) / 2)
 
 
+@smaller_is_better
 def object_hausdorff(pair: InstancePair) -> float:
     """Hausdorff distance of each object to its partner, weighted by area, in the unit of the spacing.
 
@@ -93,6 +107,7 @@ def object_hausdorff(pair: InstancePair) -> float:
     )
 
 
+@smaller_is_better
 def adapted_rand_error(pair: InstancePair) -> float:
     """One minus the F-score of pixel pairs that are rightly joined, 0 to 1 (CREMI, SNEMI3D).
 
@@ -109,6 +124,7 @@ def adapted_rand_error(pair: InstancePair) -> float:
     return by_empty_rule(pair.n_pred, pair.n_ref, worst=1.0, formula=error)
 
 
+@larger_is_better
 def rand_score(pair: InstancePair) -> float:
     """Foreground-restricted Rand score V, 0 to 1 (ISBI 2012, Arganda-Carreras et al. 2015).
 

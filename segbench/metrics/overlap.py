@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from segbench.metrics.direction import larger_is_better, smaller_is_better
+from segbench.metrics.family import per_threshold
 from segbench.metrics.pair import MaskPair, by_empty_rule
 
 
@@ -16,26 +18,31 @@ def _overlap(pair: MaskPair, formula: Callable[[], float]) -> float:
     return by_empty_rule(pair.n_pred, pair.n_ref, worst=0.0, formula=formula)
 
 
+@larger_is_better
 def dice(pair: MaskPair) -> float:
     """Dice coefficient, the same as F1: 2 TP / (2 TP + FP + FN), 0 to 1 (Dice 1945)."""
     return _overlap(pair, lambda: 2 * pair.true_positives / (pair.n_pred + pair.n_ref))
 
 
+@larger_is_better
 def iou(pair: MaskPair) -> float:
     """Intersection over union, the Jaccard index: TP / (TP + FP + FN), 0 to 1 (Jaccard 1912)."""
     return _overlap(pair, lambda: pair.true_positives / (pair.n_pred + pair.false_negatives))
 
 
+@larger_is_better
 def precision(pair: MaskPair) -> float:
     """TP / (TP + FP), 0 to 1: how much of the prediction is right."""
     return _overlap(pair, lambda: pair.true_positives / pair.n_pred)
 
 
+@larger_is_better
 def recall(pair: MaskPair) -> float:
     """TP / (TP + FN), 0 to 1, also called sensitivity: how much of the reference is found."""
     return _overlap(pair, lambda: pair.true_positives / pair.n_ref)
 
 
+@larger_is_better
 def specificity(pair: MaskPair) -> float:
     """TN / (TN + FP), 0 to 1: how much of what is outside the reference is left out.
 
@@ -47,6 +54,7 @@ def specificity(pair: MaskPair) -> float:
     return math.nan if absent or negatives == 0 else pair.true_negatives / negatives
 
 
+@smaller_is_better
 def volume_difference(pair: MaskPair) -> float:
     """Relative absolute difference of the volumes, | |P| - |R| | / (|P| + |R|), 0 (equal) to 1.
 
@@ -62,6 +70,7 @@ def volume_difference(pair: MaskPair) -> float:
     )
 
 
+@smaller_is_better
 def pixel_error(pair: MaskPair) -> float:
     """Pixel error of the ISBI 2012 challenge: 1 - F-score of the pixels *outside* the class, 0 to 1.
 
@@ -76,6 +85,8 @@ def pixel_error(pair: MaskPair) -> float:
     return wrong / (2 * pair.true_negatives + wrong) if wrong else 0.0
 
 
+@larger_is_better
+@per_threshold("threshold")
 def pass_at(pair: MaskPair, threshold: float) -> float:
     """1 where the Dice coefficient reaches a threshold, else 0: the mean over cases is the pass rate.
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from segbench.metrics.direction import larger_is_better, smaller_is_better
 from segbench.metrics.pair import Distances, MaskPair, by_empty_rule
 
 
@@ -22,11 +23,13 @@ def _percentile95(distances: Distances) -> float:
     return float(np.percentile(distances, 95))
 
 
+@smaller_is_better
 def hd(pair: MaskPair) -> float:
     """Hausdorff distance: the largest distance from a surface pixel of one mask to the other surface."""
     return _distance(pair, lambda forth, back: float(max(forth.max(), back.max())))
 
 
+@smaller_is_better
 def hd95(pair: MaskPair, mode: Literal["max", "pooled"] = "max") -> float:
     """95th percentile of the Hausdorff distance, with linear interpolation between ranks.
 
@@ -45,6 +48,7 @@ def hd95(pair: MaskPair, mode: Literal["max", "pooled"] = "max") -> float:
     return _distance(pair, lambda forth, back: _percentile95(np.concatenate([forth, back])))
 
 
+@smaller_is_better
 def assd(pair: MaskPair) -> float:
     """Average symmetric surface distance: the mean over the surface pixels of both masks."""
     return _distance(
@@ -53,6 +57,7 @@ def assd(pair: MaskPair) -> float:
     )
 
 
+@larger_is_better
 def normalised_surface_dice(pair: MaskPair, tolerance: float) -> float:
     """Share of the surface pixels of both masks that lie within a tolerance of the other surface.
 
@@ -72,6 +77,7 @@ def normalised_surface_dice(pair: MaskPair, tolerance: float) -> float:
     return by_empty_rule(*pair.n_surface, worst=0.0, formula=share)
 
 
+@larger_is_better
 def boundary_f1(pair: MaskPair, tolerance: float = 0.0075) -> float:
     """Boundary F1 score, 0 to 1 (Csurka et al., BMVC 2013), of the surface pixels of one class.
 

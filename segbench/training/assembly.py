@@ -25,6 +25,7 @@ from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
 from segbench.inference.views import mirrored_axes
+from segbench.metrics.configured import functions
 from segbench.metrics.overlap import dice
 from segbench.system.processes import total_batch
 from segbench.training.module import SegmentationModule
@@ -131,8 +132,8 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
     return CaseScorer(
         classes=labels.classes,
         background=labels.background,
-        class_metrics=build(metrics.classes, "metrics.classes"),
-        object_metrics=build(metrics.objects, "metrics.objects") if labels.instances else {},
+        class_metrics=functions(metrics, "classes"),
+        object_metrics=functions(metrics, "objects") if labels.instances else {},
         empty_distance=metrics.empty_distance,
         columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
     )

@@ -27,6 +27,7 @@ from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
+from segbench.metrics.configured import directions
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
 from segbench.runs.directory import RunDirectory, now, read_cases
@@ -77,6 +78,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
 
 def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
     schema.check_targets(config)
+    directions(config.metrics)  # of a metric that has none, before data is read
     source = initial_weights.source(config.initial_weights, directory)
     stopper = Stopper()
     with stopper.listening(), ExitStack() as ending:
@@ -214,7 +216,7 @@ def _facts(
     config: DictConfig, invocation: Invocation, identity: str, data: DataModule, directory: RunDirectory
 ) -> dict[str, Any]:
     """The facts that `run.json` holds from the start."""
-    dataset, split = data.dataset, data.split
+    dataset, split, ways = data.dataset, data.split, directions(config.metrics)
     return {
         "id": identity,
         "name": invocation.name,
@@ -242,10 +244,7 @@ def _facts(
             "nodes": config.trainer.num_nodes,
             "batch_size": batch_on_each_device(config),  # of each
         },
-        "metrics": {
-            name: "smaller" if name in config.metrics.smaller_is_better else "larger"
-            for name in [*config.metrics.classes, *(config.metrics.objects if dataset.has_instances else [])]
-        },
+        "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
         "metric_settings": OmegaConf.to_container(config.metrics, resolve=True),
         "versions": versions(),
         "git": git_state(),

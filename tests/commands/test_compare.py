@@ -96,7 +96,8 @@ def test_ten_runs_are_quick(tmp_path):
 
 def test_scores_from_elsewhere(tmp_path, capsys):
     output = tmp_path / "out"
-    run(f"scores={TABLE}", f"output={output}", "ranking=tiers", "cuts=[0,0.0245,0.05,0.1,0.15]", "metric=f1")
+    run(f"scores={TABLE}", f"output={output}", "ranking=tiers", "cuts=[0,0.0245,0.05,0.1,0.15]", "metric=f1",
+        "better=larger")  # fmt: skip
     table = pd.read_csv(output / "table.csv")
     total = table[table["row"] == "total rank sum"].iloc[0]
     assert [total[m] for m in "ABCDEFGHIJ"] == [42, 40, 36, 37, 29, 26, 22, 26, 36, 25]
@@ -133,6 +134,11 @@ def test_an_older_comparison_is_replaced_and_nothing_else(sweep, tmp_path):
         (["runs={sweep}", "absent=zero"], "absent=zero: must be ignore or perfect"),
         (["runs={sweep}", "strict=maybe"], "strict=maybe: must be true or false"),
         (["runs={sweep}", "better={{dice: up}}"], "better={dice: up}: must be larger or smaller"),
+        (["runs={sweep}", "better=up"], "better=up: must be larger, smaller, or {name: larger or smaller}"),
+        (
+            [f"scores={TABLE}", "metric=f1"],
+            "metric 'f1': not known whether larger or smaller is better; say better={f1",
+        ),
         (["scores=none.csv"], "there is no such file"),
     ],
 )

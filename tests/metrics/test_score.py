@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from skimage.measure import label
 
-from segbench.metrics.objects import count_error, object_f1
+from segbench.metrics.configured import directions, functions
+from segbench.metrics.instances import InstancePair
+from segbench.metrics.objects import count_error, object_f1, object_precision, object_recall
 from segbench.metrics.overlap import dice
 from segbench.metrics.score import Score, score_case, score_objects
 from segbench.metrics.surface import hd
@@ -20,7 +21,14 @@ PREDICTION = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 2]], dtype=np.uint8
 
 def configured(name):
     with initialize_config_dir(str(CONF), version_base=None):
-        return instantiate(compose(f"metrics/{name}").metrics, _convert_="all")
+        metrics = compose(f"metrics/{name}").metrics
+    ways = directions(metrics)
+    return {
+        "classes": functions(metrics, "classes"),
+        "objects": functions(metrics, "objects"),
+        "empty_distance": metrics.empty_distance,
+        "smaller": {name for group in ways.values() for name, way in group.items() if way == "smaller"},
+    }
 
 
 def test_one_row_per_class_and_metric():
@@ -56,14 +64,11 @@ def test_objects():
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "metrics").glob("*.yaml")))
 def test_configured_metrics_score_a_case(name):
     config = configured(name)
-    assert set(config["smaller_is_better"]) <= {*config["classes"], *config["objects"]}
-    assert not config["classes"].keys() & config["objects"].keys()
-
     options = {"empty_distance": config["empty_distance"]}
     rows = score_case(REFERENCE, REFERENCE, (1, 1), CLASSES[:3], config["classes"], **options)
     rows += score_objects(REFERENCE, REFERENCE, (1, 1), config["objects"], label=REFERENCE, **options)
-    for row in rows:  # a perfect prediction has the best value in the direction that the file states
-        assert row.value == (0 if row.metric in config["smaller_is_better"] else 1), row
+    for row in rows:  # a perfect prediction has the best value in the direction that it states
+        assert row.value == (0 if row.metric in config["smaller"] else 1), row
 
 
 def test_a_wrong_prediction_is_worse_in_the_configured_direction():
@@ -73,7 +78,35 @@ def test_a_wrong_prediction_is_worse_in_the_configured_direction():
     rows = score_case(noise, stripes, (1, 1), CLASSES[:2], config["classes"])
     rows += score_objects(label(noise), label(stripes), (1, 1), config["objects"])
     for row in rows:
-        if row.metric in config["smaller_is_better"]:
+        if row.metric in config["smaller"]:
             assert row.value > 0, row
         else:
             assert row.value < 1, row
+
+
+def test_a_family_has_the_names_and_the_order_that_its_metrics_had():
+    names = list(configured("standard")["objects"])
+    assert names[:9] == [
+        "object_f1_50", "object_f1_75", "average_precision", "panoptic_quality", "segmentation_quality", "object_dice",
+        "count_error", "rand_score", "information_score",
+    ]  # fmt: skip
+    percents = range(50, 100, 5)
+    assert names[9:] == [
+        *(f"object_precision_{percent}" for percent in percents),
+        *(f"object_recall_{percent}" for percent in percents),
+        *(f"object_f1_{percent}" for percent in percents if percent not in (50, 75)),
+    ]
+    assert list(configured("pass_fail")["classes"]) == ["dice", "pass_at_70", "pass_at_80", "pass_at_90"]
+
+
+def test_a_family_scores_what_its_function_scores_at_each_threshold():
+    draw = np.random.default_rng(0)
+    reference = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((6, 6), int))
+    prediction = np.where(draw.random(reference.shape) < 0.25, 0, reference)
+    rows = score_objects(prediction, reference, (1, 1), configured("standard")["objects"])
+    values = {row.metric: row.value for row in rows}
+    for percent in range(50, 100, 5):
+        pair = InstancePair(prediction, reference, (1, 1))
+        for function in (object_precision, object_recall, object_f1):
+            assert values[f"{function.__name__}_{percent}"] == function(pair, percent / 100)
+    assert values["object_f1_50"] > values["object_f1_75"] > values["object_f1_95"]

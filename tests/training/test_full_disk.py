@@ -160,7 +160,7 @@ def test_a_sweep_directory_that_is_read_only(small_disk, read_only, tmp_path):
 def test_a_comparison_that_cannot_be_written(scores, small_disk, read_only, tmp_path):
     disk = small_disk(1000)
     read_only(disk)
-    arguments = ("compare", f"scores={scores}", f"output={disk / 'comparison'}", "bootstraps=100")
+    arguments = ("compare", f"scores={scores}", f"output={disk / 'comparison'}", "bootstraps=100", "better=larger")
     code, text = Command(arguments, tmp_path).wait()
     assert code == 2
     assert str(disk / "comparison") in only_line(text)
@@ -168,7 +168,7 @@ def test_a_comparison_that_cannot_be_written(scores, small_disk, read_only, tmp_
 
 def test_a_comparison_for_which_there_is_no_space_leaves_the_one_before(scores, small_disk, tmp_path):
     disk = small_disk(20_000)
-    arguments = ("compare", f"scores={scores}", f"output={disk / 'comparison'}", "bootstraps=100")
+    arguments = ("compare", f"scores={scores}", f"output={disk / 'comparison'}", "bootstraps=100", "better=larger")
     code, text = Command(arguments, tmp_path).wait()
     assert code == 0, text
     before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()}

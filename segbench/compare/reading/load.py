@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segbench.compare.reading.directions import directions
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.guard import check_fairness
 from segbench.compare.reading.naming import name_methods, renamed
@@ -83,7 +84,7 @@ class Rules:
         strict: whether to refuse, or to compare what they have in common.
         missing: what a missing score counts, see `tabulate`.
         absent: what a case counts that both reference and prediction lack the class of, see `tabulate`.
-        better: for metrics that no run describes, "larger" or "smaller".
+        better: for metrics that no run describes, "larger" or "smaller", or which for each.
         rename: new names of methods.
         select: settings whose best value is taken for each method, see `best_by_validation`.
         may_differ: facts that need not be the same in all runs, as `check_fairness` names them.
@@ -92,7 +93,7 @@ class Rules:
     strict: bool = True
     missing: Missing = None
     absent: Absent = "ignore"
-    better: Mapping[str, str] = field(default_factory=dict)
+    better: str | Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     select: tuple[str, ...] = ()
     may_differ: tuple[str, ...] = ()
@@ -120,8 +121,8 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     frame, notes = check_fairness(
         frame, runs, strict=rules.strict, fill=rules.missing is not None, may_differ=rules.may_differ
     )
-    better = {metric: way for run in reversed(runs) for metric, way in run.record["metrics"].items()}
-    sets = tabulate(frame, {**better, **rules.better}, missing=rules.missing, absent=rules.absent)
+    better = directions(frame["metric"].unique(), rules.better, runs)
+    sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
     of_method: dict[str, list[Run]] = {}
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
@@ -139,6 +140,6 @@ def load_table(path: Path, metric: str, rules: Rules) -> Loaded:
     names = renamed(frame["method"].tolist(), rules.rename)
     frame["method"] = pd.Categorical(names, categories=list(dict.fromkeys(names)))
     frame, notes = check_fairness(frame, (), strict=rules.strict, fill=rules.missing is not None)
-    better = {metric: "larger" for metric in frame["metric"].unique()} | dict(rules.better)
+    better = directions(frame["metric"].unique(), rules.better)
     sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
     return Loaded(sets, [Method(name) for name in sets[0].methods], notes=notes)

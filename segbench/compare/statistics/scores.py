@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from segbench.compare.statistics.order import Bools, Floats
 from segbench.errors import UserError
+from segbench.runs.criterion import DIRECTIONS
 
-Better = Literal["larger", "smaller"]
 Missing = Literal["worst", "drop"] | float | None
 Absent = Literal["ignore", "perfect"]
 
@@ -128,15 +128,18 @@ def tabulate(
         One set for each data set, data sets seen in training first.
 
     Raises:
-        UserError: if a column is missing, or a score is and `missing` is None.
+        UserError: if a column is missing, a score is and `missing` is None, or it is not known which way a metric is
+            better.
     """
     frame = completed(frame)
-    unknown = [m for m in frame["metric"].unique() if m not in better]
-    if unknown:
-        raise UserError(
-            f"metric '{unknown[0]}': not known whether larger or smaller is better;"
-            f" say better={{{unknown[0]}: larger}} or {{{unknown[0]}: smaller}}"
-        )
+    for metric in frame["metric"].unique():
+        if metric not in better:
+            raise UserError(
+                f"metric '{metric}': not known whether larger or smaller is better;"
+                f" say better={{{metric}: larger}} or better={{{metric}: smaller}}"
+            )
+        if better[metric] not in DIRECTIONS:
+            raise UserError(f"metric '{metric}': better={better[metric]} must be {' or '.join(DIRECTIONS)}")
     named = frame["method"]
     methods = list(
         named.cat.remove_unused_categories().cat.categories if named.dtype == "category" else dict.fromkeys(named)
