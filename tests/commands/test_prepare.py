@@ -75,7 +75,6 @@ def test_duplicates(tmp_path: Path) -> None:
 def test_every_data_set_can_be_named(path: Path) -> None:
     data = configure(f"data={path.stem}", command="prepare").data
     assert data.batch_size > 0
-    if path.stem != "base":
-        dataset = schema.build(data.dataset, "data.dataset")
-        assert len(data.patch_size) == dataset.spatial_dims
-        assert dataset.source.address
+    dataset = schema.build(data.dataset, "data.dataset")
+    assert len(data.patch_size) == dataset.spatial_dims
+    assert dataset.source.address

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from segbench.config import schema
@@ -20,7 +22,7 @@ EXPERIMENTS = sorted(
 )
 """Single runs; for the studies see test_studies.py."""
 UNFINISHED = {
-    "data=base": "data.dataset", "model=external": "model.net._target_", "loss=weighted_sum": "loss.terms",
+    "model=external": "model.net._target_", "loss=weighted_sum": "loss.terms",
 }  # fmt: skip
 """Options that ask the user for something, and for what."""
 VERY_LARGE = ("model=deconvnet", "model=fcn32s", "model=fcn16s", "model=fcn8s")
@@ -37,6 +39,14 @@ def test_the_readme_names_every_model():
     models = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
     missing = {model for model in models if f"`{model}`" not in named and not model.startswith("context_")}
     assert not missing
+
+
+def test_only_what_can_be_chosen_is_offered():
+    """No file that others are made from, and no launcher of another package."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        offered = GlobalHydra.instance().config_loader().get_group_options
+        assert "base" not in offered("data")
+        assert offered("hydra/launcher") == ["basic", "local", "slurm", "slurm_cpu", "slurm_ddp"]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
