@@ -14,9 +14,13 @@ from rich.console import Console
 
 from segbench.commands.tables import show_cases
 from segbench.config.schema import require
+from segbench.data.case import shape_text
 from segbench.data.files import check_pairs
-from segbench.data.formats import image_files, read_mask
+from segbench.data.formats import as_instances, as_mask, decode, image_files
+from segbench.data.formats.reader import LOSSY
 from segbench.data.labels import LabelMapping
+from segbench.data.palettes import Palettes
+from segbench.data.spacing import parse_spacing
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
 from segbench.metrics.configured import functions
@@ -45,26 +49,47 @@ def evaluate_masks(config: DictConfig) -> None:
         columns={"dataset": Path(config.reference).name, "split": "test", "fold": 0, "seed": 0},
     )
     rows: list[Mapping[str, Any]] = []
-    for key, path in reference.items():
-        true, found = read_mask(path), read_mask(prediction[key])
-        if true.shape != found.shape:
-            raise UserError(f"{prediction[key]} is {found.shape}, its reference {path} is {true.shape}")
-        spacing = config.spacing or (1.0,) * true.ndim
-        case = {
-            "label": (true > 0).astype(np.uint8) if objects else mapping.apply(true, path),
-            "instances": true.astype(np.int32) if objects else None,
-            "spacing": spacing,
-            "case_id": key,
-            "group": key,
-        }
-        label = (found > 0).astype(np.uint8) if objects else mapping.apply(found, prediction[key])
-        rows += scorer(label, found.astype(np.int32) if objects else None, case)
+    true, found = (_Masks(files, None if objects else mapping) for files in (reference, prediction))
+    for key in reference:
+        label, instances = true[key]
+        spacing = parse_spacing(config.spacing, label.ndim, "spacing") if config.spacing else (1.0,) * label.ndim
+        case = {"label": label, "instances": instances, "spacing": spacing, "case_id": key, "group": key}
+        predicted, objects_found = found[key]
+        if label.shape != predicted.shape:
+            sizes = shape_text(predicted.shape), shape_text(label.shape)
+            raise UserError(f"{prediction[key]} is {sizes[0]}, its reference {reference[key]} is {sizes[1]}")
+        rows += scorer(predicted, objects_found, case)
     table = pd.DataFrame(rows, columns=list(CASE_COLUMNS))
     console = Console()
     show_cases(table, f"{config.prediction}: mean over {len(reference)} cases", console)
     if config.output is not None:
         write_atomically(Path(config.output), table.to_csv(index=False))
         console.print(f"scores  {config.output}", soft_wrap=True, highlight=False)
+
+
+class _Masks:
+    """The masks of one folder.
+
+    Args:
+        files: by key.
+        mapping: of pixel values to classes; None: every value is an object.
+    """
+
+    def __init__(self, files: Mapping[str, Path], mapping: LabelMapping | None) -> None:
+        self.files = files
+        self.mapping = mapping
+        self.palettes = Palettes("values")
+
+    def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Label (*S) uint8, and instances (*S) int32 where values are objects."""
+        path = self.files[key]
+        mask = decode(path)
+        if self.mapping is None:
+            instances = as_instances(mask, path)
+            return (instances > 0).astype(np.uint8), instances
+        if not self.mapping.colours:
+            self.palettes.check(mask, path)
+        return self.mapping.apply(as_mask(mask, path, self.mapping.colours), path, mask.lossy), None
 
 
 def _mapping(config: DictConfig, reference: Mapping[str, Path]) -> tuple[LabelMapping, Sequence[str]]:
@@ -77,9 +102,18 @@ def _mapping(config: DictConfig, reference: Mapping[str, Path]) -> tuple[LabelMa
         return LabelMapping.parse(OmegaConf.to_object(values), (), len(names), "values"), list(names)  # type: ignore[arg-type]
     if config.classes is not None:
         return _consecutive(len(config.classes)), list(config.classes)
-    found = sorted({int(value) for path in reference.values() for value in np.unique(read_mask(path))})
+    found = sorted(set().union(*map(_values, reference.values())))
     mapping = LabelMapping(tuple((value,) for value in found))
     return mapping, [f"class_{value}" for value in found]
+
+
+def _values(path: Path) -> set[int]:
+    """The values of a mask; where the format may have changed them, two at most are believed."""
+    mask = decode(path)
+    values = set(np.unique(as_mask(mask, path)).tolist())
+    if mask.lossy and len(values) > 2:
+        raise UserError(f"{path} has {len(values)} values: {LOSSY}")
+    return values
 
 
 def _consecutive(count: int) -> LabelMapping:

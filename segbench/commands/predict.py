@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from segbench.config.schema import require
-from segbench.data.formats import image_files, read_image, write_mask
+from segbench.data.files import few, files_left, stem_of
+from segbench.data.formats import SUFFIXES, image_files, read_image, write_mask
 from segbench.errors import UserError
 
 
@@ -24,7 +25,7 @@ def predict(config: DictConfig) -> None:
         UserError: where run, input or output are not what they should be.
     """
     run, output = Path(require(config, "run")), Path(require(config, "output"))
-    files = _inputs(Path(require(config, "input")))
+    files, left = _inputs(Path(require(config, "input")))
     from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
 
     finished: FinishedRun = load_run(run, config.accelerator, config.inference)
@@ -44,14 +45,17 @@ def predict(config: DictConfig) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_mask(target, label, like=path)
     names = ", ".join(f"{index} {name}" for index, name in enumerate(finished.labels.classes))
+    if left:
+        text = f"not predicted, since in no known format ({len(left)}): {few(left)}"
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(files)} masks in {output}: {names}", soft_wrap=True, highlight=False)
 
 
-def _inputs(path: Path) -> Mapping[str, Path]:
-    """The image files by the name that their masks get."""
+def _inputs(path: Path) -> tuple[Mapping[str, Path], Sequence[Path]]:
+    """The image files by the name that their masks get, and the files that no reader knows."""
     if path.is_file():
-        return {path.stem: path}
-    return image_files(path, "input")
+        return {stem_of(path.name, SUFFIXES) or path.stem: path}, []
+    return image_files(path, "input"), files_left(path, SUFFIXES)
 
 
 def _fitting(image: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:

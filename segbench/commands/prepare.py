@@ -104,7 +104,6 @@ def _summary(dataset: Dataset, cases: Sequence[CaseMeta]) -> dict[str, str]:
     """Facts about the cases in words and numbers."""
     parts = Counter(case.part or "dealt by folds" for case in cases)
     sizes = Counter(case.shape[1:] for case in cases)
-    spacings = sorted({case.spacing for case in cases})
     channels = [channel for case in cases for channel in case.intensities]
     facts = {
         "cases": f"{len(cases)} in {len({case.group for case in cases})} groups",
@@ -114,13 +113,20 @@ def _summary(dataset: Dataset, cases: Sequence[CaseMeta]) -> dict[str, str]:
         "channels": f"{dataset.channels}, {' and '.join(sorted({case.dtype for case in cases}))}",
         "intensities": f"{min(c.minimum for c in channels):g} to {max(c.maximum for c in channels):g}, "
         f"mean {np.mean([c.mean for c in channels]):.4g}",
-        "spacing": ", ".join(" x ".join(f"{length:g}" for length in spacing) for spacing in spacings[:3])
-        + (f" and {len(spacings) - 3} more" if len(spacings) > 3 else ""),
+        "spacing": _spacing_text([case.spacing for case in cases]),
     }
     objects = [case.objects for case in cases if case.objects is not None]
     if objects:
         facts["instances"] = f"{sum(objects)}; {min(objects)} to {max(objects)} per case, median {np.median(objects):g}"
     return facts
+
+
+def _spacing_text(spacings: Sequence[tuple[float, ...]]) -> str:
+    """Size of the pixels: "0.5 x 0.5", or from the least to the greatest along each axis."""
+    ranges = [(min(sizes), max(sizes)) for sizes in zip(*spacings, strict=True)]
+    axes = [f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in ranges]
+    count = len(set(spacings))
+    return " x ".join(axes) + (f" ({count} different ones)" if count > 1 else "")
 
 
 def _class_table(dataset: Dataset, cases: Sequence[CaseMeta]) -> Table:

@@ -28,6 +28,11 @@ ADDED: Mapping[str, Any] = {
 }
 """Dotted keys that came after the first version, and the value that stands for what held before them."""
 
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "segbench.data.datasets.folder.Folder": {"spacing_file": None, "orientation": None},
+}
+"""Arguments that a class came to have later, and their defaults in Python, which stand for what held before."""
+
 
 def current_name(name: str) -> str:
     """The name that a module, class or function has now.
@@ -73,12 +78,24 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def essential(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as every version writes it: names as they are now, without later keys at their default."""
-    reduced: dict[str, Any] = renewed(config)
+    reduced: dict[str, Any] = _without_later_arguments(renewed(config))
     for key, default in ADDED.items():
         node, leaf = _parent(reduced, key)
         if node is not None and leaf in node and node[leaf] == default:
             del node[leaf]
     return reduced
+
+
+def _without_later_arguments(node: Any) -> Any:
+    """The same plain values without the arguments that came later and are at their default."""
+    if isinstance(node, Mapping):
+        later = ARGUMENTS.get(str(node.get("_target_")), {})
+        return {
+            key: _without_later_arguments(value)
+            for key, value in node.items()
+            if key not in later or value != later[key]
+        }
+    return [_without_later_arguments(child) for child in node] if isinstance(node, list) else node
 
 
 def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:

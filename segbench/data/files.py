@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segbench.errors import UserError
 
+_NO_DATA = {"@eaDir", "__MACOSX", "Thumbs.db", "desktop.ini"}
+"""Folders and files of operating systems and network drives; they hold thumbnails, among others."""
+
 
 def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> dict[str, Path]:
-    """Find the files with one of the extensions below a folder, subfolders included.
+    """Find the files with one of the extensions below a folder, subfolders and linked folders included.
 
     Args:
-        folder: where to look; hidden files and folders are passed over.
+        folder: where to look; hidden files and folders, and those of operating systems, are passed over.
         extensions: lower-case, with the dot; a file's own may be upper-case.
         ending: what every file name must end with before its extension; others are passed over.
 
@@ -22,25 +25,57 @@ def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> d
         extension. `a/b_mask.png` has the key `a/b` where `ending` is `_mask`.
 
     Raises:
-        UserError: where two files have the same key.
+        UserError: where two files have the same key, a link leads nowhere, or a folder cannot be read.
     """
     found: dict[str, Path] = {}
     extensions = tuple(extensions)
-    for directory, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(directory).relative_to(folder)
-        for name in names:
-            stem, extension = os.path.splitext(name)
-            if name.startswith(".") or extension.lower() not in extensions or not stem.endswith(ending):
-                continue
-            key = (below / stem.removesuffix(ending)).as_posix()
-            if key in found:
-                raise UserError(
-                    f"{found[key]} and {Path(directory) / name} have the same name but for the extension: "
-                    "keep one of them"
-                )
-            found[key] = Path(directory) / name
+    for path in _files(folder):
+        stem = stem_of(path.name, extensions)
+        if stem is None or not stem.endswith(ending):
+            continue
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"{path} is a link to {path.readlink()}, which is not there")
+        key = (path.relative_to(folder).parent / stem.removesuffix(ending)).as_posix()
+        if key in found:
+            raise UserError(f"{found[key]} and {path} have the same name but for the extension: keep one of them")
+        found[key] = path
     return dict(sorted(found.items()))
+
+
+def files_left(folder: Path, extensions: Iterable[str]) -> list[Path]:
+    """The files below a folder, in the order of their paths, that have none of the extensions."""
+    extensions = tuple(extensions)
+    return sorted(path for path in _files(folder) if stem_of(path.name, extensions) is None)
+
+
+def few(paths: Sequence[Path], most: int = 3) -> str:
+    """The names of the first paths, for people: "a.txt, b.txt and 5 more"."""
+    names = ", ".join(path.name for path in paths[:most])
+    return names + (f" and {len(paths) - most} more" if len(paths) > most else "")
+
+
+def stem_of(name: str, extensions: Iterable[str]) -> str | None:
+    """A file name without its extension, the longest that fits; None where none of them does."""
+    fitting = [extension for extension in extensions if name.lower().endswith(extension)]
+    return name[: -max(map(len, fitting))] if fitting else None
+
+
+def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """The files below a folder; a link to a folder that it lies in is not followed."""
+    real = os.path.realpath(folder)
+    if real in above or not folder.is_dir():
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in _NO_DATA:
+            continue
+        if entry.is_dir():
+            yield from _files(Path(entry.path), above | {real})
+        else:
+            yield Path(entry.path)
 
 
 def check_pairs(

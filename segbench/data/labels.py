@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from segbench.data.case import IGNORE
-from segbench.data.formats import read_mask
+from segbench.data.formats import as_mask, decode
+from segbench.data.formats.reader import LOSSY
 from segbench.errors import UserError
 
 Value: TypeAlias = int | str
@@ -69,32 +70,42 @@ class LabelMapping:
         Raises:
             UserError: where the file cannot be read or has a value that is not in the mapping.
         """
-        return self.apply(read_mask(path, colours=self.colours), path)
+        mask = decode(path)
+        return self.apply(as_mask(mask, path, self.colours), path, mask.lossy)
 
-    def apply(self, mask: np.ndarray, path: Path) -> np.ndarray:
+    def apply(self, mask: np.ndarray, path: Path, lossy: bool = False) -> np.ndarray:
         """Map a mask's pixel values to classes.
 
         Args:
             mask: (*S) integer.
             path: the mask's file, for the message.
+            lossy: whether the file's format changes values, for the message.
 
         Returns:
             (*S) uint8, 255 = ignore.
 
         Raises:
-            UserError: where a value is not in the mapping.
+            UserError: where values are not in the mapping: all of them, and how many pixels have them.
         """
         known = {value: index for index, values in enumerate(self.classes) for value in values}
         known |= dict.fromkeys(self.ignore, IGNORE)
-        for value in np.unique(mask).tolist():
-            if value not in known:
-                raise UserError(
-                    f"{path} has the label value {_text(value, self.colours)}, which no class has: known are "
-                    f"{', '.join(_text(pixel, self.colours) for pixel in sorted(known))}; {self.hint}"
-                )
+        values, counts = np.unique(mask, return_counts=True)
+        strange = np.isin(values, list(known), invert=True)
+        if strange.any():
+            raise UserError(
+                f"{path} has {self._named(values[strange].tolist())}, which no class has, in "
+                f"{counts[strange].sum()} of {mask.size} pixels: known are "
+                f"{', '.join(_text(pixel, self.colours) for pixel in sorted(known))}; {LOSSY if lossy else self.hint}"
+            )
         table = np.zeros(max(known) + 1, np.uint8)
         table[list(known)] = list(known.values())
         return np.asarray(table[mask])
+
+    def _named(self, values: Sequence[int], most: int = 8) -> str:
+        """Values for a message: "the label value 7"."""
+        names = ", ".join(_text(value, self.colours) for value in values[:most])
+        more = f" and {len(values) - most} more" if len(values) > most else ""
+        return f"the label value{'s' if len(values) > 1 else ''} {names}{more}"
 
 
 def _parse(value: Value, key: str) -> int:

@@ -132,8 +132,11 @@ def test_predict_keeps_the_format_of_each_image(segbench, run, here):
     Image.fromarray(rng.integers(0, 255, (20, 30), dtype=np.uint8)).save(here / "new" / "deep" / "b.bmp")
     stack = rng.integers(0, 60000, (5, 40, 41), dtype=np.uint16)
     tifffile.imwrite(here / "new" / "c.tif", stack, photometric="minisblack")
+    for name in ("notes.txt", "deep/old.xcf", "Thumbs.db"):
+        (here / "new" / name).touch()
     done = segbench("predict", "run=first", "input=new", "output=masks")
     assert done.returncode == 0, done.stderr
+    assert "not predicted, since in no known format (2): old.xcf, notes.txt" in done.stdout
     assert np.asarray(Image.open(here / "masks" / "a.png")).shape == (33, 50)
     assert np.asarray(Image.open(here / "masks" / "deep" / "b.bmp")).shape == (20, 30)
     assert tifffile.imread(here / "masks" / "c.tif").shape == (5, 40, 41)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from segbench.commands.prepare import prepare, problems
@@ -78,3 +79,25 @@ def test_every_data_set_can_be_named(path: Path) -> None:
     dataset = schema.build(data.dataset, "data.dataset")
     assert len(data.patch_size) == dataset.spatial_dims
     assert dataset.source.address
+
+
+def test_spacing_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for number in (1, 2, 4):
+            tifffile.imwrite(
+                tmp_path / "data" / kind / f"{number}.tif", np.eye(16, dtype=np.uint8),
+                resolution=(1e4 / number, 2e4), resolutionunit="CENTIMETER",
+            )  # fmt: skip
+    (tmp_path / "data" / "images" / "notes.doc").touch()
+    settings = ("data=folder", f"data.root={tmp_path / 'data'}", f"data.cache={tmp_path / 'cache'}")
+    for _ in range(2):  # decoded, and from the cache
+        prepare(configure(*settings, command="prepare"))
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "0.0005 x 0.001 to 0.004 (3 different ones)" in printed
+        assert "metrics.classes.nsd.tolerance, are in mm" in printed
+        assert "no known format (1): notes.doc" in printed
+    prepare(configure(*settings, "data.dataset.spacing=pixels", command="prepare"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "spacing 1 x 1" in printed
+    assert "in mm" not in printed

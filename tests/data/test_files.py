@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.data.files import check_pairs, files_by_key
+from segbench.data.files import check_pairs, few, files_by_key, files_left, stem_of
 from segbench.errors import UserError
 
 
@@ -46,3 +46,27 @@ def test_pairs() -> None:
         check_pairs(two, one, "mask")
     with pytest.raises(UserError, match=r"images/b\.png has no image"):
         check_pairs(one, two, "mask")
+
+
+def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    make(tmp_path / "real", "a.png", "deep/b.png")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "p1").symlink_to(tmp_path / "real")
+    (tmp_path / "images" / "p2").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "deep" / "up").symlink_to(tmp_path / "real")
+    assert list(files_by_key(tmp_path / "images", [".png"])) == ["p1/a", "p1/deep/b", "p2/a", "p2/deep/b"]
+    (tmp_path / "images" / "c.png").symlink_to(tmp_path / "nothing.png")
+    with pytest.raises(UserError, match=r"images/c\.png is a link to .*nothing\.png, which is not there"):
+        files_by_key(tmp_path / "images", [".png"])
+
+
+def test_folders_of_operating_systems_hold_no_data(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "@eaDir/a.png", "__MACOSX/a.png", "Thumbs.db", "b.txt", "p/c.xcf", ".d.txt")
+    assert list(files_by_key(tmp_path, [".png"])) == ["a"]
+    assert files_left(tmp_path, [".png"]) == [tmp_path / "b.txt", tmp_path / "p/c.xcf"]
+    assert few([Path(f"p/{name}") for name in "abcde"]) == "a, b, c and 2 more"
+
+
+def test_the_longest_extension_counts() -> None:
+    assert stem_of("a.b.nii.GZ", [".gz", ".nii.gz"]) == "a.b"
+    assert stem_of("a.nii", [".gz", ".nii.gz"]) is None

@@ -12,9 +12,13 @@ from typing import Literal
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
-from segbench.data.files import check_pairs, files_by_key
-from segbench.data.formats import SUFFIXES, count_channels, read_image, read_mask
+from segbench.data.files import check_pairs, few, files_by_key, files_left
+from segbench.data.formats import SUFFIXES, as_image, as_instances, as_mask, count_channels, decode
+from segbench.data.formats.orientation import shown
+from segbench.data.formats.reader import Decoded
 from segbench.data.labels import LabelMapping, Value
+from segbench.data.palettes import Palettes
+from segbench.data.spacing import Spacings
 from segbench.errors import UserError
 
 _PARTS: dict[str, Part] = {
@@ -53,8 +57,12 @@ class Folder(Dataset):
         group_pattern: a regular expression, searched in each image's path below `images` without suffix
             and extension; what it finds (its first group, if it has one) is the case's group, such as
             the patient. None: each case is its own group.
-        spacing: size of a pixel along each axis in mm, or None for 1.0.
+        spacing: size of a pixel along each axis in mm, for all images; "pixels": 1.0. None: as each image file
+            says, which all must do or none; then it is 1.0.
         spatial_dims: 2, or 3 for TIFF stacks.
+        spacing_file: a table of them, below `root` or anywhere: a CSV file with the columns case, (z,) y, x.
+        orientation: whether masks belong to the images as "stored", or as viewers "shown" them, where EXIF turns
+            them. None: as stored, and an image and a mask that are turned in different ways are refused.
     """
 
     source = Source(
@@ -80,8 +88,10 @@ class Folder(Dataset):
         image_suffix: str,
         mask_suffix: str,
         group_pattern: str | None,
-        spacing: Sequence[float] | None,
+        spacing: Sequence[float] | Literal["pixels"] | None,
         spatial_dims: int,
+        spacing_file: str | None = None,
+        orientation: Literal["stored", "shown"] | None = None,
     ) -> None:
         if masks_are not in ("classes", "instances"):
             raise UserError(f"data.dataset.masks_are is {masks_are!r}: expected is classes or instances")
@@ -89,15 +99,17 @@ class Folder(Dataset):
             raise UserError(
                 "data.dataset.masks_are is instances: this needs two classes, and values and instances null"
             )
-        if spacing is not None and len(spacing) != spatial_dims:
-            raise UserError(f"data.dataset.spacing has {len(spacing)} numbers: {spatial_dims} are expected")
+        if orientation not in (None, "stored", "shown"):
+            raise UserError(f"data.dataset.orientation is {orientation!r}: expected is stored, shown or null")
         self.root = Path(root)
         self.name = name
         self.classes = list(classes)
         self.background = background
         self.spatial_dims = spatial_dims
         self.has_instances = masks_are == "instances" or instances is not None
-        self.spacing = tuple(spacing or [1.0] * spatial_dims)
+        self._spacings = Spacings(spacing, Path(root, spacing_file) if spacing_file else None, spatial_dims)
+        self._orientation = orientation
+        self._palettes = Palettes("data.dataset.values")
         self._masks_are_instances = masks_are == "instances"
         self._folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
         self._suffixes = {"image": image_suffix, "mask": mask_suffix, "instance map": mask_suffix}
@@ -105,8 +117,22 @@ class Folder(Dataset):
         self._mapping = _mapping(values, ignore, len(classes))
         # Without `values`, a mask of two classes may be black and white.
         self._black_and_white = values is None and len(classes) == 2
+
+    @property
+    def remarks(self) -> Sequence[str]:  # type: ignore[override]  # some of them need a look at the files
+        """The meaning of black and white, the source of the spacing, and the files passed over."""
+        remarks = []
         if self._black_and_white and not self._masks_are_instances:
-            self.remarks = ["masks whose only values are 0 and 255 are read as classes 0 and 1"]
+            remarks.append("masks whose only values are 0 and 255 are read as classes 0 and 1")
+        if self._spacings.from_files and decode(self.records()[0].files[0]).spacing is not None:
+            remarks.append(
+                "the image files say how large their pixels are: distances and their tolerances, such as "
+                "metrics.classes.nsd.tolerance, are in mm (data.dataset.spacing=pixels: in pixels)"
+            )
+        for folder in (root / kind for root, _, _ in self._roots() for kind in self._folders.values()):
+            if left := files_left(folder, SUFFIXES):
+                remarks.append(f"passed over in {folder}, since in no known format ({len(left)}): {few(left)}")
+        return remarks
 
     @cached_property
     def channels(self) -> int:
@@ -119,21 +145,21 @@ class Folder(Dataset):
         """The images, sorted by part and path."""
         if not self.root.is_dir():
             raise self.missing(self.root)
-        if (self.root / self._folders["image"]).is_dir():
-            records = self._part_records(self.root, "", None)
-        else:
-            records = [
-                record
-                for folder, part in _PARTS.items()
-                if (self.root / folder / self._folders["image"]).is_dir()
-                for record in self._part_records(self.root / folder, f"{folder}_", part)
-            ]
+        records = [record for folder in self._roots() for record in self._part_records(*folder)]
         if not records:
             raise UserError(
                 f"{self.root} has no images: expected are {self.source.layout}, with one of the extensions "
                 + ", ".join(SUFFIXES)
             )
+        self._spacings.check(record.id for record in records)
         return records
+
+    def _roots(self) -> list[tuple[Path, str, Part | None]]:
+        """The folders that hold a pair of folders, with the beginning of their cases' ids, and their parts."""
+        if (self.root / self._folders["image"]).is_dir():
+            return [(self.root, "", None)]
+        folders = [(self.root / name, f"{name}_", part) for name, part in _PARTS.items()]
+        return [folder for folder in folders if (folder[0] / self._folders["image"]).is_dir()]
 
     def _part_records(self, root: Path, prefix: str, part: Part | None) -> list[Record]:
         """The cases of one pair of folders."""
@@ -142,7 +168,8 @@ class Folder(Dataset):
             if not (root / folder).is_dir():
                 raise self.missing(root / folder)
             found[kind] = files_by_key(root / folder, SUFFIXES, self._suffixes[kind])
-            check_pairs(found["image"], found[kind], kind)
+            named = "{}" + self._suffixes["image"] + ".*", "{}" + self._suffixes[kind] + ".*"
+            check_pairs(found["image"], found[kind], kind, named)
         return [
             Record(
                 id=prefix + key.replace("/", "_"),
@@ -165,8 +192,9 @@ class Folder(Dataset):
 
     def load(self, record: Record) -> Case:
         """Read one image, its mask and its instance map."""
+        decoded, mask, *instance_maps = self._decode(record)
         image_file, mask_file, *instance_files = record.files
-        image = read_image(image_file)
+        image = as_image(decoded, image_file)
         if image.ndim - 1 != self.spatial_dims:
             raise UserError(
                 f"{image_file} is {shape_text(image.shape[1:])}: data.dataset.spatial_dims is "
@@ -176,22 +204,37 @@ class Folder(Dataset):
             image = np.repeat(image, 3, axis=0)
         instances = None
         if self._masks_are_instances:
-            instances = _instance_map(mask_file)
+            instances = as_instances(mask, mask_file)
             label = (instances > 0).astype(np.uint8)
         else:
-            label = self._label(mask_file)
+            label = self._label(mask, mask_file)
             if instance_files:
-                instances = _instance_map(instance_files[0])
-        return Case(record.id, image, label, self.spacing, record.group, instances)
+                instances = as_instances(instance_maps[0], instance_files[0])
+        spacing = self._spacings.of(record.id, decoded.spacing, image_file)
+        return Case(record.id, image, label, spacing, record.group, instances)
 
-    def _label(self, path: Path) -> np.ndarray:
-        if not self._black_and_white:
-            return self._mapping.read(path)
-        mask = read_mask(path)
+    def _decode(self, record: Record) -> list[Decoded]:
+        """The content of a case's files, all turned alike."""
+        files = [decode(path) for path in record.files]
+        if self._orientation == "shown":
+            return [shown(file) for file in files]
+        for path, file in zip(record.files, files, strict=True):
+            if file.orientation != files[0].orientation and self._orientation is None:
+                raise UserError(
+                    f"viewers turn {record.files[0]} (EXIF orientation {files[0].orientation}), but not {path} "
+                    f"({file.orientation}) with it: data.dataset.orientation=shown where it belongs to what they show, "
+                    "=stored where it belongs to the stored pixels"
+                )
+        return files
+
+    def _label(self, decoded: Decoded, path: Path) -> np.ndarray:
+        if not self._mapping.colours:
+            self._palettes.check(decoded, path)
+        mask = as_mask(decoded, path, self._mapping.colours)
         mapping = self._mapping
-        if 255 not in mapping.ignore and np.isin(mask, (0, 255)).all():
+        if self._black_and_white and 255 not in mapping.ignore and np.isin(mask, (0, 255)).all():
             mapping = replace(mapping, classes=((0,), (255,)))
-        return mapping.apply(mask, path)
+        return mapping.apply(mask, path, decoded.lossy)
 
     def settings(self) -> dict[str, object]:
         """The meaning of the masks' pixel values, and the spacing."""
@@ -203,7 +246,8 @@ class Folder(Dataset):
                 self._black_and_white,
             ],
             "masks_are_instances": self._masks_are_instances,
-            "spacing": self.spacing,
+            "spacing": self._spacings.settings(),
+            "orientation": self._orientation,
         }
 
 
@@ -216,11 +260,3 @@ def _pattern(pattern: str | None) -> re.Pattern[str] | None:
 
 def _mapping(values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[Value], count: int) -> LabelMapping:
     return LabelMapping.parse(list(range(count)) if values is None else values, ignore, count, "data.dataset.values")
-
-
-def _instance_map(path: Path) -> np.ndarray:
-    """Read an instance map as (*S) int32."""
-    instances = read_mask(path)
-    if instances.size and (instances.min() < 0 or instances.max() > np.iinfo(np.int32).max):
-        raise UserError(f"{path} is an instance map with values that are negative or beyond 32 bits")
-    return instances.astype(np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 
 from segbench.data.files import files_by_key
 from segbench.data.formats import raster, tiff
-from segbench.data.formats.reader import Decoded, Reader, is_grey, reading
+from segbench.data.formats.reader import LOSSY, Decoded, Reader, is_grey, reading
 from segbench.errors import UserError
 from segbench.system.atomic import write_atomically
 
@@ -135,6 +135,20 @@ def as_mask(decoded: Decoded, path: Path, colours: bool = False) -> np.ndarray:
     if len(pixels) > 1 and not (pixels == pixels[:1]).all():
         raise UserError(f"{path} is a mask in colours: data.dataset.values must give each class one, such as '#ff0000'")
     return np.asarray(pixels[0])
+
+
+def as_instances(decoded: Decoded, path: Path) -> np.ndarray:
+    """The values of an instance map, (*S) int32, 0 = background.
+
+    Raises:
+        UserError: where the format changes values, or they are no numbers of objects.
+    """
+    if decoded.lossy:
+        raise UserError(f"{path} is an instance map: {LOSSY}")
+    instances = as_mask(decoded, path)
+    if instances.size and (instances.min() < 0 or instances.max() > np.iinfo(np.int32).max):
+        raise UserError(f"{path} is an instance map with values that are negative or beyond 32 bits")
+    return instances.astype(np.int32)
 
 
 def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from segbench.errors import UserError, as_line
 
 PRINT_SPACING = 0.01
 """Millimetres per pixel (2540 dpi) from which on a resolution in inches or centimetres is one for printing."""
+
+LOSSY = "the format changes pixel values, as JPEG does; masks must be PNG or TIFF"
+"""A sentence for masks whose values are not those that were written."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,22 @@ def is_grey(palette: np.ndarray) -> bool:
 
 
 def exact_spacing(*sizes: float | None) -> tuple[float, ...] | None:
-    """Six digits of each size: resolutions are fractions of integers, and square pixels shall stay square.
+    """The sizes to six digits, rows as far apart as columns where they differ by less than a thousandth.
+
+    Resolutions are stored as fractions of integers, rounded in many ways, and square pixels shall stay square.
+
+    Args:
+        sizes: of a pixel along each axis in mm, the rows' and the columns' last.
 
     Returns:
         The sizes, or None where one of them is unknown or no size of a pixel.
     """
-    if any(size is None or not 1e-9 < size < 1e3 for size in sizes):  # finer than atoms, or metres
+    known = [size for size in sizes if size is not None and 1e-9 < size < 1e3]  # atoms are larger, images smaller
+    if len(known) < len(sizes):
         return None
-    return tuple(float(f"{size:.6g}") for size in sizes)
+    if math.isclose(*known[-2:], rel_tol=1e-3):
+        known[-2] = known[-1]
+    return tuple(float(f"{size:.6g}") for size in known)
 
 
 def printless(size: float | None) -> float | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from segbench.config import schema
 from segbench.data.case import Dataset, check_case
@@ -180,10 +180,85 @@ def test_only_as_many_headers_are_read_as_it_takes(tmp_path: Path, monkeypatch: 
         return count_channels(path)
 
     monkeypatch.setattr("segbench.data.datasets.folder.count_channels", count)
-    monkeypatch.setattr("segbench.data.datasets.folder.read_image", None)
+    monkeypatch.setattr("segbench.data.datasets.folder.decode", None)
     dataset = folder(tmp_path)
     assert [dataset.channels for _ in range(2)] == [3, 3]
     assert opened == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_spacing_of_each_case_from_its_file_or_a_table(tmp_path: Path, listed: bool) -> None:
+    for number, name in enumerate(("a", "b"), start=1):
+        write_pair(tmp_path, f"{name}.tif", channels=1)
+        image = np.zeros(SIZE, np.uint8)
+        resolution = (1000 / number, 500 / number)
+        tifffile.imwrite(
+            tmp_path / "images" / f"{name}.tif", image, imagej=True, resolution=resolution, metadata={"unit": "mm"}
+        )
+    (tmp_path / "sizes.csv").write_text("case,y,x,remark\nb,0.25,0.5,\na,3,4,thick\n")
+    dataset = folder(tmp_path, spacing_file="sizes.csv") if listed else folder(tmp_path)
+    expected = [(3.0, 4.0), (0.25, 0.5)] if listed else [(0.002, 0.001), (0.004, 0.002)]
+    store = CaseStore(dataset, tmp_path / "cache")
+    assert [store[case].spacing for case in store.ids] == expected
+    assert any("in mm" in remark for remark in dataset.remarks) != listed
+    for given, spacing in ((("pixels"), (1.0, 1.0)), ([2, 3], (2.0, 3.0))):
+        other = folder(tmp_path, spacing=given)
+        assert [other.load(record).spacing for record in other.records()] == [spacing] * 2
+        assert not any("in mm" in remark for remark in other.remarks)
+        assert CaseStore(other, tmp_path / "cache").fingerprint != store.fingerprint
+    (tmp_path / "sizes.csv").write_text("case,y,x\nb,0.25,0.5\na,3,5\n")
+    again = folder(tmp_path, spacing_file="sizes.csv")
+    assert CaseStore(again, tmp_path / "cache")["a"].spacing == (3.0, 5.0)  # not what the cache has
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_that_viewers_turn(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    pixels = np.random.default_rng(0).integers(0, 255, (*SIZE, 3)).astype(np.uint8)
+    write_pair(tmp_path, "a.png")
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.png", exif=exif)
+    with Image.open(tmp_path / "images" / "a.png") as image:
+        seen = np.moveaxis(np.asarray(ImageOps.exif_transpose(image)), -1, 0)
+    stored = folder(tmp_path, orientation="stored")
+    np.testing.assert_array_equal(stored.load(stored.records()[0]).image, np.moveaxis(pixels, -1, 0))
+    shown = folder(tmp_path, orientation="shown")
+    np.testing.assert_array_equal(shown.load(shown.records()[0]).image, seen)
+    unsaid = folder(tmp_path)
+    if orientation > 1:
+        with pytest.raises(
+            UserError, match=rf"images/a\.png \(EXIF orientation {orientation}\), but not .*masks/a\.png"
+        ):
+            unsaid.load(unsaid.records()[0])
+    Image.fromarray(mask()).save(tmp_path / "masks" / "a.png", exif=exif)
+    case = unsaid.load(unsaid.records()[0])  # both are turned alike
+    np.testing.assert_array_equal(case.label, mask())
+
+
+def test_webp_and_gif(tmp_path: Path) -> None:
+    write_pair(tmp_path, "a.webp")
+    (tmp_path / "masks" / "a.png").unlink()
+    write(tmp_path / "masks" / "a.gif", 255 * mask())
+    write(tmp_path / "images" / "notes.txt.png", mask())
+    (tmp_path / "images" / "notes.txt.png").rename(tmp_path / "images" / "notes.txt")
+    dataset = folder(tmp_path)
+    np.testing.assert_array_equal(dataset.load(dataset.records()[0]).label, mask())
+    assert any("no known format (1): notes.txt" in remark for remark in dataset.remarks)
+
+
+def write_palette(path: Path, index: np.ndarray, *colours: tuple[int, int, int]) -> None:
+    image = Image.fromarray(index, mode="P")
+    image.putpalette(np.array(colours, np.uint8).ravel().tolist())
+    image.save(path)
+
+
+def test_palettes_that_agree(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_pair(tmp_path, f"{name}.png")
+        write_palette(tmp_path / "masks" / f"{name}.png", mask(), (0, 0, 0), (128, 0, 0))
+    dataset = folder(tmp_path)
+    for record in dataset.records():
+        np.testing.assert_array_equal(dataset.load(record).label, mask())
 
 
 # Bad input: one line that names the file, and nothing in the cache.
@@ -268,3 +343,99 @@ def test_two_cases_with_one_id(tmp_path: Path) -> None:
     write_pair(tmp_path / "data", "a_b.png")
     write_pair(tmp_path / "data", "a/b.png")
     assert "two cases with the id a_b" in refusal(tmp_path / "data", tmp_path / "cache")
+
+
+BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ((BLACK, RED), (RED, BLACK), "has #ff0000 where that of"),
+        ((BLACK, WHITE), (WHITE, BLACK), "has a palette in which 0 is white and 1 is black"),
+    ],
+)
+def test_palettes_that_differ(tmp_path: Path, first: tuple[object], second: tuple[object], message: str) -> None:
+    for name, colours in (("a", first), ("b", second)):
+        write_pair(tmp_path / "data", f"{name}.png")
+        index = mask() if name == "a" else 1 - mask()
+        write_palette(tmp_path / "data" / "masks" / f"{name}.png", index, *colours)
+    refused = refusal(tmp_path / "data", tmp_path / "cache")
+    assert message in refused or "has #000000 where that of" in refused  # whichever is read first
+    assert "as data.dataset.values" in refused
+    values = ["#000000", "#ff0000" if RED in first else "#ffffff"]
+    dataset = folder(tmp_path / "data", values=values)  # the way out
+    for record in dataset.records():
+        np.testing.assert_array_equal(dataset.load(record).label, mask())
+
+
+def test_mask_of_a_format_that_changes_values(tmp_path: Path) -> None:
+    write_pair(tmp_path / "data", "a.png")
+    (tmp_path / "data" / "masks" / "a.png").unlink()
+    write(tmp_path / "data" / "masks" / "a.jpg", 255 * mask())
+    message = refusal(tmp_path / "data", tmp_path / "cache")
+    assert "masks/a.jpg has the label values" in message
+    assert "the format changes pixel values, as JPEG does; masks must be PNG or TIFF" in message
+    assert "the format changes" in refusal(tmp_path / "data", tmp_path / "cache", masks_are="instances")
+
+
+def test_all_values_without_a_class_at_once(tmp_path: Path) -> None:
+    write_pair(tmp_path / "data", "a.png")
+    write(tmp_path / "data" / "masks" / "a.png", np.arange(12 * 16, dtype=np.uint8).reshape(SIZE))
+    message = refusal(tmp_path / "data", tmp_path / "cache")
+    assert "has the label values 2, 3, 4, 5, 6, 7, 8, 9 and 182 more, which no class has" in message
+    assert "in 190 of 192 pixels" in message
+
+
+def test_suffixes_are_named_where_a_partner_lacks(tmp_path: Path) -> None:
+    write_pair(tmp_path / "data", "b_img.png", mask_name="a_seg.png")
+    message = refusal(tmp_path / "data", tmp_path / "cache", image_suffix="_img", mask_suffix="_seg")
+    assert "b_img.png has no mask: a file named b_seg.* is expected" in message
+
+
+def test_known_and_unknown_spacings(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_pair(tmp_path / "data", f"{name}.tif", channels=1)
+    options = {"resolution": (1e4, 1e4), "metadata": {"unit": "cm"}}
+    tifffile.imwrite(tmp_path / "data" / "images" / "b.tif", np.zeros(SIZE, np.uint8), imagej=True, **options)
+    message = refusal(tmp_path / "data", tmp_path / "cache")
+    assert "images/b.tif says how large its pixels are" in message
+    assert "images/a.tif does not" in message
+    assert "data.dataset.spacing=pixels" in message
+
+
+@pytest.mark.parametrize(
+    ("spacing", "message"),
+    [
+        ([0, 0], "spacing: 0 is no size of a pixel"),
+        ([0.5, -1.0], "spacing: -1.0 is no size"),
+        ([0.5, "x"], "spacing: 'x' is no size"),
+        ([float("nan"), 1.0], "spacing: nan is no size"),
+        (0.5, r"spacing=0.5: 2 numbers are expected, such as \[0.5, 0.5\]"),
+        ("mm", "spacing=mm: 2 numbers are expected"),
+    ],
+)
+def test_spacing_that_is_none(tmp_path: Path, spacing: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        folder(tmp_path, spacing=spacing)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "spacing_file=.*sizes.csv: cannot be read: No such file"),
+        ("", "has no column case"),
+        ("case,x\na,1\n", "has no column y: expected are case, y, x"),
+        ("case,y,x\na,1,0\n", "sizes.csv, a, x: '0' is no size"),
+        ("case,y,x\na,1\n", "sizes.csv, a, x: None is no size"),
+        ("case,y,x\nb,1,1\n", "sizes.csv has no row for the case a"),
+    ],
+)
+def test_tables_of_spacing_that_are_wrong(tmp_path: Path, content: str | None, message: str) -> None:
+    write_pair(tmp_path / "data", "a.png")
+    if content is not None:
+        (tmp_path / "data" / "sizes.csv").write_text(content)
+    with pytest.raises(UserError, match=message):
+        CaseStore(folder(tmp_path / "data", spacing_file="sizes.csv"), tmp_path / "cache")
+    with pytest.raises(UserError, match="give one of the two"):
+        folder(tmp_path / "data", spacing_file="sizes.csv", spacing=[1.0, 1.0])
