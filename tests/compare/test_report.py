@@ -4,10 +4,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import Markup
 
 from segbench.compare.reading.load import Rules, load_runs
 from segbench.compare.report.cases import preview_cases
-from segbench.compare.report.markup import Markup, join, tag
+from segbench.compare.report.markup import join, tag
 from segbench.compare.report.outputs import write_outputs
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.runs.discovery import find_runs
@@ -113,6 +114,7 @@ def test_markup():
         '<td class="n" data-value="" open>a &lt; b<b>c</b>1</td>'
     )
     assert tag("img", src="x") == '<img src="x">'
+    assert re.fullmatch(r'<i title="[^"\'<>]*"></i>', tag("i", title="\"a\" 'b' <c>"))
     assert join("&", Markup("&amp;")) == "&amp;&amp;"
 
 

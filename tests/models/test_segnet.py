@@ -50,15 +50,6 @@ def test_numbers_of_parameters_of_variants():
         assert parameters(SegNet(2, 3, {"mask": 2}, decoder_bias=False)) == 29_444_162 - sum(decoder)
 
 
-@pytest.fixture
-def any_algorithm():
-    """Lets torch use its unpooling, also where a run before has asked for deterministic algorithms."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.mark.parametrize("dims", [2, 3])
 def test_is_its_layers_with_torchs_unpooling(any_algorithm, dims):
     net = small(dims, channels=[32, 64, 128], convs=[1, 2, 2], decoder_convs=[1, 2, 1]).eval()

@@ -50,15 +50,6 @@ def test_width():
 # Pooling with switches
 
 
-@pytest.fixture
-def any_algorithm():
-    """Lets torch use its unpooling, also where a run before has asked for deterministic algorithms."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.mark.parametrize(("size", "inverse"), [((6, 10), nn.MaxUnpool2d(2)), ((4, 6, 8), nn.MaxUnpool3d(2))])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_unpooling_is_torchs(any_algorithm, size, inverse, channels_last):

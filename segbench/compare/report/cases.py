@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from segbench.compare.reading.load import Method
 from segbench.compare.reading.runs import Run
-from segbench.compare.report.markup import Markup, join, tag
+from segbench.compare.report.markup import join, tag
 from segbench.compare.report.page_tables import cell, sortable, swatch
 from segbench.compare.report.tables import metric_name, score
 from segbench.compare.statistics.comparison import Comparison

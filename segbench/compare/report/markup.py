@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
+
+from markupsafe import Markup, escape
 
 _EMPTY = {"img", "input", "meta", "col"}
 
 
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
 def tag(name: str, /, *content: object, **attributes: object) -> Markup:
-    """An element.
+    """Return an element.
 
     Args:
         name: of the element.
@@ -33,15 +28,13 @@ def tag(name: str, /, *content: object, **attributes: object) -> Markup:
 
 
 def join(*content: object) -> Markup:
-    """Content as one piece of HTML."""
-    return Markup("".join(_texts(content)))
+    """Return content as one piece of HTML."""
+    return Markup("").join(_flat(content))
 
 
-def _texts(content: Iterable[object]) -> Iterable[str]:
+def _flat(content: Iterable[object]) -> Iterable[str]:
     for item in content:
-        if isinstance(item, Markup):
-            yield item
-        elif isinstance(item, list | tuple):
-            yield from _texts(item)
+        if isinstance(item, list | tuple):
+            yield from _flat(item)
         elif item is not None:
-            yield escape(str(item))
+            yield item if isinstance(item, Markup) else str(item)

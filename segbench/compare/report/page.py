@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from segbench import __version__
 from segbench.compare.reading.load import Loaded
 from segbench.compare.report.cases import case_section
 from segbench.compare.report.explanations import explain
 from segbench.compare.report.gallery import Figure
-from segbench.compare.report.markup import Markup, join, tag
+from segbench.compare.report.markup import join, tag
 from segbench.compare.report.page_tables import (
     pair_section,
     plain_table,
@@ -66,7 +67,7 @@ def page(contents: Contents) -> str:
     links = [tag("a", title, href=f"#{key}") for key, title, _ in shown]
     body = [tag("section", tag("h2", title), body, id=key) for key, title, body in shown]
     title = "Comparison of " + _count(len(comparison.methods), "method")
-    return "<!doctype html>\n" + tag(
+    return Markup("<!doctype html>\n") + tag(
         "html",
         tag(
             "head",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from segbench.compare.report.frames import records
-from segbench.compare.report.markup import Markup, join, tag
+from segbench.compare.report.markup import join, tag
 from segbench.compare.report.style import colour
 from segbench.compare.report.tables import Cell, Table, metric_name, number, score, seconds, signed
 from segbench.compare.statistics.comparison import TOTAL, Comparison
@@ -172,29 +174,22 @@ def score_section(comparison: Comparison, frames: Mapping[str, pd.DataFrame]) ->
     )
     rows = []
     for line in records(joined):
-        dataset, label = names[(line["dataset"], line["trained_on"], line["split"])], line["class"]
+        dataset = names[(line["dataset"], line["trained_on"], line["split"])]
         rows.append(
-            tag(
-                "tr",
-                cell(dataset, dataset),
-                cell(metric_name(line["metric"]), line["metric"]),
-                cell(label, label),
-                cell(swatch(comparison, line["method"]), line["method"]),
+            _named_row(
+                comparison,
+                line,
+                dataset,
                 cell([score(line["score"]), interval(line["low"], line["high"])], line["score"]),
                 cell(number(line["rank"]), line["rank"]),
                 cell(score(line["sd"]), line["sd"]),
                 cell(f"{line['seed_sd']:.4f}" if np.isfinite(line["seed_sd"]) else "–", line["seed_sd"]),
                 cell(line["cases"], line["cases"]),
                 cell(line["absent"], line["absent"]),
-                data_dataset=dataset,
-                data_metric=line["metric"],
             )
         )
     heads = [
-        "data set",
-        "metric",
-        "class",
-        "method",
+        *_NAMES,
         "score",
         "rank",
         "sd over cases",
@@ -203,6 +198,23 @@ def score_section(comparison: Comparison, frames: Mapping[str, pd.DataFrame]) ->
         "absent",
     ]
     return sortable(heads, rows, texts=4)
+
+
+_NAMES = ("data set", "metric", "class", "method")
+
+
+def _named_row(comparison: Comparison, line: Mapping[str, Any], dataset: str, *cells: Markup) -> Markup:
+    """Return a row that begins with its names; the page's filters find it by data set and metric."""
+    return tag(
+        "tr",
+        cell(dataset, dataset),
+        cell(metric_name(line["metric"]), line["metric"]),
+        cell(line["class"], line["class"]),
+        cell(swatch(comparison, line["method"]), line["method"]),
+        *cells,
+        data_dataset=dataset if dataset in {scores.name for scores in comparison.sets} else None,
+        data_metric=line["metric"],
+    )
 
 
 def _appearance(column: pd.Series) -> pd.Series:
@@ -222,32 +234,24 @@ def pair_section(comparison: Comparison) -> Markup | None:
     rows = []
     for line in records(pairs):
         dataset = names.get((line["dataset"], line["trained_on"], line["split"]), line["dataset"])
-        label = line["class"]
         claim = f"{line['better']} is better" if line["better"] else "cannot be said"
         if line["within_seed_noise"] and line["better"]:
             claim += ", but within seed noise"
         rows.append(
-            tag(
-                "tr",
-                cell(dataset, dataset),
-                cell(metric_name(line["metric"]), line["metric"]),
-                cell(label, label),
-                cell(swatch(comparison, line["method"]), line["method"]),
+            _named_row(
+                comparison,
+                line,
+                dataset,
                 cell(swatch(comparison, line["other"]), line["other"]),
                 cell([signed(line["difference"]), interval(line["low"], line["high"], signed)], line["difference"]),
                 cell(f"{line['wins']} / {line['ties']} / {line['losses']}", line["wins"] - line["losses"]),
                 cell(f"{line['effect']:+.2f}", line["effect"]),
                 cell(f"{line['p_holm']:.2g}" if np.isfinite(line["p_holm"]) else "–", line["p_holm"]),
                 cell(claim, claim, class_="claim" if line["p_holm"] < level else "faint"),
-                data_dataset=dataset if dataset in names.values() else None,
-                data_metric=line["metric"],
             )
         )
     heads = [
-        "data set",
-        "metric",
-        "class",
-        "method",
+        *_NAMES,
         "other",
         "median difference",
         "wins / ties / losses",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import ndimage
 from skimage import measure
 
-from segbench.data.case import Case, Dataset, Record, Source
+from segbench.data.case import Case, Record
+from segbench.data.datasets.drawn import Drawn
 from segbench.data.noise import smooth_noise
-from segbench.errors import UserError
 
 _ROUND, _SPINDLE, _RING = 1, 2, 3
 _SHARE = {_ROUND: 0.56, _SPINDLE: 0.36, _RING: 0.08}
@@ -18,7 +16,7 @@ _CLOSEST = 15  # pixels between the centres of two cells
 _SMALLEST = 25  # pixels; what is left of a cell below others can be smaller, and is not drawn
 
 
-class SyntheticCells(Dataset):
+class SyntheticCells(Drawn):
     """Touching cells of three classes that neither brightness nor one pixel's surroundings tell apart.
 
     Round and spindle cells have the same surface and differ in shape; ring cells (rare) have the shape of
@@ -26,49 +24,22 @@ class SyntheticCells(Dataset):
     differ more from each other in brightness than from the background, the illumination is uneven,
     out-of-focus light and debris are as bright as cells, and the picture is blurred and noisy.
 
-    Args:
-        cases: how many images.
-        size: height and width in pixels.
-        seed: another seed gives another data set; a case depends on the seed and its number alone.
+    See `Drawn` for what is set.
     """
 
     name = "synthetic_cells"
+    prefix = "cells"
     classes = ("background", "round", "spindle", "ring")
     channels = 1
     has_instances = True
-    source = Source(
-        address="segbench itself: it is drawn by code",
-        licence="that of segbench",
-        citation="none",
-        layout="no files",
-    )
     remarks = ("every piece of a cell that others cut apart is an instance of its own",)
 
-    def __init__(self, cases: int, size: Sequence[int], seed: int) -> None:
-        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 32:
-            raise UserError(
-                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}: expected are at least 1 case, "
-                "a seed of at least 0 and two lengths of at least 32"
-            )
-        self.cases = cases
-        self.size = (int(size[0]), int(size[1]))
-        self.seed = seed
-
-    def records(self) -> list[Record]:
-        """The numbers of the images."""
-        return [Record(name, name) for name in (f"cells_{index:04}" for index in range(self.cases))]
-
-    def load(self, record: Record) -> Case:
-        """Draw one image: a function of the seed and its number."""
-        rng = np.random.default_rng([self.seed, int(record.id.removeprefix("cells_"))])
+    def draw(self, record: Record, rng: np.random.Generator) -> Case:
+        """Draw the case of a record with nothing but these random numbers."""
         kinds, owner, depth = _draw_cells(rng, self.size)
         instances, label = _pieces(owner, kinds)
         image = _photograph(rng, _light(rng, kinds, np.where(label > 0, owner, 0), depth))
         return Case(record.id, image[None], label, (1.0, 1.0), record.group, instances)
-
-    def settings(self) -> dict[str, object]:
-        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
-        return {"drawing": 1, "size": self.size, "seed": self.seed}
 
 
 def _draw_cells(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

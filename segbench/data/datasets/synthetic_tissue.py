@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from segbench.data.case import Case, Dataset, Record, Source
+from segbench.data.case import Case, Record
+from segbench.data.datasets.drawn import Drawn
 from segbench.data.noise import smooth_noise
 from segbench.errors import UserError
 
@@ -22,7 +23,7 @@ _STAINS = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105]])
 """Optical density of haematoxylin and of eosin in red, green and blue (Ruifrok and Johnston 2001)."""
 
 
-class SyntheticTissue(Dataset):
+class SyntheticTissue(Drawn):
     """Regions of stained tissue whose class is a pair: how nuclei are arranged, and whether the matrix is grained.
 
     Nuclei fill long cords or round nests, half of the area in both: a field must be as wide as one to tell them
@@ -38,35 +39,20 @@ class SyntheticTissue(Dataset):
     """
 
     name = "synthetic_tissue"
+    prefix = "tissue"
     classes = ("cords", "grained_cords", "nests", "grained_nests")
     background = None
     channels = 3
-    source = Source(
-        address="segbench itself: it is drawn by code",
-        licence="that of segbench",
-        citation="none",
-        layout="no files",
-    )
     remarks = ("every pixel of a region has its class, nuclei and the space between them",)
 
     def __init__(self, cases: int, size: Sequence[int], scale: float, seed: int) -> None:
-        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 32 or not 0.1 <= scale <= 4:
-            raise UserError(
-                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}, scale={scale}: expected are at "
-                "least 1 case, a seed of at least 0, two lengths of at least 32, and a scale from 0.1 to 4"
-            )
-        self.cases = cases
-        self.size = (int(size[0]), int(size[1]))
+        super().__init__(cases, size, seed)
+        if not 0.1 <= scale <= 4:
+            raise UserError(f"data.dataset.scale={scale}: must be from 0.1 to 4")
         self.scale = float(scale)
-        self.seed = seed
 
-    def records(self) -> list[Record]:
-        """The numbers of the images."""
-        return [Record(name, name) for name in (f"tissue_{index:04}" for index in range(self.cases))]
-
-    def load(self, record: Record) -> Case:
-        """Draw one image: a function of the seed and its number."""
-        rng = np.random.default_rng([self.seed, int(record.id.removeprefix("tissue_"))])
+    def draw(self, record: Record, rng: np.random.Generator) -> Case:
+        """Draw the case of a record with nothing but these random numbers."""
         label = _regions(rng, self.size, self.scale)
         nests, grained = label >= 2, label % 2 == 1
         nuclei = _nuclei(
@@ -76,8 +62,8 @@ class SyntheticTissue(Dataset):
         return Case(record.id, image, label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:
-        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
-        return {"drawing": 1, "size": self.size, "scale": self.scale, "seed": self.seed}
+        """The settings that decide the drawing."""
+        return super().settings() | {"scale": self.scale}
 
 
 def _grid(rng: np.random.Generator, size: tuple[int, int], step: float, jitter: float) -> np.ndarray:

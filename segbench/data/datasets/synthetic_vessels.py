@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
 
-from segbench.data.case import IGNORE, Case, Dataset, Record, Source
+from segbench.data.case import IGNORE, Case, Record
+from segbench.data.datasets.drawn import Drawn
 from segbench.data.noise import smooth_noise
-from segbench.errors import UserError
 
 _FIELD = 0.47  # radius of the field of view, as a share of the shorter side
 _COLOUR = np.array([170.0, 90.0, 45.0])  # of the retina: red, green, blue
@@ -18,57 +18,31 @@ _CONTRAST = np.array([0.15, 0.5, 0.25])  # of the thickest vessel
 _THINNEST = 0.8  # half width in pixels below which a vessel ends
 
 
-class SyntheticVessels(Dataset):
+class SyntheticVessels(Drawn):
     """Tortuous, branching vessels in a round field of view, such as `drive` has them.
 
     What makes it hard: thin vessels are fainter than thick ones and soon as faint as the noise, the light
     is uneven, and dark spots and the border of the field of view are as dark as vessels. What is outside
     the field of view is neither learnt nor scored.
 
-    Args:
-        cases: how many images.
-        size: height and width in pixels.
-        seed: another seed gives another data set; a case depends on the seed and its number alone.
+    See `Drawn` for what is set.
     """
 
     name = "synthetic_vessels"
+    prefix = "vessels"
+    smallest = 64
     classes = ("background", "vessel")
     channels = 3
-    source = Source(
-        address="segbench itself: it is drawn by code",
-        licence="that of segbench",
-        citation="none",
-        layout="no files",
-    )
     remarks = ("pixels outside the field of view are neither learnt nor scored",)
 
-    def __init__(self, cases: int, size: Sequence[int], seed: int) -> None:
-        if cases < 1 or seed < 0 or len(size) != 2 or min(size) < 64:
-            raise UserError(
-                f"data.dataset has cases={cases}, seed={seed}, size={list(size)}: expected are at least 1 case, "
-                "a seed of at least 0 and two lengths of at least 64"
-            )
-        self.cases = cases
-        self.size = (int(size[0]), int(size[1]))
-        self.seed = seed
-
-    def records(self) -> list[Record]:
-        """The numbers of the images."""
-        return [Record(name, name) for name in (f"vessels_{index:04}" for index in range(self.cases))]
-
-    def load(self, record: Record) -> Case:
-        """Draw one image: a function of the seed and its number."""
-        rng = np.random.default_rng([self.seed, int(record.id.removeprefix("vessels_"))])
+    def draw(self, record: Record, rng: np.random.Generator) -> Case:
+        """Draw the case of a record with nothing but these random numbers."""
         thickness = _draw_vessels(rng, self.size)
         away = np.linalg.norm(np.indices(self.size).T - np.divide(self.size, 2), axis=-1).T
         inside = away < _FIELD * min(self.size)
         label = np.where(inside, thickness > 0, IGNORE).astype(np.uint8)
         image = _photograph(rng, thickness, inside)
         return Case(record.id, image, label, (1.0, 1.0), record.group)
-
-    def settings(self) -> dict[str, object]:
-        """The settings that decide the drawing; "drawing" is the version of this file's rules."""
-        return {"drawing": 1, "size": self.size, "seed": self.seed}
 
 
 def _draw_vessels(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
