@@ -34,7 +34,7 @@ def evaluate_run(config: DictConfig) -> None:
     Raises:
         UserError: where there is no such run, or its network does not fit the data set.
     """
-    finished = load_run(Path(config.run), config.accelerator)
+    finished = load_run(Path(config.run), config.accelerator, trusted=config.trust)
     if config.get("metrics") is not None:
         finished.config.metrics = config.metrics
         ways = directions(config.metrics)

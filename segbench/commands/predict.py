@@ -28,7 +28,7 @@ def predict(config: DictConfig) -> None:
     files, left = _inputs(Path(require(config, "input")))
     from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
 
-    finished: FinishedRun = load_run(run, config.accelerator, config.inference)
+    finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust)
     dims, channels = finished.config.measured.spatial_dims, finished.config.measured.in_channels
     console = Console()
     try:

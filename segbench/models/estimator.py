@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import skops.io
 import torch
+from skops.io.exceptions import UntrustedTypesFoundException
 from torch import Tensor, nn
 
-from segbench.errors import UserError
+from segbench.errors import UserError, as_line
 from segbench.models.heads import Outputs
+
+CHECKED = ("sklearn.tree._tree.Tree",)
+"""Types of scikit-learn that believe every number in a file: a model that uses them looks at the numbers first."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,28 @@ class Estimator(nn.Module, ABC):
 
     def get_extra_state(self) -> Tensor:
         """The learnt state as bytes: what checkpoints hold."""
-        return torch.frombuffer(bytearray(pickle.dumps(self.learnt)), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(skops.io.dumps(self.learnt)), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the learnt state of a checkpoint. As with every pickle: of a file that is trusted."""
-        self.learnt = pickle.loads(state.cpu().numpy().tobytes())
+        """Take the learnt state of a checkpoint, of which nothing is executed.
+
+        Raises:
+            UserError: where it holds something else than scikit-learn's estimators, arrays, and classes of the package
+                that this model belongs to.
+        """
+        content = state.cpu().numpy().tobytes()
+        home = type(self).__module__.partition(".")[0]
+        try:
+            unknown = skops.io.get_untrusted_types(data=content)
+            known = [name for name in unknown if name in CHECKED or name.partition(".")[0] in ("segbench", home)]
+            self.learnt = skops.io.loads(content, trusted=known)
+        except (UntrustedTypesFoundException, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(f"model: the learnt state of this checkpoint is not read: {as_line(error)}") from error
+        self.check_learnt()
+
+    def check_learnt(self) -> None:
+        """Check a learnt state that was read from a file.
+
+        Raises:
+            UserError: where it cannot be used.
+        """

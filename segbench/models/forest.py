@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 from skimage.feature import hessian_matrix_eigvals
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree._tree import TREE_LEAF
 
 from segbench.data.case import IGNORE
 from segbench.errors import UserError
@@ -82,6 +83,26 @@ class RandomForest(Estimator):
         probability = np.zeros((self.classes, found.shape[0]), np.float32)
         probability[forest.classes_] = found.T  # a class that no training case has is never found
         return np.log(probability + 1e-6).reshape(-1, *image.shape[1:])
+
+    def check_learnt(self) -> None:
+        """Check that no node of a tree leads out of it: scikit-learn would follow it into any memory."""
+        forest = self.learnt
+        if not isinstance(forest, RandomForestClassifier):
+            raise UserError(f"model: the checkpoint holds no forest but a {type(forest).__name__}")
+        for tree in (estimator.tree_ for estimator in forest.estimators_):
+            inner = tree.children_left != TREE_LEAF
+            children = np.stack([tree.children_left, tree.children_right])[:, inner]
+            features = tree.feature[inner]
+            parents = np.flatnonzero(inner)
+            right_shape = len(tree.value) == tree.node_count and tree.value.shape[-1] == len(forest.classes_)
+            if not (
+                right_shape
+                and ((children > parents) & (children < tree.node_count)).all()  # a child comes later: no circles
+                and ((features >= 0) & (features < tree.n_features)).all()
+                and tree.n_features == forest.n_features_in_
+                and (np.asarray(forest.classes_) < self.classes).all()
+            ):
+                raise UserError("model: a tree of this checkpoint is damaged: a node leads out of it")
 
     def _draw(
         self, case: TrainingCase, share: int, generator: np.random.Generator

@@ -1,8 +1,11 @@
-"""The writing of a checkpoint to disk."""
+"""Checkpoints on disk: written in place, and read as numbers alone."""
 
 from __future__ import annotations
 
 import io
+import pickle
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,44 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from segbench.errors import UserError, as_line
+
+_GLOBAL = re.compile(r"\b[A-Za-z_]\w*(\.\w+)+(?= whose module| was not an allowed global)")
+"""The name of a function or class in PyTorch's message."""
+
+
+def read_checkpoint(path: Path, mapped: bool = True) -> dict[str, Any]:
+    """The content of a checkpoint. A file of somebody else's may hold code: it is not executed but refused.
+
+    Args:
+        path: the file.
+        mapped: whether tensors stay in the file until they are used, so that weights can be taken without the
+            optimizer's state, which is twice as large.
+
+    Raises:
+        UserError: where the file is damaged, or holds more than numbers, texts and containers of them.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or as_line(error)}") from error
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path):
+            named = _GLOBAL.search(str(error))
+            reason = f" ({named[0]})" if named else ""
+            raise UserError(f"{path}: holds something else than numbers, which is not executed{reason}") from error
+        raise UserError(_damaged(path, error)) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(_damaged(path, error)) from error
+    return content
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path}: is damaged ({as_line(error)[:120]}); delete it, and the run is made again from what is left"
+
 
 class CheckpointFile(TorchCheckpointIO):
-    """The writing of a checkpoint straight to where it is asked for.
+    """The writing of a checkpoint straight to where it is asked for, and the reading of one that nobody trusts.
 
     Lightning's own writes it to the folder for temporary files first, which may be another and smaller disk, and
     which keeps it when the process is killed. Half a file is no danger here: the callback `Checkpoints` gives a
@@ -29,3 +67,7 @@ class CheckpointFile(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         Path(path).write_bytes(content.getbuffer())
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
+        """Read the file; whatever `weights_only` says, nothing in it is executed."""
+        return read_checkpoint(Path(path), mapped=False)

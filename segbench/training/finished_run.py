@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.history import completed
 from segbench.config.schema import as_plain
+from segbench.config.trust import check_trust
 from segbench.data.store import measure_intensities
 from segbench.errors import UserError
 from segbench.evaluation.results import predict
 from segbench.runs.directory import RunDirectory
 from segbench.training import assembly
+from segbench.training.checkpoint_file import read_checkpoint
 from segbench.training.module import SegmentationModule
 from segbench.training.trainer import make_trainer
 
@@ -46,16 +49,17 @@ class FinishedRun:
         return self.module.decoder.label(predict(self.module, self.trainer, normal), torch.from_numpy(normal))
 
 
-def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> FinishedRun:
+def load_run(path: Path, accelerator: str = "auto", inference: Any = None, trusted: Iterable[str] = ()) -> FinishedRun:
     """Load the best weights of a run.
 
     Args:
         path: the run directory.
         accelerator: where to predict.
         inference: a configuration that replaces the run's, or None.
+        trusted: packages, besides ours and our libraries, of which the run may be made.
 
     Raises:
-        UserError: where this is no run directory, or the run has no weights yet.
+        UserError: where this is no run directory, the run has no weights yet, or it names code of another package.
     """
     if not (path / "run.json").exists():
         raise UserError(f"run={path}: is no run directory, it has no run.json")
@@ -64,7 +68,9 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
         raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
     recorded = OmegaConf.load(path / "config.yaml")
     assert isinstance(recorded, DictConfig)
-    config = OmegaConf.create(completed(as_plain(recorded)))
+    plain = completed(as_plain(recorded))
+    check_trust(plain, trusted, f"run={path}")
+    config = OmegaConf.create(plain)
     if inference is not None:
         config.inference = inference
     if "weights" in config.model:
@@ -75,7 +81,7 @@ def load_run(path: Path, accelerator: str = "auto", inference: Any = None) -> Fi
         facts["name"], tuple(facts["classes"]), facts["background"], None if objects is None else tuple(objects)
     )
     module = assembly.build_module(config, labels)
-    module.load_state_dict(torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False)["state_dict"])
+    module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
     config.trainer.num_nodes = 1
     return FinishedRun(directory, config, labels, module, make_trainer(config.trainer, [], []))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from segbench.data.splits import Split
@@ -13,6 +12,7 @@ from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.training_images import Seen
+from segbench.training.checkpoint_file import read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def take_over(model: nn.Module, other: RunDirectory) -> None:
     Raises:
         UserError: where there is no such tensor.
     """
-    state = torch.load(other.best_checkpoint, map_location="cpu", weights_only=False, mmap=True)["state_dict"]
+    state = read_checkpoint(other.best_checkpoint)["state_dict"]
     theirs = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
     ours = model.state_dict()
     taken = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.config import schema
@@ -36,6 +35,7 @@ from segbench.runs.summary import summarise
 from segbench.runs.training_images import Seen
 from segbench.system.processes import batch_on_each_device, processes, total_batch
 from segbench.training import assembly, initial_weights
+from segbench.training.checkpoint_file import read_checkpoint
 from segbench.training.checkpoints import Checkpoints
 from segbench.training.fitting import fit
 from segbench.training.module import SegmentationModule
@@ -137,7 +137,7 @@ def _train(
             resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
             if resume is not None:
                 log.info("continuing from %s", resume)
-            trainer.fit(module, data, ckpt_path=resume, weights_only=False)
+            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         seen, best = checkpoints.train_score, checkpoints.best_score
         ended = {"status": "pruned", "finished": now()} if search is not None and search.hopeless else {}
         directory.update(
@@ -151,9 +151,7 @@ def _train(
                 "gap": None if seen is None else seen - best,  # generalisation gap at the best step
             },
         )
-    # Mapped, since the optimizer's state in it, twice as large, is not needed.
-    best = torch.load(directory.best_checkpoint, map_location="cpu", weights_only=False, mmap=True)
-    module.load_state_dict(best["state_dict"])
+    module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
 
 
 def _evaluate(

@@ -1,7 +1,12 @@
 """What all estimators have in common: they learn from masks, checkpoints keep it, impossible values are refused."""
 
+import os
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
+import skops.io
 import torch
 
 from segbench.errors import UserError
@@ -111,3 +116,46 @@ def test_other_heads_are_refused():
 def test_impossible_values(make, choices, message):
     with pytest.raises(UserError, match=message.replace(".", r"\.") if "[" not in message else message):
         make(2, 1, {"mask": 2}, **choices)
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def as_state(content: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def test_a_pickle_in_a_checkpoint_is_not_executed(tmp_path):
+    model = RandomForest(2, 1, {"mask": 2})
+    for content in (
+        pickle.dumps(Trap(tmp_path / "sprung")),
+        skops.io.dumps(os.mkdir),
+        skops.io.dumps({"a": Path("x")}),
+    ):
+        with pytest.raises(UserError, match="the learnt state of this checkpoint is not read"):
+            model.set_extra_state(as_state(content))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_tree_that_leads_out_of_itself_is_refused():
+    generator = np.random.default_rng(0)
+    model = RandomForest(2, 1, {"mask": 2}, trees=2, sigmas=[1.0])
+    label = generator.integers(0, 2, (16, 16), dtype=np.uint8)
+    model.fit([TrainingCase(generator.random((1, 16, 16), np.float32), label, (1.0, 1.0))])
+    model.set_extra_state(model.get_extra_state())
+    nodes = model.learnt.estimators_[1].tree_.__getstate__()["nodes"]
+    for field in ("left_child", "right_child", "feature"):
+        state = model.learnt.estimators_[1].tree_.__getstate__()
+        state["nodes"] = nodes.copy()
+        state["nodes"][field][0] = len(nodes) + 7
+        damaged = pickle.loads(pickle.dumps(model.learnt))
+        damaged.estimators_[1].tree_.__setstate__(state)
+        with pytest.raises(UserError, match="a node leads out of it"):
+            model.set_extra_state(as_state(skops.io.dumps(damaged)))
