@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.history import essential
 from segbench.config.study import budget_value
+from segbench.errors import UserError
 from segbench.system.processes import total_batch
 
 NOT_SCIENCE = (
@@ -79,6 +80,17 @@ def default_name(choices: Mapping[str, str]) -> str:
     return f"{choices['model']}-{choices['loss']}"
 
 
+def check_name(name: str, key: str) -> str:
+    """The same name, if a file or folder may have it.
+
+    Raises:
+        UserError: where it is empty, leads into another folder, or is hidden.
+    """
+    if not name or name.startswith(".") or any(mark in name for mark in "/\\\0\n"):
+        raise UserError(f"{key}={name!r}: names a folder: it must have no slash and must not begin with a dot")
+    return name
+
+
 def register_resolvers() -> None:
     """Make `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
     OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
@@ -92,7 +104,9 @@ def _run_id(*, _root_: DictConfig) -> str:
 
 
 def _run_name(*, _root_: DictConfig) -> str:
-    return _root_.get("name") or run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices))
+    if _root_.get("name"):
+        return check_name(str(_root_.name), "name")
+    return run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices))
 
 
 def _folder_name(path: str) -> str:

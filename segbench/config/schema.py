@@ -17,6 +17,7 @@ from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config.history import current_name
+from segbench.config.identity import check_name
 from segbench.config.study import check_study
 from segbench.errors import UserError, as_line
 from segbench.system.processes import batch_on_each_device
@@ -38,6 +39,10 @@ def check(config: DictConfig) -> None:
                     f"task.{name}.{odd}: there is no task.{other}.{odd}; heads, targets and objective must match"
                 )
     check_study(config)
+    if config.name is not None:
+        check_name(str(config.name), "name")
+    if (dataset := OmegaConf.select(config, "data.dataset.name")) is not None:
+        check_name(str(dataset), "data.dataset.name")
     if any(size < 1 for size in config.data.patch_size):
         raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
     if not 0 <= config.seed < 2**31:

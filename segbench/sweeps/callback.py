@@ -8,7 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, flag_override
 
-from segbench.config.identity import run_name
+from segbench.config.identity import check_name, run_name
 
 
 class CompareAtEnd(Callback):
@@ -39,7 +39,7 @@ def sweep_name(config: DictConfig) -> str:
         config: the configuration that the sweep starts from, with `hydra`.
     """
     if config.get("name"):
-        return str(config.name)
+        return check_name(str(config.name), "name")
     overrides = list(config.hydra.overrides.task)
     if config.get("budget") is None:
         return run_name(overrides, "sweep")

@@ -35,6 +35,7 @@ class SweepDirectory:
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "multirun.yaml").touch(mode=0o600)  # Hydra writes set-up lines into it, which may hold a key
             holder = self._lock.acquire()
         except OSError as error:
             raise UserError(f"hydra.sweep.dir: cannot write to {self.path}: {error.strerror}") from None

@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
+from segbench.config.identity import check_name
 from segbench.config.schema import as_plain, build
 from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
@@ -63,6 +64,7 @@ class Labels:
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
     """The data set and its decoded cases."""
     dataset: Dataset = build(config.data.dataset, "data.dataset")
+    check_name(dataset.name, "data.dataset.name")
     settings = f"{config.data.cache}: {as_plain(config.data.dataset)}"
     return dataset, opened(settings, lambda: CaseStore(dataset, config.data.cache))
 

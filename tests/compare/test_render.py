@@ -41,6 +41,24 @@ def test_latex(table):
     assert {line.count(" & ") for line in rows} == {4}
 
 
+def test_names_with_any_characters_are_shown_as_they_are_in_latex():
+    line = Line("x < y | z > w", (Cell("1", 1.0),), "score")
+    text = latex(Table(("$a_1$",), (Section("", (line,)),), "a caption\n\\input{secret}"))
+    assert r"x \textless{} y \textbar{} z \textgreater{} w & 1 \\" in text
+    assert r"\$a\_1\$" in text
+    assert r"% a caption \input{secret}" in text  # a comment, as before
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula():
+    names = ("=1+1", "+x", "-x", "@x", "plain")
+    lines = tuple(Line(name, (Cell("-1", -1.0),) * 5, "score") for name in names)
+    rows = list(csv.reader(io.StringIO(comma_separated(Table(names, (Section("=s", lines),), "")))))
+    assert rows[0][3:] == ["'=1+1", "'+x", "'-x", "'@x", "plain"]
+    assert [row[1] for row in rows[1:]] == rows[0][3:]
+    assert {row[0] for row in rows[1:]} == {"'=s"}
+    assert {cell for row in rows[1:] for cell in row[3:]} == {"-1.0"}
+
+
 def test_latex_turns_the_names_of_many_methods(table):
     many = Table(tuple(f"m{k}" for k in range(7)), (Section("", (Line("x", (Cell("1", 1.0),) * 7, "score"),)),), "")
     assert r"\rotatebox{90}{m6}" in latex(many)

@@ -167,3 +167,12 @@ def test_not_a_number_where_the_class_is_there(tmp_path):
     ):
         load(tmp_path)
     assert load(tmp_path, missing="worst").sets[0].values.min() == 0
+
+
+def test_an_address_that_is_no_web_address_is_no_link(tmp_path):
+    addresses = ("https://wandb.example/x", "javascript:alert(1)", None, 3)
+    for number, address in enumerate(addresses):
+        record = {"id": str(number), "wandb_url": address}
+        make_run(tmp_path / str(number), choices={"model": "unet"}, quality=0.8, seed=number, record=record)
+    runs, _ = read_runs(find_runs(str(tmp_path)))
+    assert [run.address for run in runs] == ["https://wandb.example/x", None, None, None]

@@ -3,8 +3,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from segbench.config.identity import run_id, run_name
+from segbench.config.identity import check_name, run_id, run_name
+from segbench.config.schema import check
+from segbench.errors import UserError
 from tests.made_runs import configure
 
 
@@ -66,3 +69,17 @@ def test_long_names_stay_distinct():
     first, second = run_name([*many, "seed=0"], ""), run_name([*many, "seed=1"], "")
     assert first != second
     assert max(len(first), len(second)) <= 80
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/x", "..", ".hidden", "a/b", "a\\b", "a\nb"])
+def test_a_name_leads_into_no_other_folder(name):
+    with pytest.raises(UserError, match="must have no slash"):
+        check_name(name, "name")
+    config = configure()
+    config.name = name
+    with pytest.raises(UserError, match=r"^name="):
+        check(config)
+    config.name = None
+    OmegaConf.update(config, "data.dataset.name", name, force_add=True)
+    with pytest.raises(UserError, match=r"^data\.dataset\.name="):
+        check(config)

@@ -57,3 +57,14 @@ def test_a_copy_that_was_broken_off_is_made_again(tmp_path, monkeypatch):
     (place / "segbench/training/run.py").write_text("half")
     assert pin(tmp_path) == place
     assert (place / "segbench/training/run.py").read_bytes() == (ROOT / "segbench/training/run.py").read_bytes()
+
+
+def test_a_file_that_others_may_not_read_stays_so(tmp_path, monkeypatch):
+    (tmp_path / "conf" / "local").mkdir(parents=True)
+    secret = tmp_path / "conf" / "local" / "cluster.yaml"
+    secret.write_text("key: secret\n")
+    secret.chmod(0o600)
+    monkeypatch.setattr(snapshot, "conf_folder", lambda: tmp_path / "conf")
+    copied = pin(tmp_path / "jobs") / "conf" / "local" / "cluster.yaml"
+    assert copied.read_text() == "key: secret\n"
+    assert copied.stat().st_mode & 0o777 == 0o600

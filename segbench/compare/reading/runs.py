@@ -74,8 +74,9 @@ class Run:
 
     @property
     def address(self) -> str | None:
-        """The address of the run on W&B, None where that is not known."""
-        return self.record.get("wandb_url")
+        """The address of the run on W&B, None where that is not known or what is recorded is no web address."""
+        address = str(self.record.get("wandb_url") or "")
+        return address if address.startswith(("https://", "http://")) else None
 
     @property
     def tables(self) -> list[Path]:

@@ -19,7 +19,7 @@ from segbench.compare.report.efficiency import efficiency_frame
 from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
 from segbench.compare.report.gallery import draw_figures
 from segbench.compare.report.page import Contents, write_report
-from segbench.compare.report.render import comma_separated, latex, markdown
+from segbench.compare.report.render import as_text, comma_separated, latex, markdown
 from segbench.compare.report.tables import comparison_table, relative_table
 from segbench.compare.statistics.bootstrap import Standing
 from segbench.compare.statistics.comparison import Comparison
@@ -56,7 +56,8 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
             "costs": cost_frame(loaded.methods),
         }
         for name, frame in frames.items():
-            frame.to_csv(new / f"{name}.csv", index=False)
+            texts = frame.select_dtypes(["object", "string"]).map(as_text)
+            frame.assign(**{str(column): texts[column] for column in texts}).to_csv(new / f"{name}.csv", index=False)
         (new / FIGURES).mkdir()
         figures = draw_figures(new / FIGURES, comparison, loaded)
         contents = Contents(comparison, loaded, judge(comparison), table, relative, frames, figures)

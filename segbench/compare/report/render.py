@@ -22,7 +22,14 @@ _TEX |= {
     "\\": r"\textbackslash{}",
     "–": "--",
     "†": r"$^\dagger$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\n": " ",
 }
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings that make a spreadsheet read a text as a formula."""
 
 
 def markdown(table: Table) -> str:
@@ -70,7 +77,7 @@ def latex(table: Table) -> str:
         for line in section.lines:
             cells = [*([""] * titled), _tex(line.label), *map(_tex_cell, line.cells)]
             lines.append(" & ".join(cells) + r" \\")
-    remarks = [f"% {text}" for text in (table.caption, *table.notes)]
+    remarks = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *remarks, ""])
 
 
@@ -88,12 +95,17 @@ def comma_separated(table: Table) -> str:
     """The numbers in full, one line for each row of the table."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["section", "row", "kind", *table.columns])
+    writer.writerow(["section", "row", "kind", *map(as_text, table.columns)])
     for section in table.sections:
         for line in section.lines:
             numbers = ["" if np.isnan(cell.value) else repr(cell.value) for cell in line.cells]
-            writer.writerow([section.title, line.label, line.kind, *numbers])
+            writer.writerow([as_text(section.title), as_text(line.label), line.kind, *numbers])
     return file.getvalue()
+
+
+def as_text(value: object) -> object:
+    """The value of a cell, marked with a quote where a spreadsheet would take a text for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def terminal(table: Table, width: int, title: str) -> RichTable:

@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "axes.titlecolor": INK,
     "axes.linewidth": 0.8,
     "text.color": INK,
+    "text.parse_math": False,  # names may have any characters
     "xtick.color": INK,
     "ytick.color": INK,
     "grid.color": FAINT,

@@ -108,6 +108,7 @@ class SlurmLauncher(SweepLauncher):
     def _submit(self, jobs: Sequence[Job]) -> None:
         """Submit arrays, as long as SLURM allows."""
         code = pin(self.files / "code", self.code, {name for job in jobs for name in job.modules})
+        self.files.chmod(0o700)  # the set-up lines in the scripts may hold a key
         executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
         longest = array_size()
         try:

@@ -117,7 +117,7 @@ class Code:
                 target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if name in self.sums:
-                    shutil.copyfile(path, target)
+                    shutil.copy(path, target)  # with its mode: a file in conf/local may hold a key
                 else:
                     target.symlink_to(path.readlink() if path.is_symlink() else path)
             if self.changes:
