@@ -15,7 +15,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import case_names, make_run, make_sweep

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PRELOADED = [
-    "segbench.training.run", "segbench.commands.train", "segbench.commands.tables",
-    "segbench.data.datasets.synthetic_cells", "segbench.loggers.wandb", "segbench.compare.report.page",
+    "segbench.training.run", "segbench.commands.train", "segbench.commands.run_scores",
+    "segbench.data.datasets.synthetic_cells", "segbench.loggers.wandb", "segbench.compare.report.page.page",
     "matplotlib.backends.backend_agg", "matplotlib.figure", "tests.faults",
 ]  # fmt: skip
 """What a run imports; nothing of it starts a thread."""

@@ -16,7 +16,7 @@ from segbench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from segbench.compare.reading.load import Loaded
+    from segbench.compare.reading.methods import Loaded
     from segbench.compare.statistics.comparison import Comparison
 
 WANDB = "wandb:"
@@ -91,7 +91,7 @@ def execute(request: Request) -> Comparison:
 
 
 def _load(request: Request) -> Loaded:
-    from segbench.compare.reading.load import load_runs, load_table
+    from segbench.compare.reading.methods import load_runs, load_table
     from segbench.runs.discovery import find_runs
 
     if request.scores is not None:

@@ -12,7 +12,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from segbench.commands.tables import show_cases
+from segbench.commands.run_scores import show_cases
 from segbench.config.schema import require
 from segbench.data.case import shape_text
 from segbench.data.files import check_pairs

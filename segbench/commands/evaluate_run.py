@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from segbench.commands.tables import show_cases
+from segbench.commands.run_scores import show_cases
 from segbench.data.case import IGNORE, Dataset
 from segbench.data.datamodule import WholeCases
 from segbench.data.store import CaseStore
@@ -19,7 +19,7 @@ from segbench.errors import UserError
 from segbench.metrics.configured import directions
 from segbench.metrics.score import OBJECTS
 from segbench.runs.directory import read_cases
-from segbench.runs.training_images import Seen
+from segbench.runs.training_images import TrainingImages
 from segbench.training import assembly
 from segbench.training.finished_run import FinishedRun, load_run
 
@@ -89,7 +89,7 @@ def _unseen_ids(finished: FinishedRun, dataset: Dataset, store: CaseStore) -> li
     Raises:
         UserError: where there is none.
     """
-    known = Seen.by_run(finished.directory)
+    known = TrainingImages.of_run(finished.directory)
     seen = [case for case in store.ids if known.has(dataset.name, store.meta(case))]
     if len(seen) == len(store):
         raise UserError(

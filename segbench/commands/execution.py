@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from segbench.commands.explain import explain
+from segbench.commands.hydra_errors import explain
 from segbench.config.composing import SweepLoader
 from segbench.config.identity import register_resolvers
 from segbench.config.paths import conf_folder

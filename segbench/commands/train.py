@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from segbench.commands.tables import show_run
+from segbench.commands.run_scores import show_run
 from segbench.config import schema
 from segbench.config.composing import PinnedLoader
 from segbench.config.identity import default_name, run_id, run_name

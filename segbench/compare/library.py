@@ -9,10 +9,10 @@ import pandas as pd
 
 from segbench.compare.statistics.bootstrap import rank_rows
 from segbench.compare.statistics.comparison import TOTAL, Settings
-from segbench.compare.statistics.order import Ties
 from segbench.compare.statistics.pairs import pairwise_tests
 from segbench.compare.statistics.ranking import CUTS
 from segbench.compare.statistics.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.compare.statistics.ties import Ties
 
 
 def rank(

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.compare.reading.load import Rules
+from segbench.compare.reading.methods import Rules
 from segbench.compare.statistics.ranking import CUTS
 from segbench.errors import UserError
 from segbench.runs.criterion import DIRECTIONS

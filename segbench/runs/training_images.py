@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainingImages:
     """Cases that weights were fitted to, or a checkpoint was chosen by.
 
     Attributes:
@@ -32,12 +32,12 @@ class Seen:
     cases: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
-    def in_split(cls, store: CaseStore, split: Split) -> Self:
+    def of_split(cls, store: CaseStore, split: Split) -> Self:
         """The training and validation cases."""
         return cls(frozenset(store.meta(case).image_digest for case in (*split.train, *split.validation)))
 
     @classmethod
-    def by_run(cls, directory: RunDirectory) -> Self:
+    def of_run(cls, directory: RunDirectory) -> Self:
         """The images that a run on disk knows, together with all runs that its first weights come from.
 
         Raises:
@@ -72,8 +72,8 @@ class Seen:
         before = source
         if directory.last_checkpoint.exists() and (directory.path / "split.json").exists():
             before = directory
-        own = cls.in_split(store, split)
-        return own if before is None else own | cls.by_run(before)
+        own = cls.of_split(store, split)
+        return own if before is None else own | cls.of_run(before)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

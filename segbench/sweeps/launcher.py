@@ -16,7 +16,8 @@ from segbench.errors import UserError
 from segbench.loggers import check_loggers
 from segbench.runs.directory import RunDirectory
 from segbench.runs.sweep_record import add_asked
-from segbench.sweeps.plan import Job, plan
+from segbench.sweeps.job import Job
+from segbench.sweeps.plan import plan
 from segbench.system.processes import refuse_several
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from segbench.commands.status import STYLES, summary
 from segbench.runs.progress import Progress, State, duration, read_progress, seconds_left
-from segbench.sweeps.plan import Job
+from segbench.sweeps.job import Job
 
 _LINE_EVERY = 30.0
 """Seconds between lines that say how things stand, where there is no terminal."""

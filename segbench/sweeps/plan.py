@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.composing import NotComposedError
 from segbench.config.identity import run_id
-from segbench.runs.directory import RunDirectory
-from segbench.sweeps.own_code import own_modules
-
-NOT_HANDED_ON = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.sweep", "hydra.mode",
-                 "hydra.run.dir")  # fmt: skip
-"""Hydra's own settings that are meant for the sweep, and not for its runs."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a sweep.
-
-    Attributes:
-        overrides: what is set for it, fixed and swept.
-        path: its run directory, absolute.
-        id: of the run.
-        name: of its directory.
-        processes: how many it takes on each node (`trainer.devices`), None where that is found out there.
-        nodes: how many nodes it takes.
-        modules: of the user's own that its configuration names.
-    """
-
-    overrides: tuple[str, ...]
-    path: Path
-    id: str
-    name: str
-    processes: int | None = 1
-    nodes: int = 1
-    modules: frozenset[str] = frozenset()
-
-    @property
-    def done(self) -> bool:
-        """True if there is nothing left to do."""
-        directory = RunDirectory(self.path)
-        return directory.done and directory.record["id"] == self.id
-
-    def arguments(self, config: DictConfig) -> list[str]:
-        """The command line that executes this run alone.
-
-        Args:
-            config: what the sweep was started with, with `hydra`.
-        """
-        handed_on = [
-            override for override in config.hydra.overrides.hydra if not override.lstrip("+~").startswith(NOT_HANDED_ON)
-        ]
-        folders = [source.path for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
-        flags = [f"--config-dir={folder}" for folder in folders]
-        place = str(self.path).replace("\\", "\\\\").replace("'", "\\'")
-        return [*flags, *handed_on, *self.overrides, "hydra.mode=RUN", f"hydra.run.dir='{place}'"]
+from segbench.config.user_modules import named_modules
+from segbench.sweeps.job import Job
 
 
 def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
@@ -91,7 +43,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
                 tuple(overrides), path, run_id(composed), path.name,
                 processes=devices if isinstance(devices, int) and devices > 0 else None,
                 nodes=int(OmegaConf.select(composed, "trainer.num_nodes") or 1),
-                modules=own_modules(composed),
+                modules=named_modules(composed),
             )  # fmt: skip
     return list(jobs.values())
 

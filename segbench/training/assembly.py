@@ -16,8 +16,8 @@ from segbench.config.schema import as_plain, build
 from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
 from segbench.data.datamodule import DataModule
+from segbench.data.instance_requirement import check_objects
 from segbench.data.normalize import NORMALIZATIONS, Normalize
-from segbench.data.object_check import check_objects
 from segbench.data.open_stores import opened
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases

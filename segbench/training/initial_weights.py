@@ -11,7 +11,7 @@ from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
-from segbench.runs.training_images import Seen
+from segbench.runs.training_images import TrainingImages
 from segbench.training.checkpoint_file import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def check_unseen(other: RunDirectory, dataset: str, store: CaseStore, split: Spl
     Raises:
         UserError: where one of its test cases was a training or validation case.
     """
-    known, own = Seen.by_run(other), Seen.in_split(store, split)
+    known, own = TrainingImages.of_run(other), TrainingImages.of_split(store, split)
     cases = [store.meta(case) for case in split.test]
     seen = sorted(case.id for case in cases if known.has(dataset, case) and not own.has(dataset, case))
     if seen:

@@ -32,7 +32,7 @@ from segbench.models.estimator import Estimator
 from segbench.runs.directory import RunDirectory, now, read_cases
 from segbench.runs.provenance import git_state, hardware, versions
 from segbench.runs.summary import summarise
-from segbench.runs.training_images import Seen
+from segbench.runs.training_images import TrainingImages
 from segbench.system.processes import batch_on_each_device, processes, total_batch
 from segbench.training import assembly, initial_weights
 from segbench.training.checkpoint_file import read_checkpoint
@@ -92,7 +92,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             ending.callback(data.end)
             data.begin()
         directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
-        seen = Seen.at_start(directory, data.store, data.split, source).as_json()
+        seen = TrainingImages.at_start(directory, data.store, data.split, source).as_json()
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds, "seen": seen})
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.errors import UserError
 from segbench.runs.directory import read_cases

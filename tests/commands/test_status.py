@@ -15,7 +15,7 @@ from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.progress import Progress, read_progress, seconds_left
 from segbench.runs.sweep_record import add_asked
-from segbench.sweeps.plan import Job
+from segbench.sweeps.job import Job
 from tests.made_runs import configure
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

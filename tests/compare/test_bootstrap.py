@@ -10,8 +10,8 @@ from scipy import stats
 
 from segbench.compare.statistics import bootstrap
 from segbench.compare.statistics.bootstrap import Tally, rank_certainty, resample, score_intervals
-from segbench.compare.statistics.order import place
 from segbench.compare.statistics.ranking import RULES, Options
+from segbench.compare.statistics.ties import place
 from tests.compare.fake_scores import make_scores
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.report.efficiency import adjusted, efficiency_frame, pareto
 from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
 from segbench.compare.report.tables import comparison_table, percent, relative_change, relative_table

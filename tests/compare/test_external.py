@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.compare.reading.external import read_score_table
-from segbench.compare.reading.load import Rules, load_table
+from segbench.compare.reading.methods import Rules, load_table
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError

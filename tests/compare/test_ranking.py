@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from segbench.compare.statistics.order import place, settle
 from segbench.compare.statistics.ranking import (
     CUTS,
     RULES,
@@ -24,6 +23,7 @@ from segbench.compare.statistics.ranking import (
     weighted_mean,
     weighted_median,
 )
+from segbench.compare.statistics.ties import place, settle
 
 REFERENCE = Path(__file__).parent / "reference"
 PRINTED_CUTS = (0.0, 0.0245, 0.05, 0.10, 0.15)

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 from markupsafe import Markup
 
-from segbench.compare.reading.load import Rules, load_runs
-from segbench.compare.report.cases import preview_cases
-from segbench.compare.report.markup import join, tag
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.report.outputs import write_outputs
+from segbench.compare.report.page.cases import preview_cases
+from segbench.compare.report.page.markup import join, tag
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import QUALITIES, make_run, make_sweep

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.reading.runs import read_runs, read_scores
 from segbench.errors import UserError
 from segbench.runs.discovery import find_runs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.reading.runs import read_runs
 from segbench.compare.reading.selection import best_by_validation
 from segbench.errors import UserError

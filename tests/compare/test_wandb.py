@@ -6,7 +6,7 @@ import time
 import pytest
 
 from segbench.commands.compare import execute
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.reading.wandb_runs import fetch_runs, parse_address
 from segbench.compare.report.upload import destination, save_workspace
 from segbench.compare.request import Publication, Request

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from segbench.commands.execution import report
-from segbench.compare.reading.load import load_runs
+from segbench.compare.reading.methods import load_runs
 from segbench.compare.request import Request
 from segbench.config import schema
 from segbench.config.identity import register_resolvers, run_id

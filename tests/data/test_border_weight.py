@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from segbench.config import schema
 from segbench.data.border_weight import REACH, BorderWeight, two_distances
-from segbench.data.object_check import names_with_objects
+from segbench.data.instance_requirement import names_with_objects
 from segbench.errors import UserError
 from segbench.training.assembly import build_data
 from tests.data_sets import folder

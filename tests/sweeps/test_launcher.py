@@ -11,8 +11,8 @@ from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.sweep_record import read_asked
 from segbench.sweeps import launcher as module
+from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
-from segbench.sweeps.plan import Job
 
 
 class Task:

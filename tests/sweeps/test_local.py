@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory, read_cases
+from segbench.sweeps.job import Job
 from segbench.sweeps.machine.gpus import chosen_gpus, listed_gpus, visible_gpus
 from segbench.sweeps.machine.local import LocalLauncher
-from segbench.sweeps.plan import Job
 from tests.conftest import ROOT
 from tests.made_runs import TINY, execute
 from tests.sweeps import fake_work

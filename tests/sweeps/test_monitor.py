@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from segbench.sweeps import monitor as module
+from segbench.sweeps.job import Job
 from segbench.sweeps.monitor import Monitor
-from segbench.sweeps.plan import Job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,8 @@ from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.runs.sweep_record import add_asked, read_asked
 from segbench.sweeps.directory import SweepDirectory
-from segbench.sweeps.plan import Job, plan
+from segbench.sweeps.job import Job
+from segbench.sweeps.plan import plan
 
 
 def composed(*overrides: str):

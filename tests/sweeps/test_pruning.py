@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from segbench.commands.execution import report
-from segbench.commands.tables import show_run
+from segbench.commands.run_scores import show_run
 from segbench.compare.reading.runs import read_runs
 from segbench.errors import Stopped, UserError
 from segbench.runs.directory import RunDirectory

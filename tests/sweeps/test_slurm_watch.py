@@ -10,7 +10,7 @@ from segbench.runs.directory import RunDirectory
 from segbench.sweeps.cluster import slurm
 from segbench.sweeps.cluster.slurm import SlurmLauncher
 from segbench.sweeps.cluster.squeue import Queued
-from segbench.sweeps.plan import Job
+from segbench.sweeps.job import Job
 
 RUNNING, WAITING = Queued("RUNNING", "None"), Queued("PENDING", "Priority")
 

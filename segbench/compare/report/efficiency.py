@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from segbench.compare.reading.load import Method
+from segbench.compare.reading.methods import Method
 from segbench.compare.report.frames import mean_scores
 from segbench.compare.statistics.comparison import Comparison
-from segbench.compare.statistics.order import Bools, Floats
+from segbench.compare.statistics.ties import Bools, Floats
 
 PRICE = 0.01
 """Share of the score that a tenfold cost has to buy."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segbench.compare.reading.load import COSTS, Method
+from segbench.compare.reading.methods import COSTS, Method
 from segbench.compare.statistics.comparison import TOTAL, Comparison
-from segbench.compare.statistics.order import Floats
 from segbench.compare.statistics.scores import Row, Scores
+from segbench.compare.statistics.ties import Floats
 
 RANK_SUM = "rank sum"
 

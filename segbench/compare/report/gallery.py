@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.compare.reading.load import Loaded
+from segbench.compare.reading.methods import Loaded
 from segbench.compare.report.figures import (
     critical_difference_figure,
     rule_figure,

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from segbench import __version__
-from segbench.compare.reading.load import COSTS, Loaded
+from segbench.compare.reading.methods import COSTS, Loaded
 from segbench.compare.reading.naming import differences
 from segbench.compare.report.efficiency import efficiency_frame
 from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
 from segbench.compare.report.gallery import draw_figures
-from segbench.compare.report.page import Contents, write_report
+from segbench.compare.report.page.page import Contents, write_report
 from segbench.compare.report.render import as_text, comma_separated, latex, markdown
 from segbench.compare.report.tables import comparison_table, relative_table
 from segbench.compare.statistics.bootstrap import Standing

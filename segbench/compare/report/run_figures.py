@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from segbench.compare.reading.load import Method
+from segbench.compare.reading.methods import Method
 from segbench.compare.report.efficiency import pareto
 from segbench.compare.report.frames import mean_scores
 from segbench.compare.report.style import FAINT, colour, light_grid, log_axis, marker, new_figure

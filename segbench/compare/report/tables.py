@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from segbench.compare.reading.load import Method
+from segbench.compare.reading.methods import Method
 from segbench.compare.reading.naming import suggestion
 from segbench.compare.report.frames import drop_frame, records
 from segbench.compare.statistics.comparison import TOTAL, Comparison
-from segbench.compare.statistics.order import Floats
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES, Row, Scores
+from segbench.compare.statistics.ties import Floats
 from segbench.errors import UserError
 
 Mark = Literal["best", "second", "alike", ""]

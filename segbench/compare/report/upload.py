@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from segbench.compare.reading.load import Loaded
+from segbench.compare.reading.methods import Loaded
 from segbench.compare.report.frames import cost_frame, rank_frame, score_frame
 from segbench.compare.report.outputs import FIGURES, SUMMARY, summary
 from segbench.compare.request import Request

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Bools, Floats, place
 from segbench.compare.statistics.ranking import Options, Rule
 from segbench.compare.statistics.scores import Scores
+from segbench.compare.statistics.ties import Bools, Floats, place
 
 BLOCK = 2**22
 """Numbers in the largest array of a block."""

@@ -20,7 +20,6 @@ from segbench.compare.statistics.bootstrap import (
     summarise,
 )
 from segbench.compare.statistics.friedman import Friedman, friedman
-from segbench.compare.statistics.order import Floats, Ties
 from segbench.compare.statistics.pairs import pairwise_tests
 from segbench.compare.statistics.ranking import CUTS, RULES, Options, Rule
 from segbench.compare.statistics.scores import (
@@ -32,6 +31,7 @@ from segbench.compare.statistics.scores import (
     classes_as_cases,
 )
 from segbench.compare.statistics.significance import group_means
+from segbench.compare.statistics.ties import Floats, Ties
 from segbench.errors import UserError
 
 TOTAL = "total"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Bools, Floats, place, settle
+from segbench.compare.statistics.ties import Bools, Floats, place, settle
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Floats, settle
 from segbench.compare.statistics.scores import Scores
 from segbench.compare.statistics.significance import group_means, holm, median_interval, signed_rank
+from segbench.compare.statistics.ties import Floats, settle
 
 BLOCK = 2**21
 """Differences tested at once."""

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Floats, Integers, Ties, accumulate, place, settle
 from segbench.compare.statistics.significance import group_means, resampled_signed_rank, signed_rank
+from segbench.compare.statistics.ties import Floats, Integers, Ties, accumulate, place, settle
 
 CUTS = (0.0, 0.025, 0.05, 0.10, 0.15)
 

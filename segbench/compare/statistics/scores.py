@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Bools, Floats
+from segbench.compare.statistics.ties import Bools, Floats
 from segbench.errors import UserError
 from segbench.runs.criterion import DIRECTIONS
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.compare.statistics.order import Bools, Floats, Integers, accumulate, spans
+from segbench.compare.statistics.ties import Bools, Floats, Integers, accumulate, spans
 
 EXACT_BELOW = 50
 

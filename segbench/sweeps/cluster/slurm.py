@@ -22,9 +22,9 @@ from segbench.runs.directory import RunDirectory
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
+from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.monitor import Monitor
-from segbench.sweeps.plan import Job
 from segbench.system.atomic import write_atomically
 from segbench.system.signals import held_back
 

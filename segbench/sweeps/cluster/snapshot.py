@@ -11,9 +11,9 @@ from pathlib import Path
 
 import segbench
 from segbench.config.paths import conf_folder
+from segbench.config.user_modules import OURS, PINNED, module_files
 from segbench.errors import UserError
 from segbench.runs.provenance import STATE, git_diff, git_state
-from segbench.sweeps.own_code import OURS, PINNED, own_files
 from segbench.system.atomic import replaced, write_atomically
 
 POLICIES = ("refuse", "keep", "renew")
@@ -80,7 +80,7 @@ class Code:
     @classmethod
     def present(cls, modules: Iterable[str]) -> Code:
         """The code as it is now, with these modules of the user's own."""
-        files = {str(name): path for name, path in (*_files(), *own_files(modules))}
+        files = {str(name): path for name, path in (*_files(), *module_files(modules))}
         code = sorted((name, path) for name, path in files.items() if _is_code(name))
         sums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in code}
         return cls(files, sums, json.dumps(git_state()) + "\n", git_diff())

@@ -9,8 +9,8 @@ from hydra.core.utils import configure_log, run_job
 from omegaconf import open_dict
 
 from segbench.data import open_stores as opened
+from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
-from segbench.sweeps.plan import Job
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from loky import FIRST_COMPLETED, cpu_count, wait
 from omegaconf import OmegaConf
 
 from segbench.errors import Stopped, UserError
+from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.machine import worker
 from segbench.sweeps.machine.gpus import VISIBLE, chosen_gpus, visible_gpus
 from segbench.sweeps.machine.slot import Slot
 from segbench.sweeps.monitor import Monitor
-from segbench.sweeps.plan import Job
 from segbench.system.signals import StopSignals
 
 _LOOK_EVERY = 0.5

@@ -12,8 +12,8 @@ from loky import BrokenProcessPool, Future, ProcessPoolExecutor
 
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
+from segbench.sweeps.job import Job
 from segbench.sweeps.machine import worker
-from segbench.sweeps.plan import Job
 
 
 class Slot:

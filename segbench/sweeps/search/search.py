@@ -19,7 +19,8 @@ from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.sweeps.directory import SweepDirectory
-from segbench.sweeps.plan import Job, plan
+from segbench.sweeps.job import Job
+from segbench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # imported when a search starts: other commands need no Optuna
     from segbench.sweeps.search.trials import Trials

@@ -12,19 +12,19 @@ import pandas as pd
 from markupsafe import Markup
 
 from segbench import __version__
-from segbench.compare.reading.load import Loaded
-from segbench.compare.report.cases import case_section
-from segbench.compare.report.explanations import explain
+from segbench.compare.reading.methods import Loaded
 from segbench.compare.report.gallery import Figure
-from segbench.compare.report.markup import join, tag
-from segbench.compare.report.page_tables import (
+from segbench.compare.report.page.cases import case_section
+from segbench.compare.report.page.explanations import explain
+from segbench.compare.report.page.markup import join, tag
+from segbench.compare.report.page.runs import difference_section, run_section
+from segbench.compare.report.page.tables import (
     pair_section,
     plain_table,
     ranking_section,
     rule_section,
     score_section,
 )
-from segbench.compare.report.runs import difference_section, run_section
 from segbench.compare.report.tables import Table, metric_name
 from segbench.compare.statistics.comparison import Comparison
 from segbench.compare.statistics.verdict import Verdict
@@ -99,7 +99,7 @@ def page(contents: Contents) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("segbench.compare.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("segbench.compare.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _summary_line(comparison: Comparison) -> Markup:

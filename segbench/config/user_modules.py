@@ -22,13 +22,13 @@ PINNED = "pinned.json"
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
-def own_modules(config: DictConfig) -> frozenset[str]:
+def named_modules(config: DictConfig) -> frozenset[str]:
     """The first parts of every `_target_` that names a module of the user's own, such as `my_networks`."""
     names = {target.partition(".")[0] for target in _targets(config)}
     return frozenset(name for name in names if _origin(name) is not None)
 
 
-def own_files(modules: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+def module_files(modules: Iterable[str]) -> Iterator[tuple[Path, Path]]:
     """The files of these modules, and of the user's modules that they import, however deep.
 
     What is imported is found in the text: nothing is executed.

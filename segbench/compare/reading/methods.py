@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segbench.compare.reading.comparability import check_fairness
 from segbench.compare.reading.directions import directions
 from segbench.compare.reading.external import read_score_table
-from segbench.compare.reading.guard import check_fairness
 from segbench.compare.reading.naming import name_methods, renamed
 from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores
 from segbench.compare.reading.selection import best_by_validation

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from segbench.compare.report.frames import records
-from segbench.compare.report.markup import join, tag
+from segbench.compare.report.page.markup import join, tag
 from segbench.compare.report.style import colour
 from segbench.compare.report.tables import Cell, Table, metric_name, number, score, seconds, signed
 from segbench.compare.statistics.comparison import TOTAL, Comparison

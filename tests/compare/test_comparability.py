@@ -2,7 +2,7 @@
 
 import pytest
 
-from segbench.compare.reading.load import Rules, load_runs
+from segbench.compare.reading.methods import Rules, load_runs
 from segbench.errors import UserError
 from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import CLASSES, QUALITIES, case_names, make_run, make_sweep

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segbench.compare.reading.load import Loaded, Method
+from segbench.compare.reading.methods import Loaded, Method
 from segbench.compare.reading.naming import differences
 from segbench.compare.reading.runs import Run
-from segbench.compare.report.markup import join, tag
-from segbench.compare.report.page_tables import cell, sortable
+from segbench.compare.report.page.markup import join, tag
+from segbench.compare.report.page.tables import cell, sortable
 from segbench.compare.report.tables import seconds
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from segbench.compare.reading.load import Method
+from segbench.compare.reading.methods import Method
 from segbench.compare.reading.runs import Run
-from segbench.compare.report.markup import join, tag
-from segbench.compare.report.page_tables import cell, sortable, swatch
+from segbench.compare.report.page.markup import join, tag
+from segbench.compare.report.page.tables import cell, sortable, swatch
 from segbench.compare.report.tables import metric_name, score
 from segbench.compare.statistics.comparison import Comparison
 from segbench.compare.statistics.scores import Scores

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from segbench.config import user_modules
+from segbench.config.user_modules import module_files, named_modules
 from segbench.errors import UserError
-from segbench.sweeps import own_code
 from segbench.sweeps.cluster.snapshot import pin
-from segbench.sweeps.own_code import own_files, own_modules
 from tests.made_runs import configure
 
 FILES = {
@@ -34,20 +34,20 @@ def mine(tmp_path, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     monkeypatch.syspath_prepend(folder)
-    own_code._origin.cache_clear()
+    user_modules._origin.cache_clear()
     yield folder
-    own_code._origin.cache_clear()
+    user_modules._origin.cache_clear()
 
 
 def test_a_configuration_names_modules_of_the_users(mine):
     own = "model=external", "model.net._target_=my_networks.net", "+callbacks.x._target_=collections.Counter"
-    assert own_modules(configure(*own)) == {"my_networks"}
-    assert own_modules(configure("model=smp_unet")) == set()
-    assert own_modules(configure("model=external", "model.net._target_=not_there.Net")) == set()
+    assert named_modules(configure(*own)) == {"my_networks"}
+    assert named_modules(configure("model=smp_unet")) == set()
+    assert named_modules(configure("model=external", "model.net._target_=not_there.Net")) == set()
 
 
 def test_what_they_import_comes_with_them(mine):
-    found = {str(name): path for name, path in own_files({"my_networks"})}
+    found = {str(name): path for name, path in module_files({"my_networks"})}
     wanted = {name for name in FILES if "__pycache__" not in name} - {"not_needed.py"}
     assert found == {name: mine / name for name in wanted}
 
@@ -91,7 +91,7 @@ def test_a_package_that_became_a_file_is_a_difference(mine, tmp_path):
     shutil.rmtree(mine / "my_blocks")
     (mine / "my_blocks.py").write_text("")
     (mine / "my_networks.py").write_text("import my_blocks\n\ndef net(): return 'of the file'\n")
-    own_code._origin.cache_clear()
+    user_modules._origin.cache_clear()
     importlib.invalidate_caches()
     with pytest.raises(UserError, match=r"\(my_blocks/__init__.py, my_blocks/narrow.py"):
         pin(tmp_path / "code", modules={"my_networks"})
@@ -111,8 +111,8 @@ def test_linked_folders_and_folders_without_init(mine, tmp_path):
     (tmp_path / "elsewhere/far.py").write_text("")
     (mine / "my_blocks/linked").symlink_to(tmp_path / "elsewhere")
     (mine / "my_blocks/around").symlink_to(mine / "my_blocks")
-    assert Path("my_blocks/linked/far.py") in dict(own_files({"my_blocks"}))
+    assert Path("my_blocks/linked/far.py") in dict(module_files({"my_blocks"}))
     (mine / "my_folder/sweep/slurm/code").mkdir(parents=True)
     for name in ("net.py", "image.png", "sweep/slurm/code/pinned.json", "sweep/slurm/code/former.py"):
         (mine / "my_folder" / name).write_text("")
-    assert set(own_files({"my_folder"})) == {(Path("my_folder/net.py"), mine / "my_folder/net.py")}
+    assert set(module_files({"my_folder"})) == {(Path("my_folder/net.py"), mine / "my_folder/net.py")}
