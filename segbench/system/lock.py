@@ -56,11 +56,13 @@ class FileLock:
             if error.errno in _WITHOUT_LOCKS:
                 raise OSError(error.errno, f"its file system has no locks (flock): {error.strerror}") from None
             raise
+        _held.add(self)
         return None
 
     def release(self) -> None:
         """Give the lock back, if this process has it."""
         self._lock.release(force=True)
+        _held.discard(self)
 
     def _holder(self) -> str:
         with suppress(OSError):
@@ -83,6 +85,10 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+_held: set[FileLock] = set()
+"""The locks of this process: filelock would give back a lock that nobody refers to any more."""
 
 
 def _sign(handle: int) -> None:
