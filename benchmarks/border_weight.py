@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from segbench.data.border_weight import BorderWeight
+from segbench.data.sample import Sample
 
 
 def nuclei(size: int = 512, count: int = 200, seed: int = 0) -> np.ndarray:
@@ -60,10 +61,10 @@ def seconds(function) -> float:
 def main(rounds: int = 20) -> None:
     instances = nuclei()
     label = (instances > 0).astype(np.uint8)
-    weigh = BorderWeight()
-    ours = np.array([seconds(lambda: weigh(label, instances, (1.0, 1.0))) for _ in range(rounds)])
+    weigh, sample = BorderWeight(), Sample(label[None], label, instances, (1.0, 1.0))
+    ours = np.array([seconds(lambda: weigh(sample)) for _ in range(rounds)])
     slow = seconds(lambda: brute_force(instances, np.ones(2), 10.0, 5.0))
-    deviation = np.abs(weigh(label, instances, (1.0, 1.0)) - brute_force(instances, np.ones(2), 10.0, 5.0)).max()
+    deviation = np.abs(weigh(sample) - brute_force(instances, np.ones(2), 10.0, 5.0)).max()
     print(f"{instances.max()} nuclei in {' x '.join(map(str, instances.shape))} pixels")
     print(f"segbench: {np.median(ours) * 1e3:.1f} ms (least {ours.min() * 1e3:.1f}), one transform each: {slow:.2f} s")
     print(f"ratio {slow / np.median(ours):.0f}; largest deviation {deviation:.1e} of weights from 1 to 11")

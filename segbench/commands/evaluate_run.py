@@ -68,16 +68,18 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
     dataset, store = assembly.build_dataset(config)
     if store.fingerprint == finished.directory.record["dataset"]["fingerprint"]:
         raise UserError(f"data: the run was trained on {dataset.name}; leave data out to score its test cases again")
-    if dataset.channels != finished.config.measured.in_channels:
+    network_input = assembly.network_input(finished.config, store)
+    channels = network_input.channels(dataset.channels)
+    if channels != finished.config.measured.in_channels:
         raise UserError(
-            f"data: {dataset.name} has {dataset.channels} channels; the run was trained on"
+            f"data: {dataset.name} has {channels} channels; the run was trained on"
             f" {finished.config.measured.in_channels}"
         )
     unseen = _unseen_ids(finished, dataset, store)
     shared, table = _class_table(finished.labels, dataset)
     labels = assembly.Labels(dataset.name, finished.labels.classes, finished.labels.background)
     finished.module.scorer = assembly.build_scorer(finished.config, labels, "unseen")
-    cases = WholeCases(store, unseen, assembly.normalization(finished.config), table)
+    cases = WholeCases(store, unseen, network_input, table)
     finished.trainer.test(finished.module, cases.loader(), verbose=False)
     rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == OBJECTS]
     return f"unseen/{dataset.name}.csv", rows

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from segbench.config import schema
 from segbench.data.case import Dataset, Source, shape_text
-from segbench.data.store import CaseMeta, CaseStore
+from segbench.data.case_meta import CaseMeta
+from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights
 
 

@@ -23,13 +23,19 @@ MOVED: Mapping[str, str] = {
 """Former name of a module, class or function, and its name now; the longest that fits counts."""
 
 ADDED: Mapping[str, Any] = {
+    "data.input_arrays": [],
     "metrics.direction": {},
     "trainer.sync_batchnorm": False,
 }
 """Dotted keys that came after the first version, and the value that stands for what held before them."""
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
-    "segbench.data.datasets.folder.Folder": {"spacing_file": None, "orientation": None},
+    "segbench.data.datasets.folder.Folder": {
+        "spacing_file": None,
+        "orientation": None,
+        "arrays": None,
+        "field_of_view": None,
+    },
 }
 """Arguments that a class came to have later, and their defaults in Python, which stand for what held before."""
 

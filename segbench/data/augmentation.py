@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from segbench.data.augmenter import Patch, Place
+from segbench.data.augmenter import Place
+from segbench.data.case_meta import Intensities
 from segbench.data.colour import BetweenBlackAndWhite, HistogramMatching
 from segbench.data.elastic import Range
 from segbench.data.normalize import Normalize
 from segbench.data.patches import read_patch
 from segbench.data.placement import TrainingCases
 from segbench.data.resample import along_axes, cubic_matrix
+from segbench.data.sample import Sample
 from segbench.data.spatial import Spatial
-from segbench.data.store import Intensities, StoredCase
+from segbench.data.store import StoredCase
 
 Intensity = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -63,24 +65,25 @@ class Augmentation:
         self.spatial.draw(patch_size, case.spacing, np.random.default_rng(0))
         self._recolourings(case)
 
-    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Patch:
+    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Sample:
         """Return a transformed patch; see `Augmenter`."""
         draw = self.spatial.draw(place.size, place.case.spacing, rng)
         if place.pins_centre:
             draw = draw.pinned(place.size)
 
-        def prepare(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+        def recolour(raw: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
             if self.matching is not None:
                 other = cases.ids[int(rng.integers(len(cases.ids)))]
                 raw = self.matching(raw, channels, cases.store.meta(other).intensities, rng)
-            for recolour in self._recolourings(place.case):
-                raw = recolour(raw, rng)
-            return normalize(raw, channels)
+            for transform in self._recolourings(place.case):
+                raw = transform(raw, rng)
+            return raw
 
-        image, label, instances = read_patch(place.case, place.start, draw, place.size, prepare)
+        sample = read_patch(place.case, place.start, draw, place.size, normalize, recolour)
+        image = sample.image
         for transform in self.intensity.values():
             image = transform(image, rng)
-        return image, label, instances
+        return sample if image is sample.image else replace(sample, image=image)
 
     def _recolourings(self, case: StoredCase) -> list[Intensity]:
         """The transforms of colours, with the white of a case."""

@@ -14,10 +14,8 @@ import numpy as np
 
 from segbench.data.normalize import Normalize
 from segbench.data.placement import TrainingCases
+from segbench.data.sample import Sample
 from segbench.data.store import StoredCase
-
-Patch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Image (C, *P) float32, normalised; label (*P) and instances (*P) or None, transformed as the image was."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,13 @@ class Augmenter(Protocol):
             UserError: where it does not.
         """
 
-    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Patch:
+    def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Sample:
         """Return the patch. A function of the arguments alone, whatever was made before.
 
-        What lies beyond the image is the mirrored image, with the label 255 (ignore) and no instances.
+        Label, instances and extra arrays are transformed as the image is.
+
+        What lies beyond the image is the mirrored image, with the label 255 (ignore) and no instances; arrays are
+        mirrored, too. They and the original image are made only where a target asks for them.
 
         Args:
             place: where it is cut.

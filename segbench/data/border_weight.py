@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from segbench.data.case import IGNORE
 from segbench.data.class_balance import inverse_frequency
+from segbench.data.sample import Sample
 from segbench.errors import UserError
 
 REACH = 5.0
@@ -51,17 +52,13 @@ class BorderWeight:
         if self.class_frequencies is not None:
             inverse_frequency(self.class_frequencies)
 
-    def __call__(self, label: np.ndarray, instances: np.ndarray | None, spacing: Sequence[float]) -> np.ndarray:
-        """The weight of each pixel: (*P) float32.
-
-        Args:
-            label: (*P) uint8, 255 = ignore.
-            instances: (*P) int32, 0 = background.
-            spacing: of a pixel along each axis, in any unit.
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """The weight of each pixel: (*P) float32, from the sample's label, instances and spacing.
 
         Raises:
             UserError: where there are no instances.
         """
+        label, instances, spacing = sample.label, sample.instances, sample.spacing
         if instances is None:
             raise UserError("task.weight: border weights need objects, and this data set has none")
         scale = np.asarray(spacing, dtype=float) / min(spacing)

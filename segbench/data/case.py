@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from segbench.data.arrays import ArraySpec, check_names
 from segbench.errors import UserError
 
 IGNORE = 255
@@ -30,6 +31,7 @@ class Case:
         spacing: size of a pixel along each axis of S, in mm, or 1.0 where only pixels are known.
         group: what must not be split over training and test (patient, slide, stack block).
         instances: (*S) int32, 0 = background, or None where the data set has no instances.
+        arrays: extra arrays by name, (*S) or (C, *S), as the data set declares them.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Case:
     spacing: tuple[float, ...]
     group: str
     instances: np.ndarray | None = None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Dataset(ABC):
         has_instances: whether cases have objects: those that `load` gives or, where it gives None, the
             connected regions of `objects`.
         objects: the classes whose connected regions are objects; None: all but the background.
+        arrays: the extra arrays that every case has, by name (`segbench.data.arrays`).
         source: where it comes from, its licence, how it is cited, its files.
         remarks: how the files were read, one sentence each, where a reader could think otherwise.
         published: how many cases of each part ("train", "test", or "" for all) the data set is published
@@ -104,6 +108,7 @@ class Dataset(ABC):
     spatial_dims: int = 2
     has_instances: bool = False
     objects: Sequence[int] | None = None
+    arrays: Mapping[str, ArraySpec] = MappingProxyType({})
     source: ClassVar[Source]
     remarks: Sequence[str] = ()
     published: Mapping[str, int] = MappingProxyType({})
@@ -177,6 +182,22 @@ def check_case(case: Case, record: Record, dataset: Dataset) -> None:
                 f"{record.where}: its label has class {highest}; the data set {dataset.name} has "
                 f"classes 0 to {len(dataset.classes) - 1}"
             )
+    _check_arrays(case, record, dataset)
+
+
+def _check_arrays(case: Case, record: Record, dataset: Dataset) -> None:
+    """Check that a case has the arrays that its data set declares, in their form."""
+    check_names(dataset.arrays, dataset.name)
+    if case.arrays.keys() != dataset.arrays.keys():
+        raise UserError(
+            f"{record.where} has the arrays {sorted(case.arrays)}; the data set {dataset.name} declares "
+            f"{sorted(dataset.arrays)}"
+        )
+    for name, spec in dataset.arrays.items():
+        array = case.arrays[name]
+        fault = spec.fault(array, case.image.shape[1:]) or spec.fault_of_values(array)
+        if fault is not None:
+            raise UserError(f"{record.where}: its array {name!r} {fault}")
 
 
 def shape_text(size: Sequence[int]) -> str:

@@ -14,8 +14,8 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from skimage.color import hed_from_rgb, rgb_from_hed
 
+from segbench.data.case_meta import Intensities
 from segbench.data.elastic import Range
-from segbench.data.store import Intensities
 from segbench.errors import UserError
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from segbench.data.case import Dataset as CaseDataset
-from segbench.data.normalize import Normalize
+from segbench.data.network_input import NetworkInput
 from segbench.data.patches import PatchSampler
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
@@ -75,22 +75,22 @@ class PatchLoader(DataLoader[dict[str, Any]]):
 class WholeCases(Dataset[dict[str, Any]]):
     """Whole cases, normalised, as batches of one.
 
-    Each is a dict: image (1, C, *S) float32, and as arrays, since they are scored on the CPU, label and
-    instances; spacing, case_id, group.
+    Each is a dict: image (1, C, *S) float32 as the network sees it, and as arrays, since they are scored on the
+    CPU, label, instances and `arrays`, the extra ones by name; spacing, case_id, group.
 
     Args:
         store: the decoded cases.
         cases: ids.
-        normalize: brings raw intensities to float32.
+        network_input: what the network sees of a case.
         relabel: (256,) uint8, the class that each class of the label stands for; None keeps them.
     """
 
     def __init__(
-        self, store: CaseStore, cases: Sequence[str], normalize: Normalize, relabel: np.ndarray | None = None
+        self, store: CaseStore, cases: Sequence[str], network_input: NetworkInput, relabel: np.ndarray | None = None
     ) -> None:
         self.store = store
         self.cases = cases
-        self.normalize = normalize
+        self.network_input = network_input
         self.relabel = relabel
 
     def loader(self) -> DataLoader[dict[str, Any]]:
@@ -103,9 +103,10 @@ class WholeCases(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         case = self.store[self.cases[index]]
         return {
-            "image": torch.from_numpy(self.normalize(np.asarray(case.image), case.meta.intensities))[None],
+            "image": torch.from_numpy(self.network_input.of_case(case))[None],
             "label": case.label if self.relabel is None else self.relabel[case.label],
             "instances": case.instances,
+            "arrays": dict(case.arrays),
             "spacing": case.spacing,
             "case_id": case.id,
             "group": case.meta.group,
@@ -200,7 +201,7 @@ class DataModule(L.LightningDataModule):
         mine = cases[rank::world]
         if not mine and world > 1:
             return DataLoader([None], batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type, list-item]
-        return WholeCases(self.store, mine, self.sampler.normalize).loader()
+        return WholeCases(self.store, mine, self.sampler.network_input).loader()
 
     def _place(self) -> tuple[int, int]:
         """The number of this process, and how many there are."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from segbench.data.case import IGNORE
+from segbench.data.case import IGNORE, shape_text
 from segbench.data.formats import as_mask, decode
 from segbench.data.formats.reader import LOSSY
 from segbench.errors import UserError
@@ -106,6 +106,26 @@ class LabelMapping:
         names = ", ".join(_text(value, self.colours) for value in values[:most])
         more = f" and {len(values) - most} more" if len(values) > most else ""
         return f"the label value{'s' if len(values) > 1 else ''} {names}{more}"
+
+
+def ignore_outside(label: np.ndarray, field: np.ndarray, label_file: Path, field_file: Path) -> np.ndarray:
+    """Return a label (*S) that is 255, ignored, outside a field of view: where `field` (*S) is 0.
+
+    Args:
+        label: of the image.
+        field: of the same size.
+        label_file: for the message.
+        field_file: likewise.
+
+    Raises:
+        UserError: where the sizes differ.
+    """
+    if label.shape != field.shape:
+        raise UserError(
+            f"{field_file} is {shape_text(field.shape)}, but {label_file} is {shape_text(label.shape)}: "
+            "both must have the same size"
+        )
+    return np.where(field == 0, np.uint8(IGNORE), label)
 
 
 def _parse(value: Value, key: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segbench.data.store import Intensities
+from segbench.data.case_meta import Intensities
 from segbench.errors import UserError
 
 Normalize = Callable[[np.ndarray, Sequence[Intensities]], np.ndarray]

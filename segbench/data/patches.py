@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
+from segbench.data.arrays import ArraySpec, LazyArrays
 from segbench.data.augmenter import Augmenter, Place
 from segbench.data.case import IGNORE
+from segbench.data.case_meta import Intensities
+from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import Normalize
 from segbench.data.placement import Placement, TrainingCases
+from segbench.data.sample import Sample
 from segbench.data.spatial import SpatialDraw, offsets
 from segbench.data.store import StoredCase
 from segbench.data.targets import Target
@@ -34,6 +39,7 @@ class PatchSampler:
         targets: for each head the function that makes its target.
         normalize: brings raw intensities to float32 of mean 0 and deviation 1.
         weight: the function that makes the weight of each pixel in the loss, or None.
+        input_arrays: the arrays that the network sees besides the image, by name.
     """
 
     cases: TrainingCases
@@ -43,6 +49,12 @@ class PatchSampler:
     targets: Mapping[str, Target]
     normalize: Normalize
     weight: Target | None = None
+    input_arrays: Mapping[str, ArraySpec] = field(default_factory=dict)
+
+    @cached_property
+    def network_input(self) -> NetworkInput:
+        """The network's input, of a case."""
+        return NetworkInput(self.normalize, self.input_arrays)
 
     def __getitem__(self, k: int) -> dict[str, Any]:
         """Sample number k: image (C, *P) float32, one target per head, the weight if any, and the case's id."""
@@ -50,24 +62,29 @@ class PatchSampler:
         case, start = self.placement(self.cases, k, self.patch_size, rng)
         pins_centre = getattr(self.placement, "pins_centre", False)
         place = Place(case, start, self.patch_size, pins_centre)
-        image, label, instances = self.augmentation.patch(place, self.cases, self.normalize, rng)
+        sample = self.augmentation.patch(place, self.cases, self.normalize, rng)
         learnt = self.targets if self.weight is None else {**self.targets, WEIGHT: self.weight}
-        sample: dict[str, Any] = {
-            key: torch.from_numpy(np.ascontiguousarray(target(label, instances, case.spacing)))
-            for key, target in learnt.items()
+        result: dict[str, Any] = {
+            key: torch.from_numpy(np.ascontiguousarray(target(sample))) for key, target in learnt.items()
         }
-        sample["image"] = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
-        sample["case_id"] = case.id
-        return sample
+        seen = self.network_input.extended(sample.image, sample.arrays)
+        result["image"] = torch.from_numpy(np.ascontiguousarray(seen, dtype=np.float32))
+        result["case_id"] = case.id
+        return result
 
 
 def read_patch(
-    case: StoredCase, start: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int], normalize: Normalize
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    case: StoredCase,
+    start: np.ndarray,
+    draw: SpatialDraw,
+    patch_size: Sequence[int],
+    normalize: Normalize,
+    recolour: Callable[[np.ndarray, Sequence[Intensities]], np.ndarray] | None = None,
+) -> Sample:
     """One transformed patch: image (C, *P) float32 by linear interpolation, label and instances by nearest.
 
     Whatever the transform reads beyond the image is the mirrored image, with the label 255 (ignore) and
-    no instances: a network sees a natural border and learns nothing from it.
+    no instances: a network sees a natural border and learns nothing from it. Extra arrays are mirrored, too.
 
     Args:
         case: what is read.
@@ -75,27 +92,80 @@ def read_patch(
         draw: how it is turned and bent, about the patch's centre.
         patch_size: (P_1, .., P_D) in pixels.
         normalize: brings raw intensities to float32.
+        recolour: changes raw intensities before, and leaves its argument as it is.
     """
-    size = draw.turn.before(patch_size)
-    start = start + np.subtract(patch_size, size) // 2
-    position: np.ndarray | None = None
-    if draw.on_grid:
-        low = start + draw.shift.astype(int)
-        high = low + size
-    else:
+    window = _Window.of(start, draw, patch_size)
+    intensities = case.meta.intensities
+    raw = window.cut(case.image)
+    coloured = raw if recolour is None else recolour(raw, intensities)
+    image = window.linear(normalize(coloured, intensities))
+    return Sample(
+        image=image,
+        label=window.nearest(window.cut(case.label, beyond=IGNORE)),
+        instances=None if case.instances is None else window.nearest(window.cut(case.instances, beyond=0)),
+        spacing=case.spacing,
+        arrays=LazyArrays(case.arrays, lambda name: window.array(case.arrays[name])),
+        make_original=lambda: image if coloured is raw else window.linear(normalize(raw, intensities)),
+    )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The place that a patch is read from, in all arrays of a case alike.
+
+    Attributes:
+        low: the first pixel of the box that is cut out, (D,).
+        high: the last + 1.
+        position: of the patch's pixels in the box, (D, *size before quarter turns); None: it is the box.
+        draw: the transform, whose quarter turns and flips come last.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    position: np.ndarray | None
+    draw: SpatialDraw
+
+    @classmethod
+    def of(cls, start: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int]) -> _Window:
+        """The window of a patch; arguments as of `read_patch`."""
+        size = draw.turn.before(patch_size)
+        start = start + np.subtract(patch_size, size) // 2
+        if draw.on_grid:
+            low = start + draw.shift.astype(int)
+            return cls(low, low + size, None, draw)
         position = offsets(draw, size)
         centre = start + (np.asarray(size) - 1) / 2
         low, high = _bounds(position, centre)
         position += (centre - low).astype(np.float32).reshape(-1, *(1,) * len(size))
-    image = normalize(_cut(case.image, low, high), case.meta.intensities)
-    label = _cut(case.label, low, high, beyond=IGNORE)
-    instances = None if case.instances is None else _cut(case.instances, low, high, beyond=0)
-    if position is not None:
-        image = _linear(image, position)
-        nearest = _flat_index(position, label.shape)
-        label = label.ravel()[nearest]
-        instances = None if instances is None else instances.ravel()[nearest]
-    return draw.turned(image), draw.turned(label), None if instances is None else draw.turned(instances)
+        return cls(low, high, position, draw)
+
+    @cached_property
+    def _nearest(self) -> np.ndarray:
+        """Index of the nearest pixel in the flattened box: (*size)."""
+        assert self.position is not None
+        return _flat_index(self.position, self.high - self.low)
+
+    def cut(self, array: np.ndarray, beyond: int | None = None) -> np.ndarray:
+        """The box of an array (.., *S); what lies beyond the array is mirrored, or `beyond`."""
+        return _cut(array, self.low, self.high, beyond)
+
+    def linear(self, box: np.ndarray) -> np.ndarray:
+        """The patch (C, *P) of a box with channels, of float32."""
+        return self.draw.turned(box if self.position is None else _linear(box, self.position))
+
+    def nearest(self, box: np.ndarray) -> np.ndarray:
+        """The patch (.., *P) of a box, by nearest pixel."""
+        if self.position is not None:
+            box = box.reshape(*box.shape[: -len(self.low)], -1)[..., self._nearest]
+        return self.draw.turned(box)
+
+    def array(self, array: np.ndarray) -> np.ndarray:
+        """The patch of an extra array (*S) or (C, *S): of floats linearly, of others by nearest pixel."""
+        box = self.cut(array)
+        if box.dtype.kind != "f":
+            return self.nearest(box)
+        box = box.astype(np.float32, copy=False)
+        return self.linear(box) if box.ndim > len(self.low) else self.linear(box[None])[0]
 
 
 def mirror(position: np.ndarray, length: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -10,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from segbench.data.case import IGNORE, Dataset, Part, Record, check_case
+from segbench.data.arrays import ArrayProvider, LazyArrays, check_names
+from segbench.data.case import IGNORE, Dataset, Record, check_case
+from segbench.data.case_meta import CaseMeta, measure_intensities
 from segbench.data.regions import connected_regions
 from segbench.errors import UserError
 from segbench.system.atomic import replaced
@@ -43,78 +46,19 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Intensities:
-    """Statistics of one channel of one image; the quantiles are 0, 1/32, 2/32, .. 1."""
-
-    mean: float
-    std: float
-    minimum: float
-    percentile_00_5: float
-    percentile_99_5: float
-    maximum: float
-    quantiles: tuple[float, ...]
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Intensities:
-        """Read it from the JSON values of `dataclasses.asdict`."""
-        return cls(**value | {"quantiles": tuple(value["quantiles"])})
-
-
-@dataclass(frozen=True)
-class CaseMeta:
-    """The facts about a decoded case that are known without opening its arrays.
-
-    Attributes:
-        id: the case's id.
-        group: the case's group.
-        part: the part that the data set fixes, or None.
-        spacing: size of a pixel along each axis.
-        shape: (C, *S) of the image.
-        dtype: the image's type as decoded.
-        intensities: one per channel.
-        pixels: pixels of each class in the label; index = class.
-        ignored: pixels of the label that are neither learnt nor scored.
-        objects: number of instances, or None without instances.
-        image_digest: hash of the image's pixels: the same for the same image under another name.
-        digest: hash of image, label, instances and spacing.
-    """
-
-    id: str
-    group: str
-    part: Part | None
-    spacing: tuple[float, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    intensities: tuple[Intensities, ...]
-    pixels: tuple[int, ...]
-    ignored: int
-    objects: int | None
-    image_digest: str
-    digest: str
-
-    @property
-    def present(self) -> frozenset[int]:
-        """The classes that the label has."""
-        return frozenset(index for index, count in enumerate(self.pixels) if count)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> CaseMeta:
-        """Read it from the JSON values of `dataclasses.asdict`."""
-        tuples = {key: tuple(value[key]) for key in ("spacing", "shape", "pixels")}
-        return cls(**value | tuples | {"intensities": tuple(map(Intensities.from_json, value["intensities"]))})
-
-
-@dataclass(frozen=True)
 class StoredCase:
     """A cached case. Its arrays are memory maps, opened when first used and read-only.
 
     Attributes:
         meta: what is known of the case without its arrays.
         folder: its files.
+        arrays: the extra arrays by name: its own, and those that providers give to the store. Each is opened when
+            it is first asked for.
     """
 
     meta: CaseMeta
     folder: Path
+    arrays: Mapping[str, np.ndarray]
 
     @property
     def id(self) -> str:
@@ -150,13 +94,7 @@ class StoredCase:
         return {index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)}
 
     def _open(self, name: str) -> np.ndarray:
-        try:
-            return np.load(self.folder / f"{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"the cached file {self.folder / name}.npy is damaged ({error}): remove the folder "
-                f"{self.folder.parent}, it is made anew"
-            ) from error
+        return _open(self.folder / f"{name}.npy")
 
 
 class CaseStore:
@@ -186,6 +124,9 @@ class CaseStore:
         self.fingerprint: str = content["fingerprint"]
         """Hash of the decoded cases: the same wherever and whenever they are decoded."""
         self._meta = {value["id"]: CaseMeta.from_json(value) for value in content["cases"]}
+        self.arrays = dict(dataset.arrays)
+        """The forms of the cases' extra arrays by name."""
+        self._providers: dict[str, ArrayProvider] = {}
         self._open: dict[str, StoredCase] = {}  # the last ones used, the longest unused first
 
     @property
@@ -210,13 +151,46 @@ class CaseStore:
         """
         case = self._open.pop(case_id, None)
         if case is None:
-            case = StoredCase(self._meta[case_id], self.folder / case_id)
+            arrays = LazyArrays(self.arrays, partial(self._array, case_id))
+            case = StoredCase(self._meta[case_id], self.folder / case_id, arrays)
             if math.prod(case.meta.shape) > _OPEN_VALUES:
                 return case
         self._open[case_id] = case
         while len(self._open) > _OPEN_CASES:
             self._open.pop(next(iter(self._open)), None)
         return case
+
+    def with_arrays(self, provider: ArrayProvider) -> CaseStore:
+        """The same cases with further arrays, which are asked for case by case; this store stays as it is.
+
+        The fingerprint is that of the decoded cases still.
+
+        Raises:
+            UserError: where two arrays would have the same name.
+        """
+        check_names(provider.arrays, "further arrays")
+        for name in provider.arrays:
+            if name in self.arrays:
+                raise UserError(f"the cases have an array {name!r} already: give the other one another name")
+        store = copy.copy(self)
+        store.arrays = {**self.arrays, **provider.arrays}
+        store._providers = {**self._providers, **dict.fromkeys(provider.arrays, provider)}
+        store._open = {}
+        return store
+
+    def _array(self, case_id: str, name: str) -> np.ndarray:
+        """An extra array of a case.
+
+        Raises:
+            UserError: where a provider gives one of another form than it declares.
+        """
+        if name not in self._providers:
+            return _open(_array_file(self.folder / case_id, name))
+        array = self._providers[name](case_id, name)
+        fault = self.arrays[name].fault(array, self._meta[case_id].shape[1:])
+        if fault is not None:
+            raise UserError(f"case {case_id}: its array {name!r} {fault}")
+        return array
 
     def close(self) -> None:
         """Forget the cases that are kept open."""
@@ -258,6 +232,8 @@ def _key(dataset: Dataset, records: Sequence[Record]) -> str:
     deciding: list[object] = [_FORMAT, kind, list(dataset.classes), dataset.settings(), cases]
     if dataset.has_instances:
         deciding.append(dataset.object_classes)
+    if dataset.arrays:
+        deciding.append({name: asdict(spec) for name, spec in dataset.arrays.items()})
     return _hash(deciding)
 
 
@@ -316,6 +292,8 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         instances = connected_regions(case.label, dataset.object_classes)
     if instances is not None:
         _save(folder / "instances.npy", instances)
+    for name, array in case.arrays.items():
+        _save(_array_file(folder, name), array)
     return CaseMeta(
         id=record.id,
         group=record.group,
@@ -329,8 +307,23 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         objects=None if instances is None else int(np.count_nonzero(np.unique(instances))),
         image_digest=_digest(case.image),
         # Of what was given: connected regions follow from the label.
-        digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing)),
+        digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing), **case.arrays),
     )
+
+
+def _array_file(folder: Path, name: str) -> Path:
+    """The file of an extra array of a case, which no other file of it can be called as."""
+    return folder / f"array.{name}.npy"
+
+
+def _open(path: Path) -> np.ndarray:
+    """A memory map of a cached file."""
+    try:
+        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the cached file {path} is damaged ({error}): remove the folder {path.parents[1]}, it is made anew"
+        ) from error
 
 
 def _save(path: Path, array: np.ndarray) -> None:
@@ -352,30 +345,12 @@ def _some(pixels: np.ndarray) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(pixels, _LOCATIONS, replace=False))
 
 
-def measure_intensities(image: np.ndarray) -> tuple[Intensities, ...]:
-    """Statistics of each channel of an image (C, *S)."""
-    return tuple(_channel_intensities(channel) for channel in image)
-
-
-def _channel_intensities(channel: np.ndarray) -> Intensities:
-    low, high, *quantiles = np.percentile(channel, (0.5, 99.5, *np.linspace(0, 100, 33)))
-    return Intensities(
-        mean=float(channel.mean(dtype=np.float64)),
-        std=float(channel.std(dtype=np.float64)),
-        minimum=float(channel.min()),
-        percentile_00_5=float(low),
-        percentile_99_5=float(high),
-        maximum=float(channel.max()),
-        quantiles=tuple(map(float, quantiles)),
-    )
-
-
-def _digest(*arrays: np.ndarray | None) -> str:
-    """Hash of the arrays' types, shapes and values."""
+def _digest(*arrays: np.ndarray | None, **named: np.ndarray) -> str:
+    """Hash of the arrays' types, shapes and values, and the names of those that have one."""
     content = hashlib.sha256()
-    for array in arrays:
+    for name, array in [*(("", array) for array in arrays), *sorted(named.items())]:
         if array is not None:
-            content.update(f"{array.dtype.name} {array.shape}".encode())
+            content.update(f"{name}{array.dtype.name} {array.shape}".encode())
             content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()[:16]
 

@@ -74,7 +74,7 @@ def write_previews(
         case = data.store[str(means.index[position])]
         label = labels.get(case.id)
         if label is None:
-            image = data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
+            image = data.sampler.network_input.of_case(case)
             label = module.decoder.label(predict(module, trainer, image), torch.from_numpy(image))
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)

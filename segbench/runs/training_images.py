@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from omegaconf import OmegaConf
 
+from segbench.data.case_meta import CaseMeta
 from segbench.data.splits import Split
-from segbench.data.store import CaseMeta, CaseStore
+from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 

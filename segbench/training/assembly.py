@@ -17,6 +17,7 @@ from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
 from segbench.data.datamodule import DataModule
 from segbench.data.instance_requirement import check_objects
+from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import NORMALIZATIONS, Normalize
 from segbench.data.open_stores import opened
 from segbench.data.patches import PatchSampler
@@ -81,7 +82,8 @@ def build_data(config: DictConfig) -> DataModule:
     _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
     config.measured.spatial_dims = dataset.spatial_dims
-    config.measured.in_channels = dataset.channels
+    seen = network_input(config, store)
+    config.measured.in_channels = seen.channels(dataset.channels)
     config.measured.classes = len(dataset.classes)
     config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
     per_case = [store.meta(case).pixels for case in split.train]
@@ -93,8 +95,9 @@ def build_data(config: DictConfig) -> DataModule:
         placement=build(config.task.sampling, "task.sampling"),
         augmentation=build(config.augmentation, "augmentation"),
         targets=build(config.task.targets, "task.targets"),
-        normalize=normalization(config),
+        normalize=seen.normalize,
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
+        input_arrays=seen.arrays,
     )
     sampler.augmentation.check(store[split.train[0]], sampler.patch_size)
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
@@ -126,6 +129,20 @@ def normalization(config: DictConfig) -> Normalize:
     except KeyError:
         known = ", ".join(NORMALIZATIONS)
         raise UserError(f"data.normalize={config.data.normalize}: must be one of {known}") from None
+
+
+def network_input(config: DictConfig, store: CaseStore) -> NetworkInput:
+    """The input of a network, made from the cases of a store.
+
+    Raises:
+        UserError: where they have no array of a name in `data.input_arrays`.
+    """
+    names = config.data.input_arrays
+    for name in names:
+        if name not in store.arrays:
+            known = f"the cases have {', '.join(store.arrays)}" if store.arrays else "the cases have none"
+            raise UserError(f"data.input_arrays: there is no array {name!r}; {known} (data.dataset.arrays)")
+    return NetworkInput(normalization(config), {name: store.arrays[name] for name in names})
 
 
 def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from segbench.config.history import completed
 from segbench.config.schema import as_plain
 from segbench.config.trust import check_trust
-from segbench.data.store import measure_intensities
+from segbench.data.case_meta import measure_intensities
 from segbench.errors import UserError
 from segbench.evaluation.results import predict
 from segbench.runs.directory import RunDirectory
@@ -44,7 +44,17 @@ class FinishedRun:
     trainer: L.Trainer
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Classes (*S) uint8 of one raw image (C, *S)."""
+        """Classes (*S) uint8 of one raw image (C, *S).
+
+        Raises:
+            UserError: where the network sees arrays besides the image.
+        """
+        names = self.config.data.input_arrays
+        if names:
+            raise UserError(
+                f"run={self.directory.path}: its network sees {', '.join(names)} besides the image"
+                " (data.input_arrays), which a file alone does not have; segbench evaluate scores data sets that do"
+            )
         normal = assembly.normalization(self.config)(image, measure_intensities(image))
         return self.module.decoder.label(predict(self.module, self.trainer, normal), torch.from_numpy(normal))
 

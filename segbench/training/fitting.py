@@ -41,8 +41,7 @@ class FittingCases(Sequence[TrainingCase]):
             return [self[number] for number in range(*index.indices(len(self)))]
         self.stopper.check()
         case = self.data.store[self.data.split.train[index]]
-        image = self.data.sampler.normalize(np.asarray(case.image), case.meta.intensities)
-        return TrainingCase(image, np.asarray(case.label), case.spacing)
+        return TrainingCase(self.data.sampler.network_input.of_case(case), np.asarray(case.label), case.spacing)
 
 
 def fit(module: SegmentationModule, data: DataModule, trainer: L.Trainer, checkpoints: Checkpoints) -> None:

@@ -174,7 +174,7 @@ def _evaluate(
     write_previews(cases, labels, data, trainer, module, directory.path / "previews")
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
     used = peak_memory(module.device)  # before the network is measured, which only some runs do
-    patch_shape = data.dataset.channels, *config.data.patch_size
+    patch_shape = config.measured.in_channels, *config.data.patch_size
     cost = {
         **measure_cost(module, patch_shape, config.metrics.receptive_field, schema.as_plain(config.model)),
         "seconds_per_case": statistics.median(module.seconds),

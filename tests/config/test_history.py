@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from hydra.utils import get_object
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from segbench.compare.reading.naming import differences
 from segbench.compare.reading.runs import Run
@@ -75,6 +75,16 @@ def test_a_moved_class_and_a_later_key_change_no_id(monkeypatch):
     OmegaConf.update(now, "model.flavour", "plain", force_add=True)
     assert run_id(then) == run_id(now)
     now.model.flavour = "rich"
+    assert run_id(then) != run_id(now)
+
+
+def test_a_later_argument_of_a_class_changes_no_id():
+    now = configure("data=folder")
+    then = now.copy()
+    with open_dict(then):
+        del then.data.dataset.arrays, then.data.dataset.field_of_view, then.data.input_arrays
+    assert run_id(then) == run_id(now)
+    now.data.dataset.arrays = {"fov": "fov"}
     assert run_id(then) != run_id(now)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from segbench.data.store import CaseMeta, measure_intensities
+from segbench.data.case_meta import CaseMeta, measure_intensities
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class ArrayCase:
     instances: np.ndarray | None = None
     spacing: tuple[float, ...] = ()
     id: str = "case"
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def meta(self) -> CaseMeta:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from segbench.data import normalize
 from segbench.data.augmentation import Augmentation
 from segbench.data.elastic import ControlPoints
-from segbench.data.patches import PatchSampler
+from segbench.data.patches import PatchSampler, read_patch
 from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.spatial import Spatial
 from segbench.data.targets import mask
@@ -27,3 +29,9 @@ def sampler(cases: list[ArrayCase], patch: tuple[int, ...], **changes: Any) -> P
         "normalize": normalize.none,
     }
     return PatchSampler(**(values | changes))
+
+
+def read(*arguments: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Image, label and instances of a patch; arguments as of `read_patch`."""
+    sample = read_patch(*arguments)
+    return sample.image, sample.label, sample.instances

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from segbench.config import schema
 from segbench.data.border_weight import REACH, BorderWeight, two_distances
 from segbench.data.instance_requirement import names_with_objects
+from segbench.data.sample import Sample
 from segbench.errors import UserError
 from segbench.training.assembly import build_data
 from tests.data_sets import folder
@@ -25,7 +26,7 @@ spec.loader.exec_module(benchmark)
 def weigh(instances, label=None, spacing=None, **settings):
     instances = np.asarray(instances, np.int32)
     label = (instances > 0).astype(np.uint8) if label is None else label
-    return BorderWeight(**settings)(label, instances, spacing or (1.0,) * instances.ndim)
+    return BorderWeight(**settings)(Sample(label[None], label, instances, spacing or (1.0,) * instances.ndim))
 
 
 def gap(width):
@@ -149,7 +150,7 @@ def test_a_batch_has_the_weights_of_its_own_patches():
         sample = data.sampler[k]
         weight, label = sample["weight"].numpy(), sample["mask"].numpy()
         assert weight.shape == label.shape == (64, 64)
-        alone = balance(label.astype(np.uint8), np.zeros(label.shape, np.int32), (1.0, 1.0))
+        alone = balance(Sample(label, label.astype(np.uint8), np.zeros(label.shape, np.int32), (1.0, 1.0)))
         assert (weight >= alone).all()
         assert (weight[label != 0] == alone[label != 0]).all()
         near += (weight > alone + 1).sum()

@@ -10,11 +10,11 @@ from skimage.color import combine_stains, hed_from_rgb, hsv2rgb, rgb2hsv, rgb_fr
 from skimage.exposure import match_histograms
 
 from segbench.data.augmentation import Augmentation, Intensity
+from segbench.data.case_meta import measure_intensities
 from segbench.data.colour import HistogramMatching, HueJitter, StainJitter
 from segbench.data.normalize import zscore
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import InsideImage, TrainingCases
-from segbench.data.store import measure_intensities
 from segbench.data.targets import mask
 from segbench.errors import UserError
 from tests.data.arrays import ArrayCase, Cases

@@ -13,6 +13,7 @@ from segbench.data.augmentation import Augmentation
 from segbench.data.case import IGNORE
 from segbench.data.datamodule import DataModule, StepBatches, WholeCases
 from segbench.data.datasets.synthetic_cells import SyntheticCells
+from segbench.data.network_input import NetworkInput
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import InsideImage, TrainingCases
 from segbench.data.splits import Split
@@ -132,5 +133,5 @@ def test_every_case_goes_to_one_process(store: CaseStore, processes: int) -> Non
 def test_classes_of_another_data_set(store: CaseStore) -> None:
     table = np.zeros(256, np.uint8)
     table[[2, IGNORE]] = 1, IGNORE
-    case = WholeCases(store, store.ids, normalize.none, table)[0]
+    case = WholeCases(store, store.ids, NetworkInput(normalize.none), table)[0]
     np.testing.assert_array_equal(case["label"], store[store.ids[0]].label == 2)

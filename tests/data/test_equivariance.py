@@ -15,11 +15,12 @@ from scipy.ndimage import gaussian_filter
 from segbench.data import normalize
 from segbench.data.case import IGNORE
 from segbench.data.elastic import ControlPoints, SmoothedNoise
-from segbench.data.patches import PatchSampler, read_patch
+from segbench.data.patches import PatchSampler
 from segbench.data.placement import CentreByClass, TrainingCases
 from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw
 from segbench.data.targets import centre
 from tests.data.arrays import ArrayCase, Cases, random_case
+from tests.data.samplers import read
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 ALONE = {
@@ -58,7 +59,7 @@ def test_mask_of_the_transformed_image_is_the_transformed_mask(name: str, shape:
     for seed in range(10):
         case, rng = smooth_case(shape, seed), np.random.default_rng(seed)
         draw = ALONE[name].draw(shape, case.spacing, rng)
-        image, label, _ = read_patch(case, np.zeros(len(shape), int), draw, shape, normalize.none)
+        image, label, _ = read(case, np.zeros(len(shape), int), draw, shape, normalize.none)
         learnt = label != IGNORE
         assert learnt.mean() > 0.3
         agreement = ((image[0] > 0) == label)[learnt].mean()
@@ -72,7 +73,7 @@ def test_strength_zero_is_the_identity(name: str, shape: tuple[int, ...], seed: 
     rng = np.random.default_rng(seed)
     case = random_case(rng, shape)
     draw = NOTHING[name].draw(shape, case.spacing, rng)
-    image, label, instances = read_patch(case, np.zeros(len(shape), int), draw, shape, normalize.none)
+    image, label, instances = read(case, np.zeros(len(shape), int), draw, shape, normalize.none)
     np.testing.assert_allclose(image, case.image, atol=1e-5)
     np.testing.assert_array_equal(label, case.label)
     np.testing.assert_array_equal(instances, case.instances)
@@ -88,7 +89,7 @@ def test_quarter_turns_are_exact(shape: tuple[int, ...], seed: int, times: int) 
     draw = SpatialDraw(np.eye(len(shape)), np.zeros(len(shape)), (False,) * len(shape), turn=turn)
     patch = turn.before(shape)  # what becomes a patch of this size is the whole image
     start = -(np.subtract(patch, shape) // 2)
-    image, label, instances = read_patch(case, start, draw, patch, normalize.none)
+    image, label, instances = read(case, start, draw, patch, normalize.none)
     assert case.instances is not None
     assert instances is not None
     for turned, whole in ((label, case.label), (instances, case.instances)):
@@ -101,7 +102,7 @@ def test_four_quarter_turns_are_nothing() -> None:
     case = first = random_case(np.random.default_rng(0), (12, 12))
     draw = SpatialDraw(np.eye(2), np.zeros(2), (False, False), turn=QuarterTurns((0, 1), 1))
     for number in range(4):
-        case = ArrayCase(*read_patch(case, np.zeros(2, int), draw, (12, 12), normalize.none), case.spacing)
+        case = ArrayCase(*read(case, np.zeros(2, int), draw, (12, 12), normalize.none), case.spacing)
         assert np.array_equal(case.image, first.image) == (number == 3)
     np.testing.assert_array_equal(case.label, first.label)
     np.testing.assert_array_equal(case.instances, first.instances)
@@ -112,7 +113,7 @@ def test_shifts_are_exact(shape: tuple[int, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     case = random_case(rng, shape)
     draw = Spatial(translation=0.3).draw(shape, case.spacing, rng)
-    image, label, _ = read_patch(case, np.zeros(len(shape), int), draw, shape, normalize.none)
+    image, label, _ = read(case, np.zeros(len(shape), int), draw, shape, normalize.none)
     here = tuple(slice(max(0, -int(by)), min(size, size - int(by))) for by, size in zip(draw.shift, shape, strict=True))
     there = tuple(slice(cut.start + int(by), cut.stop + int(by)) for cut, by in zip(here, draw.shift, strict=True))
     np.testing.assert_array_equal(image[:, *here], case.image[:, *there])
@@ -129,7 +130,7 @@ def test_turned_patches_have_the_size_asked_for(shape: tuple[int, ...], patch: t
     case = random_case(rng, shape)
     spatial = Spatial(0.5, 20, 0.5, (0.5, 2), 0.5, 0.2, 0.5, ControlPoints(3), 0.5, 1.0, (-0.2, 0.2), 0.5)
     draw = spatial.draw(patch, case.spacing, rng)
-    image, label, instances = read_patch(case, rng.integers(-9, 9, 2), draw, patch, normalize.none)
+    image, label, instances = read(case, rng.integers(-9, 9, 2), draw, patch, normalize.none)
     assert instances is not None
     assert image.shape[1:] == label.shape == instances.shape == patch
 
@@ -142,7 +143,7 @@ def test_pinned_pixel_stays(patch: tuple[int, ...], seed: int) -> None:
     spatial = Spatial(0.5, 180, 0.5, (0.5, 2), 0.5, 0.9, 0.5, ControlPoints(3), 0.5, 1.0, (-0.2, 0.2), 0.5)
     draw = spatial.draw(patch, case.spacing, rng).pinned(patch)
     start = np.array([28, 30])
-    image, _, _ = read_patch(case, start, draw, patch, normalize.none)
+    image, _, _ = read(case, start, draw, patch, normalize.none)
     middle = (np.asarray(patch) - 1) // 2
     np.testing.assert_allclose(image[:, *middle], start + middle, atol=1e-3)
 

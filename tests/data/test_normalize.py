@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms._presets import ImageClassification
 
 from segbench.data import normalize
-from segbench.data.store import measure_intensities
+from segbench.data.case_meta import measure_intensities
 from segbench.errors import UserError
 
 DTYPES = (np.uint8, np.uint16, np.float32)

@@ -22,6 +22,7 @@ from segbench.data.datamodule import StepBatches
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
+from segbench.data.sample import Sample
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
 from tests.data.arrays import random_case
@@ -116,10 +117,10 @@ def test_intensity_transforms_leave_the_mask(cells: Callable[..., PatchSampler])
 
 
 def test_targets_are_made_of_the_transformed_label(cells: Callable[..., PatchSampler]) -> None:
-    def objects(label: np.ndarray, instances: np.ndarray | None, spacing: tuple[float, ...]) -> np.ndarray:
-        assert instances is not None
-        assert tuple(spacing) == (1.0, 1.0)
-        return (instances > 0) & (label != IGNORE)
+    def objects(sample: Sample) -> np.ndarray:
+        assert sample.instances is not None
+        assert tuple(sample.spacing) == (1.0, 1.0)
+        return (sample.instances > 0) & (sample.label != IGNORE)
 
     sample = cells(targets={"mask": mask, "objects": objects})[0]
     assert torch.equal(sample["objects"], (sample["mask"] > 0) & (sample["mask"] != IGNORE))

@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from segbench.data import normalize
 from segbench.data.case import IGNORE
-from segbench.data.patches import mirror, read_patch
+from segbench.data.patches import mirror
 from segbench.data.spatial import Spatial, SpatialDraw, offsets
 from tests.data.arrays import ArrayCase, coordinate_case, random_case
-from tests.data.samplers import EVERYTHING
+from tests.data.samplers import EVERYTHING, read
 
 seeds = st.integers(0, 2**32)
 
@@ -42,7 +42,7 @@ def test_same_as_scipy(situation: tuple) -> None:
     shape, patch, start, rng = situation
     case = random_case(rng, shape)
     draw = EVERYTHING.draw(patch, rng.uniform(0.3, 3, len(shape)), rng)
-    image, label, instances = read_patch(case, start, draw, patch, normalize.none)
+    image, label, instances = read(case, start, draw, patch, normalize.none)
 
     middle = (np.reshape(patch, (-1, *(1,) * len(patch))) - 1) / 2
     where = start.reshape(middle.shape) + middle + offsets(draw, patch).astype(float)
@@ -68,7 +68,7 @@ def test_image_and_label_stay_in_step(situation: tuple) -> None:
     """The image tells where each pixel was read: the label is that of the same pixel."""
     shape, patch, start, rng = situation
     case = coordinate_case(rng, shape)
-    image, label, instances = read_patch(case, start, EVERYTHING.draw(patch, case.spacing, rng), patch, normalize.none)
+    image, label, instances = read(case, start, EVERYTHING.draw(patch, case.spacing, rng), patch, normalize.none)
     clear = (np.abs(image % 1 - 0.5) > 1e-2).all(axis=0) & (label != IGNORE)
     source = tuple(np.rint(image).astype(int)[:, clear])
     np.testing.assert_array_equal(label[clear], case.label[source])
@@ -85,7 +85,7 @@ def test_mask_of_the_transformed_image_is_the_transformed_mask(shape: tuple[int,
         image = gaussian_filter(rng.normal(size=shape), 5).astype(np.float32)
         case = ArrayCase(image[None], (image > 0).astype(np.uint8), None, (1.0,) * len(shape))
         draw = EVERYTHING.draw(shape, case.spacing, rng)
-        turned, label, _ = read_patch(case, np.zeros(len(shape), int), draw, shape, normalize.none)
+        turned, label, _ = read(case, np.zeros(len(shape), int), draw, shape, normalize.none)
         agreement.append(((turned[0] > 0) == label)[label != IGNORE].mean())
     assert min(agreement) > 0.97
 
@@ -95,7 +95,7 @@ def test_mask_of_the_transformed_image_is_the_transformed_mask(shape: tuple[int,
 def test_labels_are_those_of_the_image(situation: tuple) -> None:
     shape, patch, start, rng = situation
     case = random_case(rng, shape)
-    image, label, instances = read_patch(case, start, EVERYTHING.draw(patch, case.spacing, rng), patch, normalize.none)
+    image, label, instances = read(case, start, EVERYTHING.draw(patch, case.spacing, rng), patch, normalize.none)
     assert image.shape == (2, *patch)
     assert image.dtype == np.float32
     assert label.shape == patch
@@ -115,7 +115,7 @@ def test_untransformed_patch_is_cut_out_and_mirrored(situation: tuple) -> None:
     shape, patch, start, rng = situation
     case = random_case(rng, shape)
     shift = rng.integers(-5, 6, len(shape)).astype(float)
-    image, label, instances = read_patch(case, start, plain(len(shape), shift=shift), patch, normalize.none)
+    image, label, instances = read(case, start, plain(len(shape), shift=shift), patch, normalize.none)
 
     margin = 60  # more than any patch reads beyond the image
     first = start + shift.astype(int) + margin
@@ -142,7 +142,7 @@ def test_quarter_turns_are_exact(shape: tuple[int, ...]) -> None:
     turn[:2, :2] = [[np.cos(np.pi / 2), 1], [-1, np.cos(np.pi / 2)]]
     case = first = random_case(np.random.default_rng(0), shape)
     for _ in range(4):
-        image, label, instances = read_patch(case, start, plain(len(shape), matrix=turn), shape, normalize.none)
+        image, label, instances = read(case, start, plain(len(shape), matrix=turn), shape, normalize.none)
         np.testing.assert_allclose(image, np.rot90(case.image, axes=(1, 2)), atol=1e-5)
         np.testing.assert_array_equal(label, np.rot90(case.label))
         np.testing.assert_array_equal(instances, np.rot90(case.instances))
@@ -156,10 +156,10 @@ def test_flips_are_involutions(flips: tuple[bool, ...]) -> None:
     shape = (4, 5, 6)
     case = random_case(np.random.default_rng(0), shape)
     draw, start = plain(3, flips=flips), np.zeros(3, int)
-    once = ArrayCase(*read_patch(case, start, draw, shape, normalize.none))
+    once = ArrayCase(*read(case, start, draw, shape, normalize.none))
     axes = [axis for axis, flip in enumerate(flips) if flip]
     np.testing.assert_array_equal(once.label, np.flip(case.label, axes))
-    image, label, instances = read_patch(once, start, draw, shape, normalize.none)
+    image, label, instances = read(once, start, draw, shape, normalize.none)
     np.testing.assert_array_equal(image, case.image)
     np.testing.assert_array_equal(label, case.label)
     np.testing.assert_array_equal(instances, case.instances)
@@ -171,7 +171,7 @@ def test_zoom_magnifies() -> None:
     case = ArrayCase(disc[None].astype(np.float32), disc.astype(np.uint8), None, (1.0, 1.0))
     for zoom in (2, 0.5):
         draw = Spatial(scaling=(zoom, zoom)).draw((65, 65), case.spacing, np.random.default_rng(0))
-        _, label, _ = read_patch(case, np.zeros(2, int), draw, (65, 65), normalize.none)
+        _, label, _ = read(case, np.zeros(2, int), draw, (65, 65), normalize.none)
         assert (label == 1).sum() == pytest.approx(disc.sum() * zoom**2, rel=0.05)
 
 
@@ -182,7 +182,7 @@ def test_raw_intensities_are_normalised() -> None:
     case = ArrayCase(image, np.zeros((40, 40), np.uint8), None, (1.0, 1.0))
     draw = Spatial(rotation=45).draw((20, 20), case.spacing, rng)
     start = np.array([10, 10])
-    raw = read_patch(case, start, draw, (20, 20), normalize.none)[0]
-    scaled = read_patch(case, start, draw, (20, 20), normalize.zscore)[0]
+    raw = read(case, start, draw, (20, 20), normalize.none)[0]
+    scaled = read(case, start, draw, (20, 20), normalize.zscore)[0]
     mean, std = (getattr(image, name)(axis=(1, 2))[:, None, None] for name in ("mean", "std"))
     np.testing.assert_allclose(scaled, (raw - mean) / std, atol=1e-4)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.data.patches import mirror
+from segbench.data.sample import Sample
 from segbench.data.targets import centre
 from segbench.errors import UserError
 from segbench.inference import DensePatches
@@ -74,7 +75,7 @@ def test_the_centre_is_the_pixel_whose_class_is_learnt(window):
     label = torch.arange(window[0] * window[1], dtype=torch.uint8).view(1, 1, *window)
     inference = DensePatches(window, stride=1, spread=1)
     seen = inference(lambda patches: {"mask": patches.float()}, label)["mask"]
-    learnt = centre(label[0, 0].numpy(), None, (1.0, 1.0))
+    learnt = centre(Sample(label, label[0, 0].numpy()))
     assert learnt.dtype == np.int64
     assert learnt.shape == (1, 1)
     assert seen[0, 0, (window[0] - 1) // 2, (window[1] - 1) // 2] == learnt.item()

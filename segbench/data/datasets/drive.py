@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segbench.data.case import IGNORE, Case, Dataset, Part, Record, Source, shape_text
+from segbench.data.case import Case, Dataset, Part, Record, Source
 from segbench.data.files import check_pairs, files_by_key
 from segbench.data.formats import read_image
-from segbench.data.labels import LabelMapping
+from segbench.data.labels import LabelMapping, ignore_outside
 from segbench.errors import UserError
 
 _PARTS: dict[str, Part] = {"training": "train", "test": "test"}
@@ -82,12 +82,7 @@ class Drive(Dataset):
         """Read one photograph, its vessels and its field of view."""
         image, vessels, field = record.files
         label, inside = (self._BLACK_AND_WHITE.read(file) for file in (vessels, field))
-        if label.shape != inside.shape:
-            raise UserError(
-                f"{field} is {shape_text(inside.shape)}, but {vessels} is {shape_text(label.shape)}: "
-                "both must have the same size"
-            )
-        label[inside == 0] = IGNORE
+        label = ignore_outside(label, inside, vessels, field)
         return Case(record.id, read_image(image), label, (1.0, 1.0), record.group)
 
     def settings(self) -> dict[str, object]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from segbench.data.arrays import ArraySpec
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
 from segbench.data.files import check_pairs, few, files_by_key, files_left
+from segbench.data.folder_arrays import file_kind, folder_arrays, quantities
 from segbench.data.formats import SUFFIXES, as_image, as_instances, as_mask, count_channels, decode
 from segbench.data.formats.orientation import shown
 from segbench.data.formats.reader import Decoded
-from segbench.data.labels import LabelMapping, Value
+from segbench.data.labels import LabelMapping, Value, ignore_outside
 from segbench.data.palettes import Palettes
 from segbench.data.spacing import Spacings
 from segbench.errors import UserError
@@ -63,6 +65,11 @@ class Folder(Dataset):
         spacing_file: a table of them, below `root` or anywhere: a CSV file with the columns case, (z,) y, x.
         orientation: whether masks belong to the images as "stored", or as viewers "shown" them, where EXIF turns
             them. None: as stored, and an image and a mask that are turned in different ways are refused.
+        arrays: extra arrays by name: the folder beside `images` and `masks` that has a file for each image, such as
+            {"weights": "weights"}, or what `FolderArray` takes: {"second": {"folder": "masks2", "labels": True}};
+            None: there are none.
+        field_of_view: the array that is not 0 where an image shows something: what lies outside is neither learnt
+            nor scored. None: images are full.
     """
 
     source = Source(
@@ -92,6 +99,8 @@ class Folder(Dataset):
         spatial_dims: int,
         spacing_file: str | None = None,
         orientation: Literal["stored", "shown"] | None = None,
+        arrays: Mapping[str, str | Mapping[str, Any]] | None = None,
+        field_of_view: str | None = None,
     ) -> None:
         if masks_are not in ("classes", "instances"):
             raise UserError(f"data.dataset.masks_are is {masks_are!r}: expected is classes or instances")
@@ -113,6 +122,13 @@ class Folder(Dataset):
         self._masks_are_instances = masks_are == "instances"
         self._folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
         self._suffixes = {"image": image_suffix, "mask": mask_suffix, "instance map": mask_suffix}
+        self._arrays = folder_arrays(arrays)
+        if field_of_view is not None and field_of_view not in self._arrays:
+            known = ", ".join(self._arrays) or "none"
+            raise UserError(f"data.dataset.field_of_view={field_of_view}: is none of data.dataset.arrays ({known})")
+        self._field_of_view = field_of_view
+        self._folders |= {file_kind(name): array.folder for name, array in self._arrays.items()}
+        self._suffixes |= {file_kind(name): array.suffix for name, array in self._arrays.items()}
         self._group_pattern = _pattern(group_pattern)
         self._mapping = _mapping(values, ignore, len(classes))
         # Without `values`, a mask of two classes may be black and white.
@@ -140,6 +156,12 @@ class Folder(Dataset):
         first, *others = (record.files[0] for record in self.records())
         channels = count_channels(first)
         return 3 if channels == 1 and any(count_channels(path) == 3 for path in others) else channels
+
+    @cached_property
+    def arrays(self) -> Mapping[str, ArraySpec]:  # type: ignore[override]
+        """Their forms: label maps have the data set's classes, others the channels of the first file."""
+        files = dict(zip(self._folders, self.records()[0].files, strict=True)) if self._arrays else {}
+        return {name: array.spec(files[file_kind(name)], len(self.classes)) for name, array in self._arrays.items()}
 
     def records(self) -> list[Record]:
         """The images, sorted by part and path."""
@@ -191,9 +213,9 @@ class Folder(Dataset):
         return str(match[1] if self._group_pattern.groups else match[0])
 
     def load(self, record: Record) -> Case:
-        """Read one image, its mask and its instance map."""
-        decoded, mask, *instance_maps = self._decode(record)
-        image_file, mask_file, *instance_files = record.files
+        """Read one image, its mask, its instance map and its extra arrays."""
+        files = dict(zip(self._folders, zip(self._decode(record), record.files, strict=True), strict=True))
+        (decoded, image_file), (mask, mask_file) = files["image"], files["mask"]
         image = as_image(decoded, image_file)
         if image.ndim - 1 != self.spatial_dims:
             raise UserError(
@@ -208,10 +230,17 @@ class Folder(Dataset):
             label = (instances > 0).astype(np.uint8)
         else:
             label = self._label(mask, mask_file)
-            if instance_files:
-                instances = as_instances(instance_maps[0], instance_files[0])
+            if "instance map" in files:
+                instances = as_instances(*files["instance map"])
+        arrays = {
+            name: self._label(*files[file_kind(name)]) if array.labels else quantities(*files[file_kind(name)])
+            for name, array in self._arrays.items()
+        }
+        if self._field_of_view is not None:
+            where = files[file_kind(self._field_of_view)][1]
+            label = ignore_outside(label, arrays[self._field_of_view], mask_file, where)
         spacing = self._spacings.of(record.id, decoded.spacing, image_file)
-        return Case(record.id, image, label, spacing, record.group, instances)
+        return Case(record.id, image, label, spacing, record.group, instances, arrays)
 
     def _decode(self, record: Record) -> list[Decoded]:
         """The content of a case's files, all turned alike."""
@@ -237,8 +266,10 @@ class Folder(Dataset):
         return mapping.apply(mask, path, decoded.lossy)
 
     def settings(self) -> dict[str, object]:
-        """The meaning of the masks' pixel values, and the spacing."""
-        return {
+        """The meaning of the masks' pixel values, the spacing, and the arrays if there are any."""
+        arrays = {name: asdict(array) for name, array in self._arrays.items()}
+        extra = {"arrays": arrays, "field_of_view": self._field_of_view} if arrays else {}
+        return extra | {
             "mapping": [
                 self._mapping.classes,
                 self._mapping.ignore,

@@ -345,6 +345,62 @@ def test_two_cases_with_one_id(tmp_path: Path) -> None:
     assert "two cases with the id a_b" in refusal(tmp_path / "data", tmp_path / "cache")
 
 
+def write_arrays(root: Path, names: tuple[str, ...] = ("a.png", "b.png", "c.png")) -> None:
+    """Images with a field of view, weights (with a suffix), another annotator's masks, and a prediction."""
+    for name in names:
+        write_pair(root, name, channels=1)
+        field = np.zeros(SIZE, np.uint8)
+        field[1:, :5] = 255
+        write(root / "fov_masks" / name, field)
+        write(root / "weights" / name.replace(".png", "_w.tif"), np.linspace(0, 2, 192, dtype=np.float32).reshape(SIZE))
+        write(root / "masks2" / name, 255 * np.roll(mask(), 1, 0))
+        write(root / "colours" / name, np.repeat(mask()[..., None], 3, -1))
+
+
+ARRAYS = {
+    "fov": "fov_masks",
+    "weights": {"folder": "weights", "suffix": "_w"},
+    "second": {"folder": "masks2", "labels": True},
+    "colours": "colours",
+}
+
+
+def test_arrays_and_field_of_view(tmp_path: Path) -> None:
+    write_arrays(tmp_path)
+    plain, dataset = folder(tmp_path), folder(tmp_path, arrays=ARRAYS, field_of_view="fov")
+    forms = {name: (spec.channels, spec.classes) for name, spec in dataset.arrays.items()}
+    assert forms == {"fov": (None, None), "weights": (None, None), "second": (None, 2), "colours": (3, None)}
+    for record in dataset.records():
+        case = dataset.load(record)
+        check_case(case, record, dataset)
+        assert case.label is not None
+        outside = case.arrays["fov"] == 0
+        assert (case.label[outside] == 255).all()
+        np.testing.assert_array_equal(case.label[~outside], mask()[~outside])
+        np.testing.assert_array_equal(case.arrays["second"], np.roll(mask(), 1, 0))
+        assert case.arrays["weights"].dtype == np.float32
+        assert case.arrays["weights"][-1, -1] == 2
+        np.testing.assert_array_equal(case.arrays["colours"][1], mask())
+    stores = [CaseStore(one, tmp_path / "cache") for one in (plain, dataset, folder(tmp_path, arrays=ARRAYS))]
+    assert len({store.fingerprint for store in stores}) == 3
+    assert [store.meta("a").ignored > 0 for store in stores] == [False, True, False]
+
+
+def test_arrays_that_are_missing_or_misnamed(tmp_path: Path) -> None:
+    write_arrays(tmp_path)
+    with pytest.raises(UserError, match=r"field_of_view=field: is none of data.dataset.arrays \(fov\)"):
+        folder(tmp_path, arrays={"fov": "fov_masks"}, field_of_view="field")
+    with pytest.raises(UserError, match=r"data.dataset.arrays: each must be a folder, .* 'file'"):
+        folder(tmp_path, arrays={"fov": {"file": "fov_masks"}})
+    with pytest.raises(UserError, match=r"data.dataset.arrays: 'a/b' is no name"):
+        folder(tmp_path, arrays={"a/b": "fov_masks"})
+    (tmp_path / "fov_masks" / "b.png").unlink()
+    with pytest.raises(UserError, match=r"b.png has no array fov"):
+        folder(tmp_path, arrays={"fov": "fov_masks"}).records()
+    with pytest.raises(UserError, match=r"there is no .*nothing"):
+        folder(tmp_path, arrays={"fov": "nothing"}).records()
+
+
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (255, 0, 0)
 
 
