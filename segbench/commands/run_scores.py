@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench.metrics.score import OBJECTS
+from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import RunDirectory, read_cases
 
 
@@ -17,10 +18,10 @@ def show_run(directory: RunDirectory, console: Console | None = None) -> None:
     """Print the scores per class, the cost, and where everything is."""
     console = console or Console()
     if directory.status == "pruned":
-        training = directory.record["training"]
+        training, score = directory.record["training"], best_score(directory.record)
+        result = "" if score is None else f" with a validation {Criterion.of(directory.record).label} of {score:.3f}"
         console.print(
-            f"{directory.record['name']}: ended early by its search, at step {training['steps']} with a validation Dice"
-            f" of {training['best_dice']:.3f}",
+            f"{directory.record['name']}: ended early by its search, at step {training['steps']}{result}",
             soft_wrap=True,
             highlight=False,
         )

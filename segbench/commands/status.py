@@ -54,10 +54,10 @@ def show_status(runs: Sequence[Progress], console: Console, every: bool = False)
     if not listed:
         return
     table = Table(header_style="bold")
-    for heading in ("run", "state", "steps", "validation Dice", "reason"):
-        table.add_column(heading, justify="right" if heading in ("steps", "validation Dice") else "left")
+    for heading in ("run", "state", "steps", "validation", "reason"):
+        table.add_column(heading, justify="right" if heading in ("steps", "validation") else "left")
     for run in sorted(listed, key=lambda run: (list(STYLES).index(run.state), run.name)):
         steps = "" if run.max_steps is None else f"{run.step}/{run.max_steps}"
-        dice = "" if run.dice is None else f"{run.dice:.3f}"
-        table.add_row(run.name, f"[{STYLES[run.state]}]{run.state}[/]", steps, dice, run.reason.replace("[", "\\["))
+        state, reason = f"[{STYLES[run.state]}]{run.state}[/]", run.reason.replace("[", "\\[")
+        table.add_row(run.name, state, steps, run.result, reason)
     console.print(table)

@@ -24,6 +24,7 @@ MOVED: Mapping[str, str] = {
 
 ADDED: Mapping[str, Any] = {
     "data.input_arrays": [],
+    "metrics.choose_by": "dice",
     "metrics.direction": {},
     "trainer.sync_batchnorm": False,
 }

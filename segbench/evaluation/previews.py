@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from segbench.data.case import IGNORE
+from segbench.runs.criterion import Criterion
 from segbench.system.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ MISSED = np.array([30, 90, 255], dtype=np.float32)
 INVENTED = np.array([235, 40, 40], dtype=np.float32)
 CONFUSED = np.array([255, 190, 0], dtype=np.float32)
 
-_SCORES = "validation Dice"
-_PANELS = ("loss", _SCORES, "learning rate")
+_PANELS = ("loss", "validation", "learning rate")
 
 _TICKS = 6
 """Numbers along an axis at most: to write them is what takes the time."""
@@ -74,14 +74,15 @@ def preview(
     return _side_by_side(panels, title)
 
 
-def write_curves(metrics: Path, picture: Path) -> None:
+def write_curves(metrics: Path, picture: Path, criterion: Criterion) -> None:
     """Draw the loss, the validation score and the learning rate of `metrics.csv` over the steps."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     table = pd.read_csv(metrics)
     names = [str(name) for name in table.columns]
     steps = table["step"].to_numpy()
-    scores = [name for name in names if name.startswith("validation/dice")]  # not the gap: it is about 0
+    scores = [f"validation/{criterion.key}", *(f"validation/{metric}" for metric in criterion.metrics)]
+    scores = [name for name in names if name in scores or name.startswith(tuple(f"{score}/" for score in scores))]
     wanted = (
         [name for name in names if name.startswith("train/loss")],
         scores[1:] if len(scores) == 2 else scores,  # the mean of a single class is its own score
@@ -92,8 +93,10 @@ def write_curves(metrics: Path, picture: Path) -> None:
         for drawn in (*axis.lines, *filter(None, [axis.get_legend()])):
             drawn.remove()
         axis.set_prop_cycle(None)
+        if panel == "validation":
+            axis.set_title(f"validation {criterion.label}", y=1.02)
         positive = bool(columns) and bool(np.nanmin(table[columns].to_numpy(), initial=np.inf) > 0)
-        scale = "log" if positive and panel != _SCORES else "linear"
+        scale = "log" if positive and panel != "validation" else "linear"
         axis.set_yscale(scale)
         if scale == "log":
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -109,7 +112,7 @@ def write_curves(metrics: Path, picture: Path) -> None:
         axis.relim()
         axis.autoscale()
         if len(columns) > 1:
-            axis.legend(fontsize=8, loc="lower right" if panel == _SCORES else "upper right")
+            axis.legend(fontsize=8, loc="lower right" if panel == "validation" else "upper right")
     canvas.draw()  # type: ignore[no-untyped-call]
     write_picture(picture, np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
 

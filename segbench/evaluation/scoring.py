@@ -17,6 +17,10 @@ Row = dict[str, Any]
 class Scorer(Protocol):
     """A function that scores one case."""
 
+    @property
+    def scores_objects(self) -> bool:
+        """Whether it has a use for predicted objects."""
+
     def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
         """Return one row per class and metric."""
 
@@ -40,6 +44,11 @@ class CaseScorer:
     object_metrics: Mapping[str, ObjectMetric] = field(default_factory=dict)
     empty_distance: EmptyDistance = "diagonal"
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scores_objects(self) -> bool:
+        """Whether it has a use for predicted objects."""
+        return bool(self.object_metrics)
 
     def __call__(
         self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.identity import NOT_SCIENCE
+from segbench.runs.criterion import best_score
 
 if TYPE_CHECKING:
     import wandb
@@ -118,7 +119,8 @@ def log_result(run: wandb.Run, path: Path, record: Mapping[str, Any], summary: M
     import wandb
 
     training = record.get("training") or {}
-    best = {f"validation/{key}": training[key] for key in ("best_dice", "best_step") if key in training}
+    known = {"validation/best_score": best_score(record), "validation/best_step": training.get("best_step")}
+    best = {key: value for key, value in known.items() if value is not None}
     shown = {f"pictures/{picture.stem}": wandb.Image(str(picture)) for picture in pictures(path)}
     if shown:
         log_row(run, result_step(path, record), shown)

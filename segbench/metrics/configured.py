@@ -11,9 +11,13 @@ from segbench.config.schema import build, suggestion
 from segbench.errors import UserError
 from segbench.metrics.direction import direction_of
 from segbench.metrics.family import members
-from segbench.runs.criterion import DIRECTIONS, Direction
+from segbench.metrics.overlap import dice
+from segbench.runs.criterion import DIRECTIONS, Criterion, Direction
 
 GROUPS = ("classes", "objects")
+
+DEFAULT = "dice"
+"""The metric that chooses a checkpoint where nothing else is said: known whether or not it is listed."""
 
 
 def functions(metrics: DictConfig, group: str) -> dict[str, Any]:
@@ -63,6 +67,39 @@ def directions(metrics: DictConfig) -> dict[str, dict[str, Direction]]:
     if twice:
         raise UserError(f"metrics.objects.{min(twice)}: metrics.classes has a metric of that name")
     return ways
+
+
+def criterion(metrics: DictConfig) -> Criterion:
+    """Return what `metrics.choose_by` names.
+
+    Raises:
+        UserError: where that is no metric, or metrics of different directions.
+    """
+    chosen = metrics.choose_by
+    names = [chosen] if isinstance(chosen, str) else list(chosen or [])
+    key = f"metrics.choose_by={chosen}"
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{key}: must be the name of a metric, or a list of different ones")
+    ways = directions(metrics)
+    known: dict[str, Direction] = {DEFAULT: "larger", **ways["classes"], **ways["objects"]}
+    for name in names:
+        if name not in known:
+            raise UserError(f"{key}: there is no metric {name}{suggestion(str(name), list(known))}")
+    by_way = {way: [name for name in names if known[name] == way] for way in DIRECTIONS}
+    if all(by_way.values()):
+        larger, smaller = (" and ".join(by_way[way]) for way in DIRECTIONS)
+        raise UserError(
+            f"{key}: larger is better of {larger}, smaller of {smaller}; choose by metrics of one direction"
+        )
+    return Criterion(tuple(names), known[names[0]])
+
+
+def chosen_functions(metrics: DictConfig, group: str) -> dict[str, Any]:
+    """Return the functions of a group that `metrics.choose_by` names."""
+    known = functions(metrics, group)
+    if group == "classes":
+        known = {DEFAULT: dice, **known}
+    return {name: known[name] for name in criterion(metrics).metrics if name in known}
 
 
 def _direction(function: Any, key: str, name: str, given: Direction | None) -> Direction:

@@ -7,11 +7,12 @@ import json
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import now
 from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.runs.sweep_record import read_asked
@@ -34,7 +35,8 @@ class Progress:
             as after SIGKILL or a node that went down; "queued" where its sweep asks for it and it has not begun.
         step: optimizer steps whose results are on disk.
         max_steps: optimizer steps asked for, None if unknown.
-        dice: the best validation Dice known, None before the first validation.
+        score: the best validation score known, None before the first validation.
+        criterion: the meaning of the score.
         seconds: from its first start to its end, or to its last sign of life.
         reason: why it failed, else empty.
     """
@@ -44,9 +46,15 @@ class Progress:
     state: State
     step: int = 0
     max_steps: int | None = None
-    dice: float | None = None
+    score: float | None = None
+    criterion: Criterion = field(default_factory=Criterion)
     seconds: float | None = None
     reason: str = ""
+
+    @property
+    def result(self) -> str:
+        """The score with its name, empty before there is one."""
+        return "" if self.score is None else f"{self.criterion.label} {self.score:.3f}"
 
     @property
     def share(self) -> float:
@@ -76,7 +84,9 @@ def read_progress(path: Path) -> Progress:
     if state == "running" and not is_held(path / ".lock"):
         state = "stopped"
     training = record.get("training") or {}
-    step, dice, written = _last_curve(path / "metrics.csv")
+    criterion = Criterion.of(record)
+    step, score, written = _last_curve(path / "metrics.csv", criterion)
+    recorded = best_score(record)
     ended = record.get("finished") or written
     return Progress(
         path,
@@ -84,7 +94,8 @@ def read_progress(path: Path) -> Progress:
         state=state,
         step=int(training.get("steps", step)),
         max_steps=(record.get("budget") or {}).get("max_steps"),
-        dice=training.get("best_dice", dice),
+        score=score if recorded is None else recorded,
+        criterion=criterion,
         seconds=_seconds(record.get("started"), ended),
         reason=str(record.get("error") or "") if state in ("failed", "interrupted") else "",
     )
@@ -105,8 +116,8 @@ def seconds_left(runs: Sequence[Progress]) -> float | None:
     return statistics.median(known) * left / at_once
 
 
-def _last_curve(path: Path) -> tuple[int, float | None, str | None]:
-    """The last step of metrics.csv, the best validation Dice in its last lines, and when it was written."""
+def _last_curve(path: Path, criterion: Criterion) -> tuple[int, float | None, str | None]:
+    """The last step of metrics.csv, the best validation score in its last lines, and when it was written."""
     try:
         with path.open("rb") as file:
             header = file.readline().decode().strip().split(",")
@@ -117,8 +128,9 @@ def _last_curve(path: Path) -> tuple[int, float | None, str | None]:
         rows = [
             dict(zip(header, line.split(","), strict=True)) for line in lines[1:] if line.count(",") == len(header) - 1
         ]
-        dice = [float(row["validation/dice"]) for row in rows if row.get("validation/dice")]
-        return int(float(rows[-1]["step"])), max(dice, default=None), written.isoformat()
+        key = f"validation/{criterion.key}"
+        scores = [float(row[key]) for row in rows if row.get(key)]
+        return int(float(rows[-1]["step"])), criterion.best(scores), written.isoformat()
     except (OSError, ValueError, KeyError, IndexError):
         return 0, None, None
 

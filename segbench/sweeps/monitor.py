@@ -141,7 +141,7 @@ class Monitor:
         rows = max(1, min(_ROWS, self.console.height - 6))
         table = Table(header_style="bold")
         table.add_column("running", overflow="ellipsis")
-        for heading in ("steps", "validation Dice", "time"):
+        for heading in ("steps", "validation", "time"):
             table.add_column(heading, justify="right", no_wrap=True)
         for job, sight in running[:rows]:
             table.add_row(Text(job.name[self._shared :]), *_columns(sight.progress))
@@ -161,16 +161,15 @@ def _columns(progress: Progress | None) -> Iterable[str]:
     if progress is None:
         return "starts", "", ""
     steps = f"{progress.step}/{progress.max_steps}" if progress.max_steps else str(progress.step)
-    dice = "" if progress.dice is None else f"{progress.dice:.3f}"
-    return steps, dice, "" if progress.seconds is None else duration(progress.seconds)
+    return steps, progress.result, "" if progress.seconds is None else duration(progress.seconds)
 
 
 def _result(sight: _Sight) -> str:
     """The result of a run that has ended."""
     progress = sight.progress
     if sight.state in ("finished", "pruned") and progress is not None:
-        dice = "" if progress.dice is None else f": validation Dice {progress.dice:.3f}"
-        return f"{dice}{'' if progress.seconds is None else f', {duration(progress.seconds)}'}"
+        result = f": validation {progress.result}" if progress.result else ""
+        return f"{result}{'' if progress.seconds is None else f', {duration(progress.seconds)}'}"
     if progress is not None and progress.reason:
         return f": {escape(progress.reason)}"
     return f" at step {progress.step}" if progress is not None else " before it had begun"

@@ -27,8 +27,7 @@ from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
 from segbench.inference.views import mirrored_axes
-from segbench.metrics.configured import functions
-from segbench.metrics.overlap import dice
+from segbench.metrics.configured import chosen_functions, criterion, functions
 from segbench.system.processes import total_batch
 from segbench.training.module import SegmentationModule
 from segbench.training.objective import Objective
@@ -158,6 +157,25 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
     )
 
 
+def build_validation_scorer(config: DictConfig, labels: Labels) -> CaseScorer:
+    """A function that scores a validation case by the metrics that choose the checkpoint.
+
+    Raises:
+        UserError: where they need objects, and the data set has none.
+    """
+    metrics = config.metrics
+    of_objects = chosen_functions(metrics, "objects")
+    if of_objects and not labels.instances:
+        raise UserError(f"metrics.choose_by={metrics.choose_by}: {labels.dataset} has no objects to score")
+    return CaseScorer(
+        classes=labels.classes,
+        background=labels.background,
+        class_metrics=chosen_functions(metrics, "classes"),
+        object_metrics=of_objects,
+        empty_distance=metrics.empty_distance,
+    )
+
+
 def build_decoder(config: DictConfig, labels: Labels) -> Any:
     """The decoder that makes label maps and objects of a network's outputs."""
     return build(config.decoder, "decoder", background=labels.background, objects=labels.objects)
@@ -166,8 +184,11 @@ def build_decoder(config: DictConfig, labels: Labels) -> Any:
 def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
     """The network with its objective, optimizer, inference, decoder and metrics.
 
-    `config.measured` must be filled in. The weights are drawn from `seed`.
+    `config.measured` must be filled in, but for the score that chooses the checkpoint. The weights are drawn from
+    `seed`.
     """
+    chosen_by = criterion(config.metrics)
+    config.measured.score, config.measured.score_mode = f"validation/{chosen_by.key}", chosen_by.mode
     L.seed_everything(config.seed, verbose=False)
     model = build(config.model, "model")
     if hasattr(model, "check_patch"):  # a network that takes certain sizes only
@@ -182,7 +203,8 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
         inference=build(config.inference, "inference"),
         decoder=build_decoder(config, labels),
         scorer=build_scorer(config, labels, "test"),
-        validation_scorer=CaseScorer(labels.classes, labels.background, {"dice": dice}),
+        validation_scorer=build_validation_scorer(config, labels),
+        criterion=chosen_by,
         channels_last=config.trainer.channels_last,
         seed=config.seed,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion
 from segbench.system.atomic import commit
 from segbench.training.stopper import Stopper, highest
 
@@ -26,15 +26,17 @@ class Checkpoints(Checkpoint):
         last: where the newest state of the training goes.
         best: where the state with the best validation score goes.
         every: steps between further checkpoints, or None.
+        criterion: which of two scores is better.
         stopper: decides whether the run should stop.
     """
 
-    def __init__(self, last: Path, best: Path, every: int | None, stopper: Stopper) -> None:
+    def __init__(self, last: Path, best: Path, every: int | None, criterion: Criterion, stopper: Stopper) -> None:
         self.last = last
         self.best = best
         self.every = every
+        self.criterion = criterion
         self.stopper = stopper
-        self.best_score = -math.inf
+        self.best_score: float | None = None
         self.best_step = 0
         self.train_score: float | None = None
         self._seconds_before = 0.0
@@ -98,7 +100,7 @@ class Checkpoints(Checkpoint):
             self.stopper.stop_as_agreed()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write the state, which is also the best one if the score has risen."""
+        """Write the state, which is also the best one if its score is better."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self.keep(trainer)
@@ -106,15 +108,15 @@ class Checkpoints(Checkpoint):
         self.stopper.stop_as_agreed()
 
     def keep(self, trainer: L.Trainer) -> None:
-        """Write the state that has just been validated, as the best one too if the score has risen."""
-        score = float(trainer.callback_metrics["validation/dice"])
-        risen = score > self.best_score
-        if risen:
+        """Write the state that has just been validated, as the best one too if its score is better."""
+        score = float(trainer.callback_metrics[f"validation/{self.criterion.key}"])
+        improved = self.best_score is None or self.criterion.better(score, self.best_score)
+        if improved:
             self.best_score, self.best_step = score, trainer.global_step
-            seen = trainer.callback_metrics.get("train/dice")
+            seen = trainer.callback_metrics.get(f"train/{self.criterion.key}")
             self.train_score = None if seen is None else float(seen)
         self._save(trainer)
-        self._commit(trainer, also_best=risen)
+        self._commit(trainer, also_best=improved)
 
     @property
     def _temporary(self) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import lightning as L
@@ -17,7 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from segbench.decoders import Decoder
 from segbench.errors import UserError
 from segbench.evaluation.scoring import Row, Scorer
+from segbench.evaluation.validation import mean_scores
 from segbench.inference import Inference
+from segbench.runs.criterion import Criterion
 from segbench.training.objective import Objective
 
 Item = TypeVar("Item")
@@ -28,7 +30,7 @@ class WatchesGap(Protocol):
     """An optimizer that decides by the generalisation gap."""
 
     def after_validation(self, gap: float) -> None:
-        """Take note, after every validation, of the training less the validation Dice."""
+        """Take note, after every validation, of how much better the training cases are than the validation cases."""
 
 
 class SegmentationModule(L.LightningModule):
@@ -43,8 +45,8 @@ class SegmentationModule(L.LightningModule):
         inference: predicts a whole image.
         decoder: turns logits into a label map.
         scorer: scores a label map against the reference.
-        validation_scorer: the same for validation; the mean of its values over classes and cases
-            is `validation/dice`, which chooses the checkpoint.
+        validation_scorer: the same for validation.
+        criterion: the metrics whose mean over classes and cases chooses the checkpoint.
         channels_last: whether images and weights are stored with the channels innermost.
         seed: together with the step it seeds what the network draws (dropout).
     """
@@ -59,6 +61,7 @@ class SegmentationModule(L.LightningModule):
         decoder: Decoder,
         scorer: Scorer,
         validation_scorer: Scorer,
+        criterion: Criterion,
         channels_last: bool,
         seed: int,
     ) -> None:
@@ -71,6 +74,7 @@ class SegmentationModule(L.LightningModule):
         self.decoder = decoder
         self.scorer = scorer
         self.validation_scorer = validation_scorer
+        self.criterion = criterion
         self.channels_last = channels_last
         self.seed = seed
         self.rows: list[Row] = []
@@ -159,24 +163,25 @@ class SegmentationModule(L.LightningModule):
         if case is None:
             return
         outputs = self.predict_case(case["image"])
-        self._validation_rows[dataloader_idx].extend(
-            self.validation_scorer(self.decoder.label(outputs, case["image"][0]), None, case)
-        )
+        label = self.decoder.label(outputs, case["image"][0])
+        objects = self.validation_scorer.scores_objects and case["instances"] is not None
+        instances = self.decoder.instances(outputs, label) if objects else None
+        self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of each class, the mean over classes, and what it is below that of training cases.
+        """Log the score that chooses the checkpoint, what it is the mean of, and how far it is behind that of training.
 
         A plateau scheduler sees the score here, and an optimizer that wants to the generalisation gap.
         """
-        unseen, seen = (_mean_per_class(_gather(rows)) for rows in self._validation_rows)
-        score = _mean(unseen)
-        self.log("validation/dice", score, batch_size=1)
-        self.log_dict({f"validation/dice/{name}": mean for name, mean in unseen.items()}, batch_size=1)
+        unseen, seen = (mean_scores(_gather(rows), self.criterion) for rows in self._validation_rows)
+        score, train_score = (scores[self.criterion.key] for scores in (unseen, seen))
+        self.log_dict({f"validation/{name}": value for name, value in unseen.items()}, batch_size=1)
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(score)
-        if seen:
-            gap = _mean(seen) - score
-            self.log_dict({"train/dice": _mean(seen), "validation/gap": gap}, batch_size=1)
+        if not math.isnan(train_score):
+            gap = self.criterion.gap(train_score, score)
+            shown = {f"train/{name}": value for name, value in seen.items() if "/" not in name}
+            self.log_dict({**shown, "validation/gap": gap}, batch_size=1)
             optimizer = self.trainer.optimizers[0] if self.trainer.optimizers else None
             if isinstance(optimizer, WatchesGap):
                 optimizer.after_validation(gap)
@@ -235,20 +240,6 @@ class SegmentationModule(L.LightningModule):
 def memory_format(ndim: int) -> torch.memory_format:
     """Channels innermost for image batches of 2D (4 axes) and 3D (5 axes)."""
     return {4: torch.channels_last, 5: torch.channels_last_3d}.get(ndim, torch.contiguous_format)
-
-
-def _mean_per_class(rows: Iterable[Row]) -> dict[str, float]:
-    """The mean value of each class over the cases where it is not absent."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if not np.isnan(row["value"]):
-            values[row["class"]].append(row["value"])
-    return {name: float(np.mean(of_class)) for name, of_class in values.items()}
-
-
-def _mean(per_class: Mapping[str, float]) -> float:
-    """The mean over classes, 0 without any."""
-    return float(np.mean(list(per_class.values()))) if per_class else 0.0
 
 
 def _several_processes() -> bool:

@@ -20,16 +20,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from segbench.runs.criterion import Criterion
+
 
 class ProgressBar(Callback):
     """Steps, loss, score and remaining time: a bar on a terminal, a line per validation elsewhere.
 
     Args:
+        criterion: names the score.
         every: steps between looks at the loss, which wait for the device.
         console: where to draw.
     """
 
-    def __init__(self, every: int, console: Console | None = None) -> None:
+    def __init__(self, criterion: Criterion, every: int, console: Console | None = None) -> None:
+        self.criterion = criterion
         self.every = every
         self.console = console or Console()
         self._bar: Progress | None = None
@@ -62,7 +66,7 @@ class ProgressBar(Callback):
         """Show the score."""
         if trainer.state.fn != "fit":
             return
-        self._score = float(trainer.callback_metrics.get("validation/dice", math.nan))
+        self._score = float(trainer.callback_metrics.get(f"validation/{self.criterion.key}", math.nan))
         if self._bar is None and trainer.is_global_zero:
             done = trainer.global_step - self._first_step
             pace = done / max(time.monotonic() - self._since, 1e-9)
@@ -81,7 +85,7 @@ class ProgressBar(Callback):
         self._close()
 
     def _values(self) -> str:
-        shown = {"loss": self._loss, "validation Dice": self._score}
+        shown = {"loss": self._loss, f"validation {self.criterion.label}": self._score}
         return "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if not math.isnan(value))
 
     def _close(self) -> None:

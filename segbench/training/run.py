@@ -26,9 +26,10 @@ from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
-from segbench.metrics.configured import directions
+from segbench.metrics.configured import criterion, directions
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
+from segbench.runs.criterion import finite
 from segbench.runs.directory import RunDirectory, now, read_cases
 from segbench.runs.provenance import git_state, hardware, versions
 from segbench.runs.summary import summarise
@@ -78,7 +79,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
 
 def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
     schema.check_targets(config)
-    directions(config.metrics)  # of a metric that has none, before data is read
+    criterion(config.metrics)  # what is wrong with the metrics is said before data is read
     source = initial_weights.source(config.initial_weights, directory)
     stopper = Stopper()
     with stopper.listening(), ExitStack() as ending:
@@ -96,13 +97,17 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds, "seen": seen})
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(
-                directory.last_checkpoint, directory.best_checkpoint, config.trainer.checkpoint_every, stopper
+                directory.last_checkpoint,
+                directory.best_checkpoint,
+                config.trainer.checkpoint_every,
+                module.criterion,
+                stopper,
             )
             callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
             search = None if config.search is None else schema.build(config.search, "search")
             callbacks += [] if search is None else [search]
             if config.trainer.progress:
-                callbacks.append(ProgressBar(config.trainer.log_every))
+                callbacks.append(ProgressBar(module.criterion, config.trainer.log_every))
             trainer = make_trainer(config.trainer, [*callbacks, stopper, checkpoints], loggers)
             directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
             _describe(module, data, trainer.precision)
@@ -138,7 +143,7 @@ def _train(
             if resume is not None:
                 log.info("continuing from %s", resume)
             trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-        seen, best = checkpoints.train_score, checkpoints.best_score
+        seen, best = finite(checkpoints.train_score), finite(checkpoints.best_score)
         ended = {"status": "pruned", "finished": now()} if search is not None and search.hopeless else {}
         directory.update(
             **ended,
@@ -146,9 +151,10 @@ def _train(
                 "steps": trainer.global_step,
                 "seconds": checkpoints.seconds,
                 "best_step": checkpoints.best_step,
-                "best_dice": best,
-                "train_dice": seen,
-                "gap": None if seen is None else seen - best,  # generalisation gap at the best step
+                "best_score": best,
+                "train_score": seen,
+                # generalisation gap at the best step
+                "gap": None if seen is None or best is None else module.criterion.gap(seen, best),
             },
         )
     module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
@@ -172,7 +178,7 @@ def _evaluate(
     directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
     cases = read_cases(directory.cases)
     write_previews(cases, labels, data, trainer, module, directory.path / "previews")
-    write_curves(directory.path / "metrics.csv", directory.path / "curves.png")
+    write_curves(directory.path / "metrics.csv", directory.path / "curves.png", module.criterion)
     used = peak_memory(module.device)  # before the network is measured, which only some runs do
     patch_shape = config.measured.in_channels, *config.data.patch_size
     cost = {
@@ -243,6 +249,7 @@ def _facts(
             "batch_size": batch_on_each_device(config),  # of each
         },
         "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
+        "chosen_by": criterion(config.metrics).as_json,
         "metric_settings": OmegaConf.to_container(config.metrics, resolve=True),
         "versions": versions(),
         "git": git_state(),

@@ -56,7 +56,7 @@ def test_step_and_score_of_a_run_under_way(tmp_path):
     rows = [f"{step},0.5,{0.01 * step if step % 10 == 0 else ''}" for step in range(1, 2001)]
     (path / "metrics.csv").write_text("\n".join(["step,train/loss,validation/dice", *rows]) + "\n")
     progress = read_progress(path)
-    assert (progress.step, progress.dice) == (2000, pytest.approx(20.0))
+    assert (progress.step, progress.score) == (2000, pytest.approx(20.0))
     assert progress.reason == "stopped by SIGTERM"
 
 

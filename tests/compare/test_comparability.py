@@ -39,6 +39,7 @@ def test_equal_conditions_pass(sweep):
     [
         ({"budget": {"max_steps": 2000, "batch_size": 8, "patch_size": [128, 128]}}, "budget.max_steps: 1000 and 2000"),
         ({"versions": {"segbench": "0.2.0", "torch": "2.9"}}, "version of segbench: 0.1.0 and 0.2.0"),
+        ({"chosen_by": {"hd95": "smaller"}}, "metrics.choose_by: dice and hd95"),
         ({"git": {"commit": "def", "dirty": False}}, "git commit: abc and def"),
         ({"metric_settings": {"nsd_tolerance": 3.0}}, "metrics.nsd_tolerance: 2.0 and 3.0"),
     ],

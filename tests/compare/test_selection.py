@@ -1,5 +1,7 @@
 """Each method at the setting that its validation cases choose, and differences that are allowed by name."""
 
+import json
+
 import pytest
 
 from segbench.compare.reading.methods import Rules, load_runs
@@ -41,7 +43,7 @@ def test_validation_chooses_one_setting_for_all_seeds_of_a_method(tmp_path):
     assert chosen == {"adam": {0.001}, "sgd": {0.01}}
     assert all(method.seeds == [0, 1] for method in loaded.methods)
     (note,) = [note for note in loaded.notes if note.startswith("sgd")]
-    assert "lr 0.01 has the best validation Dice (0.770); left out: lr 0.1 (0.690)" in note
+    assert "lr 0.01 has the best validation dice (0.770); left out: lr 0.1 (0.690)" in note
 
 
 def test_without_a_selection_all_settings_are_methods(tmp_path):
@@ -98,3 +100,19 @@ def test_a_budget_may_differ_where_that_is_said(tmp_path):
     assert any("budget.batch_size" in note and "allowed by may_differ" in note for note in loaded.notes)
     with pytest.raises(UserError, match=r"differ in budget.batch_size"):
         load_runs(directories, Rules(may_differ=("budget.max_steps",)))
+
+
+def test_a_distance_is_best_where_it_is_smallest_and_criteria_do_not_mix(tmp_path):
+    far = {"chosen_by": {"hd95": "smaller"}}
+    unet = {"choices": {"model": "unet"}, "quality": 0.8}
+    paths = [
+        make_run(tmp_path, **unet, settings={"optimizer.lr": lr}, record={**far, "training": {"best_score": score}})
+        for lr, score in ((0.1, 7.0), (0.01, 9.0))
+    ]
+    paths.append(make_run(tmp_path, choices={"model": "segnet"}, quality=0.7, record=far))
+    loaded = load_runs(paths, Rules(select=SELECT))
+    assert "lr 0.1 has the best validation hd95 (7.000); left out: lr 0.01 (9.000)" in loaded.notes[0]
+    odd = json.loads((paths[0] / "run.json").read_text())
+    (paths[0] / "run.json").write_text(json.dumps(odd | {"chosen_by": {"dice": "larger"}}))
+    with pytest.raises(UserError, match=r"chosen by its validation .* by .* \(metrics\.choose_by\)"):
+        load_runs(paths, Rules(select=SELECT))

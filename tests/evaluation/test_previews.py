@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from segbench.evaluation.previews import write_curves
+from segbench.runs.criterion import Criterion
 
 
 def curves(steps: int, **columns: list[float]) -> pd.DataFrame:
@@ -33,7 +34,7 @@ BARE = LONG[["step", "lr"]]
 
 def draw(table: pd.DataFrame, folder: Path) -> np.ndarray:
     table.to_csv(folder / "metrics.csv", index=False)
-    write_curves(folder / "metrics.csv", folder / "curves.png")
+    write_curves(folder / "metrics.csv", folder / "curves.png", Criterion())
     return np.asarray(Image.open(folder / "curves.png").convert("RGB"))
 
 

@@ -89,4 +89,4 @@ def sweeper_values(*overrides: str) -> DictConfig:
 
 
 def finished(dice: float) -> dict[str, Any]:
-    return {"status": "finished", "training": {"steps": 4, "best_dice": dice}}
+    return {"status": "finished", "training": {"steps": 4, "best_score": dice}}

@@ -83,12 +83,12 @@ def test_a_line_for_each_end(tmp_path):
         monitor.update(queued={a, b, c}, running=())
         monitor.update(queued={c}, running={a, b})
         assert lines(console) == []
-        record(a, "finished", minutes=3, training={"steps": 100, "best_dice": 0.8125})
+        record(a, "finished", minutes=3, training={"steps": 100, "best_score": 0.8125})
         record(b, "failed", error="UserError: a [bracket]")
         monitor.update(queued=(), running={c})
         monitor.update(queued=(), running={c})
         assert lines(console) == [
-            f"finished {a.name}: validation Dice 0.812, 3 min",
+            f"finished {a.name}: validation dice 0.812, 3 min",
             "failed b: UserError: a [bracket]",
         ]
         monitor.update(queued=(), running=())

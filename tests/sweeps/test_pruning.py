@@ -64,9 +64,9 @@ def test_a_search_from_the_command_line(tmp_path, capsys):
     assert list(found["state"]) == ["finished"] * 3
     for trial in found.itertuples():
         directory = RunDirectory(tmp_path / "sweep" / str(trial.run))
-        assert directory.record["training"]["best_dice"] == trial.validation_dice
+        assert directory.record["training"]["best_score"] == trial.validation_score
         assert float(directory.record["overrides"][-2].partition("=")[2]) == found["optimizer.lr"][trial.trial]
-    best = found.loc[found["validation_dice"].idxmax()]
+    best = found.loc[found["validation_score"].idxmax()]
     assert f"best by validation: trial {best['trial']}, optimizer.lr={best['optimizer.lr']}:" in capsys.readouterr().out
     assert set(reports(tmp_path / "sweep").values()) == {1}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("sweep/*/*")}
@@ -84,7 +84,7 @@ def test_every_validation_is_reported(tmp_path):
     assert directory.finished
     told = trials.all()[number].intermediate_values
     assert sorted(told) == [2, 4, 6]
-    assert max(told.values()) == pytest.approx(directory.record["training"]["best_dice"])
+    assert max(told.values()) == pytest.approx(directory.record["training"]["best_score"])
     assert run_trial(tmp_path, number).finished  # shown, not trained
     assert set(reports(tmp_path).values()) == {1}
 
@@ -94,7 +94,7 @@ def test_a_bad_learning_rate_is_ended_and_a_good_one_is_not(tmp_path):
     trials = trials_of(tmp_path, "hydra.sweeper.pruner.n_startup_trials=1 hydra.sweeper.pruner.n_warmup_steps=3")
     good = trials.begin(9)
     directory = run_trial(tmp_path, good, "optimizer.lr=0.001")
-    trials.end(good, TrialState.COMPLETE, directory.record["training"]["best_dice"])
+    trials.end(good, TrialState.COMPLETE, directory.record["training"]["best_score"])
     bad = trials.begin(9)
     directory = run_trial(tmp_path, bad, "optimizer.lr=0.1")
     assert directory.status == "pruned"
@@ -118,7 +118,7 @@ def test_a_pruned_run_is_done_and_said_to_be_pruned(tmp_path, capsys):
     assert "ended early by its search, at step 2" in capsys.readouterr().out
     progress = read_progress(directory.path)
     assert (progress.state, progress.step, progress.reason) == ("pruned", 2, "")
-    assert progress.dice == pytest.approx(directory.record["training"]["best_dice"])
+    assert progress.score == pytest.approx(directory.record["training"]["best_score"])
     runs, unfinished = read_runs(find_runs(str(tmp_path)))
     assert (runs, [one.reason for one in unfinished]) == ([], ["pruned"])
 

@@ -44,12 +44,29 @@ def test_trials_are_executed_and_the_best_is_said(tmp_path, capsys):
     assert list(found["trial"]) == list(range(5))
     assert set(found["state"]) == {"finished"}
     expected = [formula(*values) for values in zip(found["optimizer.lr"], found["model"], strict=True)]
-    assert list(found["validation_dice"]) == pytest.approx(expected)
-    best = found.loc[found["validation_dice"].idxmax()]
+    assert list(found["validation_score"]) == pytest.approx(expected)
+    best = found.loc[found["validation_score"].idxmax()]
     said = capsys.readouterr().out
     values = f"optimizer.lr={best['optimizer.lr']} model={best['model']}"
-    assert f"best by validation: trial {best['trial']}, {values}: validation Dice {best['validation_dice']:.3f}" in said
+    assert (
+        f"best by validation: trial {best['trial']}, {values}: validation dice {best['validation_score']:.3f}" in said
+    )
     assert f"run directory  {tmp_path / best['run']}" in said
+
+
+def test_a_distance_is_sought_where_it_is_smallest(tmp_path, capsys):
+    def distance(config: DictConfig) -> dict:
+        return finished(10 - 10 * formula(config.optimizer.lr, config.hydra.runtime.choices.model))
+
+    chosen = ("metrics.choose_by=hd95", "hydra.sweeper.trials=5")
+    search(tmp_path, distance, *WHAT, *chosen)
+    best = table(tmp_path)["validation_score"].idxmin()
+    assert f"best by validation: trial {best}," in (said := capsys.readouterr().out)
+    assert "validation hd95" in said
+    with pytest.raises(UserError, match="holds another search"):
+        search(tmp_path, good, *WHAT, "hydra.sweeper.trials=5")
+    with pytest.raises(UserError, match=r"metrics\.choose_by: a search judges all trials by the same metrics"):
+        search(tmp_path / "other", good, *WHAT, "metrics.choose_by=dice,iou")
 
 
 def draw(folder: Path, numbers: range, *overrides: str) -> list[dict]:
@@ -164,7 +181,7 @@ def test_a_failed_run_is_told_and_the_search_goes_on(tmp_path, capsys):
     assert len(launcher.asked) == 4
     assert (found["state"] == failed.map({True: "failed", False: "finished"})).all()
     assert set(found["reason"][failed]) == {"the loss is nan"}
-    assert found["validation_dice"][failed].isna().all()
+    assert found["validation_score"][failed].isna().all()
     assert f"{failed.sum()} failed" in capsys.readouterr().out
 
 
@@ -195,7 +212,7 @@ def test_the_next_command_tries_failed_runs_again(tmp_path):
 
 
 @pytest.mark.parametrize("record", ["{", '{"status": "finished", "training": {}}',
-                                    '{"status": "finished", "training": {"best_dice": NaN}}'])  # fmt: skip
+                                    '{"status": "finished", "training": {"best_score": NaN}}'])  # fmt: skip
 def test_a_run_without_a_score_has_failed(tmp_path, record, capsys):
     def outcome(config: DictConfig) -> None:
         folder = tmp_path / config.hydra.sweep.subdir
@@ -240,7 +257,7 @@ def test_the_same_values_twice_in_a_batch_are_one_run(tmp_path):
     assert sorted(launcher.asked) == [["model=segresnet"], ["model=unet_small"]]
     found = table(tmp_path)
     assert len(found) == 5
-    assert found.groupby("model")["validation_dice"].nunique().eq(1).all()
+    assert found.groupby("model")["validation_score"].nunique().eq(1).all()
 
 
 def test_a_study_lists_what_is_searched_and_fixed(tmp_path):

@@ -34,11 +34,11 @@ def test_a_run_leaves_what_every_run_leaves(finished):
     training, cost = record["training"], record["cost"]
     assert (training["steps"], training["best_step"]) == (0, 0)
     assert training["seconds"] > 0
-    assert training["gap"] == pytest.approx(training["train_dice"] - training["best_dice"])
+    assert training["gap"] == pytest.approx(training["train_score"] - training["best_score"])
     assert (cost["parameters"], cost["flops"], cost["receptive_field"]) == (0, None, None)
     assert record["cost"]["train_seconds"] == training["seconds"]
     curves = pd.read_csv(finished.path / "metrics.csv")
-    assert curves["validation/dice"].dropna().tolist() == pytest.approx([training["best_dice"]])
+    assert curves["validation/dice"].dropna().tolist() == pytest.approx([training["best_score"]])
     assert {path.name for path in (finished.path / "previews").iterdir()} == {"best.png", "median.png", "worst.png"}
     assert (finished.path / "curves.png").exists()
     assert read_cases(finished.cases)["value"].max() > 0.1

@@ -42,7 +42,7 @@ def test_gap_is_logged_recorded_and_told(tmp_path, monkeypatch):
     assert Listener.heard == pytest.approx(list(curves["validation/gap"]), abs=1e-6)
     training = run.record["training"]
     best = curves[curves["step"] == training["best_step"]].iloc[0]
-    assert training["gap"] == pytest.approx(training["train_dice"] - training["best_dice"])
+    assert training["gap"] == pytest.approx(training["train_score"] - training["best_score"])
     assert training["gap"] == pytest.approx(best["validation/gap"], abs=1e-6)
 
     split = json.loads((run.path / "split.json").read_text())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from segbench.runs.criterion import Criterion
 from segbench.runs.directory import RunDirectory, read_cases
 from segbench.training.checkpoints import Checkpoints
 from segbench.training.module import SegmentationModule
@@ -175,8 +176,8 @@ def test_a_run_that_stopped_early_stays_stopped(processes, tmp_path):
 
 
 def test_checkpoints_state_round_trips(tmp_path):
-    first = Checkpoints(tmp_path / "a", tmp_path / "b", None, None)
+    first = Checkpoints(tmp_path / "a", tmp_path / "b", None, Criterion(), None)
     first.best_score, first.best_step = 0.5, 3
-    second = Checkpoints(tmp_path / "a", tmp_path / "b", None, None)
+    second = Checkpoints(tmp_path / "a", tmp_path / "b", None, Criterion(), None)
     second.load_state_dict(first.state_dict())
     assert (second.best_score, second.best_step) == (0.5, 3)

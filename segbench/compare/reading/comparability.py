@@ -10,6 +10,7 @@ import pandas as pd
 from segbench.compare.reading.naming import suggestion
 from segbench.compare.reading.runs import Run
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion
 
 LISTED = 3
 KEYS = ["trained_on", "dataset", "split"]
@@ -93,9 +94,10 @@ def _must_agree(run: Run) -> dict[str, Any]:
         "which metrics are better when smaller": record["metrics"],
         "git commit": (record.get("git") or {}).get("commit"),
     }
+    facts["metrics.choose_by"] = " and ".join(Criterion.of(record).metrics)
     for group, label in (("budget", "budget"), ("metric_settings", "metrics"), ("versions", "version of")):
         joint = " " if label == "version of" else "."
-        facts |= {f"{label}{joint}{key}": value for key, value in _flat(record.get(group) or {}).items()}
+        facts = {f"{label}{joint}{key}": value for key, value in _flat(record.get(group) or {}).items()} | facts
     return facts
 
 

@@ -40,7 +40,7 @@ class Method:
 
     @property
     def gap(self) -> float:
-        """Generalisation gap: training less validation Dice at the best step, median over the runs; NaN if unknown."""
+        """Generalisation gap of the validation score at the best step, median over the runs; NaN if unknown."""
         return self._median("training", "gap")
 
     def _median(self, part: str, key: str) -> float:

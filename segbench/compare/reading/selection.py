@@ -10,12 +10,13 @@ import numpy as np
 from segbench.compare.reading.naming import choices_and_settings, name_methods, suggestion
 from segbench.compare.reading.runs import Run
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion, best_score
 
 
 def best_by_validation(runs: Sequence[Run], select: Sequence[str]) -> tuple[list[Run], list[str]]:
     """The runs with the best setting, of runs that differ only in some settings.
 
-    The best is the one with the highest validation Dice (run.json, `training.best_dice`), the mean over
+    The best is the one with the best validation score (run.json, `training.best_score`), the mean over
     seeds and folds, so that all runs of a method have the same setting. Test cases play no part. A
     setting that was not finished with every seed and fold of its method is not chosen.
 
@@ -27,7 +28,8 @@ def best_by_validation(runs: Sequence[Run], select: Sequence[str]) -> tuple[list
         The runs that are kept, in their order, and for each method with a choice a note on it.
 
     Raises:
-        UserError: if no run has such a setting, or a run says nothing of its validation.
+        UserError: if no run has such a setting, a run says nothing of its validation, or the runs of a method chose
+            their checkpoints by different metrics.
     """
     if not select:
         return list(runs), []
@@ -63,26 +65,40 @@ def _best(candidates: dict[tuple[str, ...], list[Run]], select: Sequence[str]) -
             f"select={','.join(select)}: none of {labels} was finished"
             f" with all {len(every)} combinations of seed and fold; finish the sweep, or leave seeds out"
         )
-    dice = {setting: float(np.mean([_validation_dice(run) for run in candidates[setting]])) for setting in complete}
-    best = max(complete, key=lambda setting: dice[setting])
+    criterion = _criterion([run for of_one in candidates.values() for run in of_one])
+    scores = {setting: float(np.mean([_score(run) for run in candidates[setting]])) for setting in complete}
+    best = next(setting for setting in complete if scores[setting] == criterion.best(scores.values()))
+    told = {setting: f"{scores[setting]:.3f}" for setting in complete}
     others = [
-        f"{_label(setting, select)} ({f'{dice[setting]:.3f}' if setting in dice else 'not finished with every seed'})"
+        f"{_label(setting, select)} ({told.get(setting, 'not finished with every seed')})"
         for setting in candidates
         if setting != best
     ]
-    note = f"{_label(best, select)} has the best validation Dice ({dice[best]:.3f}); left out: {', '.join(others)}"
-    return best, note
+    name = f"validation {criterion.label}"
+    return best, f"{_label(best, select)} has the best {name} ({told[best]}); left out: {', '.join(others)}"
 
 
 def _repetition(run: Run) -> tuple[Any, Any]:
     return run.record["seed"], run.record["fold"]
 
 
-def _validation_dice(run: Run) -> float:
-    value = (run.record.get("training") or {}).get("best_dice")
-    if not isinstance(value, int | float):
-        raise UserError(f"select: {run.path} says nothing of its validation Dice (training.best_dice in run.json)")
-    return float(value)
+def _criterion(runs: Sequence[Run]) -> Criterion:
+    """The criterion of all runs of a method."""
+    first = Criterion.of(runs[0].record)
+    for run in runs:
+        if (other := Criterion.of(run.record)) != first:
+            raise UserError(
+                f"select: {runs[0].path} was chosen by its validation {first.label}, {run.path} by {other.label}"
+                " (metrics.choose_by): their scores cannot be compared"
+            )
+    return first
+
+
+def _score(run: Run) -> float:
+    score = best_score(run.record)
+    if score is None:
+        raise UserError(f"select: {run.path} says nothing of its validation (training.best_score in run.json)")
+    return score
 
 
 def _label(setting: Sequence[str], select: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.trial import Trial
 
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion
 from segbench.sweeps.search.journal import STUDY, open_journal
 from segbench.sweeps.search.trials import PRUNER, build_pruner, open_trial
 from segbench.system.processes import is_main_process
@@ -23,7 +25,7 @@ Answer = TypeVar("Answer")
 
 
 class ReportToSearch(Callback):
-    """A callback that reports the Dice of each validation to the trial that this run is, and ends a hopeless run.
+    """A callback that reports the score of each validation to the trial that this run is, and ends a hopeless run.
 
     It ends as early stopping does: with its checkpoint, in order. Of several processes the first asks, and all do as
     it says. A search that cannot be reached does not stop a training.
@@ -45,13 +47,14 @@ class ReportToSearch(Callback):
             self._end_if_hopeless(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Report the Dice; a step that a killed process has reported before is not reported twice."""
+        """Report the score; a step that a killed process has reported before is not reported twice."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        step, dice = trainer.global_step, float(trainer.callback_metrics["validation/dice"])
-        if self.trial is not None and step not in self._reported():
+        criterion: Criterion = module.criterion  # type: ignore[assignment]
+        step, score = trainer.global_step, float(trainer.callback_metrics[f"validation/{criterion.key}"])
+        if self.trial is not None and math.isfinite(score) and step not in self._reported():
             trial = self.trial
-            _attempt(lambda: trial.report(dice, step), None)
+            _attempt(lambda: trial.report(score, step), None)
         if step < trainer.max_steps:  # else there is nothing to be saved
             self._end_if_hopeless(trainer)
 

@@ -28,10 +28,10 @@ ENOUGH = 10
 def write_table(trials: Trials, folder: Path) -> None:
     """Write `search.csv`: a line for each trial, with the value of each parameter.
 
-    The validation Dice of a pruned trial is the last that was reported; the steps are those up to it.
+    The validation score of a pruned trial is the last that was reported; the steps are those up to it.
     """
     varied = list(trials.space.varied)
-    columns = ["trial", "state", "validation_dice", "steps", *varied, "run", "reason"]
+    columns = ["trial", "state", "validation_score", "steps", *varied, "run", "reason"]
     rows = [_row(trial) for trial in trials.standing()]
     write_atomically(folder / TABLE, pd.DataFrame(rows, columns=columns).to_csv(index=False))
 
@@ -51,9 +51,10 @@ def show_best(trials: Trials, folder: Path, console: Console | None = None) -> N
     if not finished:
         show("no trial has finished: there is no best one")
         return
-    best = max(finished, key=lambda trial: (trial.value, -trial.number))
+    score = trials.criterion.best(trial.value for trial in finished if trial.value is not None)
+    best = next(trial for trial in finished if trial.value == score)
     values = " ".join(f"{key}={value}" for key, value in best.params.items())
-    show(f"best by validation: trial {best.number}, {values}: validation Dice {best.value:.3f}")
+    show(f"best by validation: trial {best.number}, {values}: validation {trials.criterion.label} {best.value:.3f}")
     show(f"run directory  {folder / best.user_attrs['run']}")
     show("the comparison of a sweep is one of test cases: it shows what the trials came to, and chooses none")
     importance = importances(trials)
@@ -62,7 +63,7 @@ def show_best(trials: Trials, folder: Path, console: Console | None = None) -> N
 
 
 def importances(trials: Trials) -> dict[str, float]:
-    """The share of each parameter in the variance of the validation Dice (functional ANOVA), largest first.
+    """The share of each parameter in the variance of the validation score (functional ANOVA), largest first.
 
     Hutter, Hoos and Leyton-Brown, 2014, as Optuna computes it. Empty where there are too few finished trials to tell,
     or their scores are all the same.
@@ -79,7 +80,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": STATES[trial.state],
-        "validation_dice": trial.value,
+        "validation_score": trial.value,
         "steps": trial.last_step,
         **trial.params,
         "run": trial.user_attrs.get("run"),

@@ -1,9 +1,8 @@
-"""The search for hyper-parameters: Optuna asks for runs, any launcher executes them, validation Dice judges them."""
+"""The search for hyper-parameters: Optuna asks for runs, any launcher executes them, their validation judges them."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +16,14 @@ from omegaconf import DictConfig
 
 from segbench.config.composing import pinned
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import RunDirectory
 from segbench.sweeps.directory import SweepDirectory
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # imported when a search starts: other commands need no Optuna
+    from segbench.sweeps.search.space import Space
     from segbench.sweeps.search.trials import Trials
 
 JOURNAL = "search.journal"
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 class Search:
     """A Hydra sweeper: see conf/hydra/sweeper/optuna.yaml for its values.
 
-    The best validation Dice of a run is all that is taken from it; scores of test cases are not read. Whatever stops
+    The best validation score of a run is all that is taken from it; scores of test cases are not read. Whatever stops
     the search, the same command continues it: what is known is in `search.journal` of the sweep's folder.
 
     Raises:
@@ -86,7 +87,7 @@ class Search:
         space = parse_space(overrides, self.context.config_loader)
         folder = Path(self.config.hydra.sweep.dir).absolute()
         with SweepDirectory(folder, self.config.hydra.runtime.choices.get("experiment")):
-            trials = Trials(folder / JOURNAL, space, self.sampler, self.pruner)
+            trials = Trials(folder / JOURNAL, space, self.sampler, self.pruner, self._criterion(space))
             self._check_same(trials, folder)
             trials.repeat_failed()  # what an earlier command met: a full disk, a node without its card
             self._search(trials, folder)
@@ -113,6 +114,15 @@ class Search:
         while len(batch) < self.at_once and (number := trials.begin(self.trials)) is not None:
             batch.append(number)
         return batch
+
+    def _criterion(self, space: Space) -> Criterion:
+        """The criterion of all trials, by which the search judges them."""
+        from segbench.metrics.configured import criterion
+
+        for key in space.varied:
+            if key.partition("@")[0].partition(".")[0] == "metrics":
+                raise UserError(f"{key}: a search judges all trials by the same metrics; fix it")
+        return criterion(self.context.config_loader.load_sweep_config(self.config, space.example()).metrics)
 
     def _job(self, trials: Trials, folder: Path, number: int) -> Job:
         journal = QuotedString(str(folder / JOURNAL), Quote.single).with_quotes()
@@ -146,11 +156,11 @@ def _tell(trials: Trials, number: int, job: Job) -> bool:
         record = {"status": "failed", "error": str(error)}
     status = record.get("status")
     if status == "finished":
-        dice = (record.get("training") or {}).get("best_dice")
-        if dice is not None and math.isfinite(dice):
-            trials.end(number, TrialState.COMPLETE, float(dice))
+        score = best_score(record)
+        if score is not None:
+            trials.end(number, TrialState.COMPLETE, score)
             return True
-        record = {"status": "failed", "error": "no validation Dice"}
+        record = {"status": "failed", "error": "no validation score"}
     elif status == "pruned":
         trials.end(number, TrialState.PRUNED)
         return True

@@ -35,6 +35,14 @@ class Space:
         """The distributions that are searched, by key."""
         return {key: part for key, part in self.parts.items() if isinstance(part, BaseDistribution)}
 
+    def example(self) -> list[str]:
+        """The overrides of one possible trial."""
+        firsts = {
+            key: part.choices[0] if isinstance(part, CategoricalDistribution) else part.low  # type: ignore[attr-defined]
+            for key, part in self.varied.items()
+        }
+        return self.overrides(firsts)
+
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
         """The overrides of one trial.
 

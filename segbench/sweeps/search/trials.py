@@ -12,16 +12,21 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, FloatDistribution, check_distribution_compatibility
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from segbench.config import schema
 from segbench.errors import UserError
+from segbench.runs.criterion import Criterion
 from segbench.sweeps.search.journal import STUDY, open_journal
 from segbench.sweeps.search.space import Space, rounded
 
 PRUNER = "pruner"
 """The study's attribute that holds the configuration of its pruner, for the runs."""
+
+DEFAULT = Criterion()
+
+DIRECTIONS = {"larger": StudyDirection.MAXIMIZE, "smaller": StudyDirection.MINIMIZE}
 
 REPEATS = "repeats"
 """A trial's attribute: the number of the failed one whose values it has."""
@@ -38,22 +43,38 @@ class Trials:
         space: what is varied.
         sampler: node of the configuration.
         pruner: node of the configuration, None for a search that prunes nothing.
+        criterion: the validation score that is sought.
 
     Raises:
         UserError: where a node is wrong, or the file is damaged or of a search over something else.
     """
 
-    def __init__(self, journal: Path, space: Space, sampler: DictConfig, pruner: DictConfig | None) -> None:
+    def __init__(
+        self,
+        journal: Path,
+        space: Space,
+        sampler: DictConfig,
+        pruner: DictConfig | None,
+        criterion: Criterion = DEFAULT,
+    ) -> None:
         self.space = space
+        self.criterion = criterion
         self.sampler = sampler
         parts: dict[str, Any] = {"sampler": self._sampler(0), "pruner": build_pruner(pruner)}
+        direction = DIRECTIONS[criterion.direction]
         self.storage = open_journal(journal)
         try:
             self.study = optuna.load_study(study_name=STUDY, storage=self.storage, **parts)
         except KeyError:
             self.study = optuna.create_study(
-                study_name=STUDY, storage=self.storage, direction="maximize", load_if_exists=True, **parts
+                study_name=STUDY,
+                storage=self.storage,
+                direction=direction,
+                load_if_exists=True,
+                **parts,
             )
+        if self.study.direction != direction:
+            raise _other_search(journal, f"it was to {self.study.direction.name.lower()} its score")
         self._check_space(journal)
         plain = None if pruner is None else OmegaConf.to_container(pruner, resolve=True)
         if self.study.user_attrs.get(PRUNER, "none yet") != plain:
