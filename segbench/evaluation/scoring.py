@@ -19,7 +19,7 @@ class Scorer(Protocol):
 
     @property
     def scores_objects(self) -> bool:
-        """Whether it has a use for predicted objects."""
+        """True where predicted objects are of use."""
 
     def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
         """Return one row per class and metric."""
@@ -47,7 +47,7 @@ class CaseScorer:
 
     @property
     def scores_objects(self) -> bool:
-        """Whether it has a use for predicted objects."""
+        """True where predicted objects are of use."""
         return bool(self.object_metrics)
 
     def __call__(
