@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,6 +32,8 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         command: its name, which is also its configuration's.
         arguments: of the command, as typed.
     """
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if match := _RESOLVING.search(text):
         return match["told"]
@@ -50,6 +52,18 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         key, values = match["key"], match["values"]
         return f"{key}={values}: several values need -m, a run for each of them; a list is written {key}=[{values}]"
     return text
+
+
+def _unreadable(override: str) -> str:
+    """What is wrong with an override that Hydra cannot parse, and the way to write it."""
+    key, equals, value = override.partition("=")
+    if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@-]+", key, re.ASCII):
+        return f"{override}: is not read: an option is written key=value, without blanks around ="
+    plain = value.strip("'\"").replace("'", "\\'")
+    return (
+        f"{override}: the value is not read: texts with signs other than letters, digits and . _ - / are quoted twice,"
+        f" for the shell and for Hydra: \"{key}='{plain}'\"; lists are written {key}=[a,b]"
+    )
 
 
 def _nearest(word: str, known: list[str], listing: bool = True) -> str:

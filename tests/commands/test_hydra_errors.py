@@ -47,3 +47,22 @@ def test_in_a_sweep_the_option_without_the_key_is_named(arguments, where, sugges
     assert said.startswith(f"segbench: {key}: there is no such key with {where}{nearest} (a new key")
     assert len(said.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("override", "written"),
+    [
+        ("data.dataset.group_pattern=^[^_]+", "\"data.dataset.group_pattern='^[^_]+'\""),
+        ("name=größe", "\"name='größe'\""),
+        ("name='x", "\"name='x'\""),
+        ("data.patch_size=[1,2", "data.patch_size=[a,b]"),
+        ("my key=3", "without blanks around ="),
+    ],
+)
+def test_an_override_that_cannot_be_read_is_named_with_the_way_to_write_it(override, written, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["segbench"])
+    assert report("train", [override]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"segbench: {override}: ")
+    assert written in told
+    assert told.count("\n") == 1
