@@ -1,4 +1,4 @@
-"""The tables of a run for a terminal."""
+"""The scores of a run on the terminal."""
 
 from __future__ import annotations
 

@@ -107,13 +107,7 @@ class BinaryCrossEntropy(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The loss, a scalar: the weighted mean over pixels, divided by the sum of the weights.
-
-        Args:
-            logits: (B, K, *P).
-            target: (B, *P) int64 class indices.
-            weight: (B, *P) of each pixel, at least 0; None: all 1.
-        """
+        """The loss, a scalar: the weighted mean over pixels, of the arguments that `CrossEntropy` takes."""
         kept = target != self.ignore_index
         classes = target.where(kept, 0).unsqueeze(1)
         reference = torch.zeros_like(logits).scatter(1, classes, 1)

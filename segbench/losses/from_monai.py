@@ -50,13 +50,7 @@ class PixelwiseFromMonai(FromMonai):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The loss, a scalar: the weighted mean over pixels, divided by the sum of the weights.
-
-        Args:
-            logits: (B, K, *P).
-            target: (B, *P) int64 class indices.
-            weight: (B, *P) of each pixel, at least 0; None: all 1.
-        """
+        """The loss, a scalar: the weighted mean over pixels, of the arguments that `CrossEntropy` takes."""
         kept = target != self.ignore_index
         values = self.loss(logits, target.unsqueeze(1)).sum(dim=1)
         return weighted_mean(values, kept if weight is None else kept * weight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,7 @@ class Flooding(GreyRegions):
 
     def __init__(
         self,
-        spatial_dims: int,
-        in_channels: int,
-        heads: Mapping[str, int],
+        *sizes: Any,
         regions: int | None = None,
         seeds: str = "core",
         depth: float = 3.0,
@@ -33,29 +30,25 @@ class Flooding(GreyRegions):
         """Check the values.
 
         Args:
-            spatial_dims: 2 or 3.
-            in_channels: channels of the image.
-            heads: the head "mask" alone: name -> classes.
             regions: of Otsu's thresholds; None: as many as classes.
             seeds: "core", "peak" or "sure": see `segbench.models.seeds.Seeds`.
             depth: of "core" and "peak", in pixels.
             share: of "sure".
             connectivity: which pixels are neighbours: 1 = faces, 2 = also edges, ..
+            *sizes: see `GreyRegions`.
             **choices: see `GreyRegions`.
 
         Raises:
             UserError: where a value is out of its range.
         """
-        super().__init__(spatial_dims, in_channels, heads, **choices)
-        wanted = self.classes if regions is None else regions
-        if wanted < 2:
-            raise UserError(f"model.regions={regions}: must be at least 2")
+        super().__init__(*sizes, **choices)
+        wanted = self.region_count(regions)
         if not 0 < share <= 1:
             raise UserError(f"model.share={share}: must be above 0 and at most 1")
         if depth <= 0:
             raise UserError(f"model.depth={depth}: must be above 0")
         self.seeds = Seeds(wanted, choose("model.seeds", seeds, RULES, best=False)[0], depth, share)
-        self.structure = generate_binary_structure(spatial_dims, min(max(connectivity, 1), spatial_dims))
+        self.structure = generate_binary_structure(self.spatial_dims, min(max(connectivity, 1), self.spatial_dims))
 
 
 class RegionGrowing(Flooding):
@@ -65,22 +58,18 @@ class RegionGrowing(Flooding):
     a region of their own.
     """
 
-    def __init__(
-        self, spatial_dims: int, in_channels: int, heads: Mapping[str, int], tolerance: float = 0.7, **choices: Any
-    ) -> None:
+    def __init__(self, *sizes: Any, tolerance: float = 0.7, **choices: Any) -> None:
         """Check the values.
 
         Args:
-            spatial_dims: 2 or 3.
-            in_channels: channels of the image.
-            heads: the head "mask" alone: name -> classes.
             tolerance: how far from the mean, in the intensities of the normalised image.
+            *sizes: see `GreyRegions`.
             **choices: see `Flooding` and `GreyRegions`.
 
         Raises:
             UserError: where a value is out of its range.
         """
-        super().__init__(spatial_dims, in_channels, heads, **choices)
+        super().__init__(*sizes, **choices)
         if tolerance < 0:
             raise UserError(f"model.tolerance={tolerance}: must be at least 0")
         self.tolerance = tolerance
@@ -125,22 +114,18 @@ def grow(grey: np.ndarray, seeds: np.ndarray, mean: float, tolerance: float, str
 class Watershed(Flooding):
     """The watershed of the gradient, flooded from the seeds (Beucher and Meyer 1993)."""
 
-    def __init__(
-        self, spatial_dims: int, in_channels: int, heads: Mapping[str, int], sigma: float = 1.0, **choices: Any
-    ) -> None:
+    def __init__(self, *sizes: Any, sigma: float = 1.0, **choices: Any) -> None:
         """Check the values.
 
         Args:
-            spatial_dims: 2 or 3.
-            in_channels: channels of the image.
-            heads: the head "mask" alone: name -> classes.
             sigma: deviation in pixels of the Gaussian whose gradient is the relief; 0: the Sobel filter.
+            *sizes: see `GreyRegions`.
             **choices: see `Flooding` and `GreyRegions`.
 
         Raises:
             UserError: where a value is out of its range.
         """
-        super().__init__(spatial_dims, in_channels, heads, **choices)
+        super().__init__(*sizes, **choices)
         if sigma < 0:
             raise UserError(f"model.sigma={sigma}: must be at least 0")
         self.sigma = sigma

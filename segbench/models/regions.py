@@ -80,6 +80,17 @@ class GreyRegions(Estimator):
     def regions(self, grey: np.ndarray) -> np.ndarray:
         """The region of each pixel, 0 to `count` - 1, darkest first, (*S) int, of a grey image (*S) float32."""
 
+    def region_count(self, wanted: int | None) -> int:
+        """Return how many regions are wanted; None stands for as many as classes.
+
+        Raises:
+            UserError: where there would be less than 2.
+        """
+        count = self.classes if wanted is None else wanted
+        if count < 2:
+            raise UserError(f"model.regions={wanted}: must be at least 2")
+        return count
+
     def fit(self, cases: Sequence[TrainingCase]) -> None:
         """Count the classes in the regions of all training cases, and choose channel and numbering."""
         channels = self._channels(cases)

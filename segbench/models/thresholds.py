@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,7 @@ class Otsu(GreyRegions):
 
     def __init__(
         self,
-        spatial_dims: int,
-        in_channels: int,
-        heads: Mapping[str, int],
+        *sizes: Any,
         regions: int | None = None,
         bins: int = 256,
         **choices: Any,
@@ -31,18 +29,14 @@ class Otsu(GreyRegions):
         """Check the values.
 
         Args:
-            spatial_dims: 2 or 3.
-            in_channels: channels of the image.
-            heads: the head "mask" alone: name -> classes.
             regions: one more than the thresholds; None: as many as classes.
             bins: of the histogram; the time grows with their power of the number of thresholds.
+            *sizes: see `GreyRegions`.
             **choices: see `GreyRegions`.
         """
-        super().__init__(spatial_dims, in_channels, heads, **choices)
+        super().__init__(*sizes, **choices)
         self.bins = bins
-        self._count = self.classes if regions is None else regions
-        if self._count < 2:
-            raise UserError(f"model.regions={regions}: must be at least 2")
+        self._count = self.region_count(regions)
 
     @property
     def count(self) -> int:
@@ -79,9 +73,7 @@ class AdaptiveThreshold(GreyRegions):
 
     def __init__(
         self,
-        spatial_dims: int,
-        in_channels: int,
-        heads: Mapping[str, int],
+        *sizes: Any,
         method: str = "gaussian",
         window: int = 51,
         offset: float = 0.3,
@@ -91,19 +83,17 @@ class AdaptiveThreshold(GreyRegions):
         """Check the values.
 
         Args:
-            spatial_dims: 2 or 3.
-            in_channels: channels of the image.
-            heads: the head "mask" alone: name -> classes.
             method: "mean", "gaussian", "niblack" or "sauvola".
             window: pixels along each side of the neighbourhood, an odd number.
             offset: of "mean" and "gaussian", in the intensities of the normalised image.
             k: of "niblack" and "sauvola".
+            *sizes: see `GreyRegions`.
             **choices: see `GreyRegions`.
 
         Raises:
             UserError: where the window is even, the method is not known, or a threshold would be above the other.
         """
-        super().__init__(spatial_dims, in_channels, heads, **choices)
+        super().__init__(*sizes, **choices)
         if window < 3 or window % 2 == 0:
             raise UserError(f"model.window={window}: must be an odd number, 3 or more")
         for key, value in {"offset": offset, "k": k}.items():

@@ -3,20 +3,8 @@
 import numpy as np
 import pytest
 
+from segbench.metrics import objects as of_objects
 from segbench.metrics.instances import InstancePair
-from segbench.metrics.objects import (
-    adapted_rand_error,
-    average_precision,
-    count_error,
-    object_dice,
-    object_f1,
-    object_hausdorff,
-    object_precision,
-    object_recall,
-    panoptic_quality,
-    rand_score,
-    segmentation_quality,
-)
 from segbench.metrics.overlap import dice, iou, precision, recall, specificity, volume_difference
 from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
@@ -81,19 +69,19 @@ def test_table_of_objects(objects):
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        (object_precision, 0.5),
-        (object_recall, 0.5),
-        (object_f1, 0.5),
-        (lambda pair: object_f1(pair, iou=0.55), 0.5),
-        (lambda pair: object_f1(pair, iou=0.6), 0.0),
-        (panoptic_quality, 0.3),
-        (segmentation_quality, 0.6),
-        (average_precision, 2 / 10 / 3),
-        (object_dice, 0.375),
-        (object_hausdorff, (3.0 + 2.5) / 2),
-        (count_error, 0.0),
-        (adapted_rand_error, 0.225806),
-        (rand_score, 0.787879),
+        (of_objects.object_precision, 0.5),
+        (of_objects.object_recall, 0.5),
+        (of_objects.object_f1, 0.5),
+        (lambda pair: of_objects.object_f1(pair, iou=0.55), 0.5),
+        (lambda pair: of_objects.object_f1(pair, iou=0.6), 0.0),
+        (of_objects.panoptic_quality, 0.3),
+        (of_objects.segmentation_quality, 0.6),
+        (of_objects.average_precision, 2 / 10 / 3),
+        (of_objects.object_dice, 0.375),
+        (of_objects.object_hausdorff, (3.0 + 2.5) / 2),
+        (of_objects.count_error, 0.0),
+        (of_objects.adapted_rand_error, 0.225806),
+        (of_objects.rand_score, 0.787879),
     ],
 )
 def test_object_metrics(objects, metric, expected):
@@ -112,4 +100,4 @@ SPLIT[:, 2:4] = 3
     ids=["merged", "split", "perfect"],
 )
 def test_rand_error_of_two_neighbouring_cells(prediction, expected):
-    assert adapted_rand_error(InstancePair(prediction, CELLS, (1, 1))) == pytest.approx(expected, abs=1e-6)
+    assert of_objects.adapted_rand_error(InstancePair(prediction, CELLS, (1, 1))) == pytest.approx(expected, abs=1e-6)

@@ -6,19 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from segbench.metrics import objects as of_objects
 from segbench.metrics.instances import InstancePair
-from segbench.metrics.objects import (
-    adapted_rand_error,
-    average_precision,
-    object_dice,
-    object_f1,
-    object_hausdorff,
-    object_precision,
-    object_recall,
-    panoptic_quality,
-    rand_score,
-    segmentation_quality,
-)
 from segbench.metrics.overlap import dice, iou, precision, recall, volume_difference
 from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
@@ -110,19 +99,19 @@ def test_empty_space_around_changes_no_score_but_specificity(case, margin):
 
 @settings(deadline=None)
 @given(objects(), st.permutations(range(1, 5)), st.integers(1, 2**29 - 1))
-def test_numbers_of_objects_do_not_matter(case, order, stride):
+def test_numbers_of_of_objectsdo_not_matter(case, order, stride):
     predicted, true, spacing = case
     numbers = np.array([0, *order], dtype=np.int32) * stride
     pair, renamed = InstancePair(predicted, true, spacing), InstancePair(numbers[predicted], true, spacing)
     for metric in (
-        object_precision,
-        object_recall,
-        object_f1,
-        average_precision,
-        panoptic_quality,
-        object_dice,
-        adapted_rand_error,
-        rand_score,
+        of_objects.object_precision,
+        of_objects.object_recall,
+        of_objects.object_f1,
+        of_objects.average_precision,
+        of_objects.panoptic_quality,
+        of_objects.object_dice,
+        of_objects.adapted_rand_error,
+        of_objects.rand_score,
     ):
         assert metric(renamed) == pytest.approx(metric(pair), abs=1e-12), metric.__name__
 
@@ -130,20 +119,24 @@ def test_numbers_of_objects_do_not_matter(case, order, stride):
 @given(objects())
 def test_panoptic_quality_is_f1_times_segmentation_quality(case):
     pair = InstancePair(*case)
-    assert panoptic_quality(pair) == pytest.approx(object_f1(pair) * segmentation_quality(pair))
+    assert of_objects.panoptic_quality(pair) == pytest.approx(
+        of_objects.object_f1(pair) * of_objects.segmentation_quality(pair)
+    )
 
 
 @given(objects(), st.floats(0, 1), st.floats(0, 1))
-def test_fewer_objects_match_at_a_higher_threshold(case, one, other):
+def test_fewer_of_objectsmatch_at_a_higher_threshold(case, one, other):
     pair = InstancePair(*case)
-    assert object_f1(pair, max(one, other)) <= object_f1(pair, min(one, other))
+    assert of_objects.object_f1(pair, max(one, other)) <= of_objects.object_f1(pair, min(one, other))
 
 
 @settings(deadline=None)
 @given(objects())
-def test_objects_are_perfect_for_themselves(case):
+def test_of_objectsare_perfect_for_themselves(case):
     true, _, spacing = case
     pair = InstancePair(true, true, spacing)
-    assert object_f1(pair, 0.95) == average_precision(pair) == panoptic_quality(pair) == 1
-    assert object_dice(pair) == rand_score(pair) == 1
-    assert object_hausdorff(pair) == adapted_rand_error(pair) == 0
+    assert (
+        of_objects.object_f1(pair, 0.95) == of_objects.average_precision(pair) == of_objects.panoptic_quality(pair) == 1
+    )
+    assert of_objects.object_dice(pair) == of_objects.rand_score(pair) == 1
+    assert of_objects.object_hausdorff(pair) == of_objects.adapted_rand_error(pair) == 0
