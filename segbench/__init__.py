@@ -1,3 +1,7 @@
-"""segbench: which segmentation method is better, and how sure is it."""
+"""segbench: which segmentation method is better, and how sure one can be of it."""
+
+import os
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # albumentations would ask the network for news when imported

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from segbench.config.file_content import file_content
 from segbench.config.history import essential
 from segbench.config.study import budget_value
 from segbench.errors import UserError
@@ -92,10 +93,11 @@ def check_name(name: str, key: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Make `${run_id:}`, `${run_name:}`, `${folder_name:path}` and `${budget:key}` known to OmegaConf."""
+    """Make `${run_id:}`, `${run_name:}`, `${folder_name:path}`, `${file_content:key}`, `${budget:key}` known."""
     OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+    OmegaConf.register_new_resolver("file_content", file_content, replace=True)
     OmegaConf.register_new_resolver("budget", budget_value, replace=True)
 
 

@@ -22,7 +22,7 @@ NO_COLUMNS = (*NOT_SCIENCE, "measured", "metrics", "task.objective.mask.loss")
 """Keys without a column: where and how a run is executed, facts of the data, long lists (their choice has a
 column), and what repeats `loss`. All are in config.yaml of the run's artifact."""
 
-PATHS = ("initial_weights", "split.file")
+PATHS = ("augmentation.file", "initial_weights", "split.file")
 """Keys that are paths: the column has the name alone."""
 
 NO_TAGS = ("logger", "trainer", "callbacks")

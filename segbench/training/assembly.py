@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from segbench.config.identity import check_name
 from segbench.config.schema import as_plain, build
+from segbench.data.augmenter import Augmenter
 from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
 from segbench.data.datamodule import DataModule
@@ -92,7 +93,7 @@ def build_data(config: DictConfig) -> DataModule:
         cases=TrainingCases(store, split.train, dataset.background, config.seed),
         patch_size=tuple(config.data.patch_size),
         placement=build(config.task.sampling, "task.sampling"),
-        augmentation=build(config.augmentation, "augmentation"),
+        augmentation=build_augmenter(config.augmentation),
         targets=build(config.task.targets, "task.targets"),
         normalize=seen.normalize,
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
@@ -110,6 +111,23 @@ def build_data(config: DictConfig) -> DataModule:
         gap_cases=config.trainer.gap_cases,
         batches=config.trainer.max_steps * config.trainer.lightning.get("accumulate_grad_batches", 1),
     )
+
+
+def build_augmenter(node: DictConfig) -> Augmenter:
+    """The engine of an augmentation: itself, or that of albumentations for one of its pipelines.
+
+    Args:
+        node: `config.augmentation`.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    built = build(node, "augmentation")
+    if isinstance(built, Augmenter):
+        return built
+    from segbench.data.albumentations_engine import AlbumentationsEngine  # takes seconds to import
+
+    return AlbumentationsEngine(built)
 
 
 def build_split(config: DictConfig, store: CaseStore) -> Split:

@@ -23,6 +23,7 @@ EXPERIMENTS = sorted(
 """Single runs; for the studies see test_studies.py."""
 UNFINISHED = {
     "model=external": "model.net._target_", "loss=weighted_sum": "loss.terms",
+    "augmentation=albumentations_file": "augmentation.file",
 }  # fmt: skip
 """Options that ask the user for something, and for what."""
 VERY_LARGE = ("model=deconvnet", "model=fcn32s", "model=fcn16s", "model=fcn8s")
