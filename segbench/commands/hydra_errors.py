@@ -55,7 +55,7 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
 
 
 def _unreadable(override: str) -> str:
-    """What is wrong with an override that Hydra cannot parse, and the way to write it."""
+    """The mistake in an override that Hydra cannot parse, and the way to write it."""
     key, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@-]+", key, re.ASCII):
         return f"{override}: is not read: an option is written key=value, without blanks around ="

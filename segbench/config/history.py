@@ -37,6 +37,12 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
         "arrays": None,
         "field_of_view": None,
     },
+    "segbench.models.external.External": {
+        "input_channels": None,
+        "divisible_by": 1,
+        "upsample": None,
+        "returns": "logits",
+    },
 }
 """Arguments that a class came to have later, and their defaults in Python, which stand for what held before."""
 
