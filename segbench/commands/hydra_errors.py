@@ -44,9 +44,10 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         run = error.overrides if isinstance(error, NotComposedError) else None
         chosen = _chosen(arguments if run is None else run)
         keys = [key for key in _keys(command, chosen) if not key.rpartition(".")[2].startswith("_")]
-        nearest = _nearest(match["key"], keys, listing=False)
         swept = [argument for argument in chosen if argument not in arguments]
         where = f" with {' '.join(swept)}" if swept else ""
+        owner = _owner(match["key"], command, arguments, swept)
+        nearest = f", only with {owner}" if owner else _nearest(match["key"], keys, listing=False)
         return f"{match['key']}: there is no such key{where}{nearest} (a new key is added by +{match['key']}=..)"
     if match := _SEVERAL.search(text):
         key, values = match["key"], match["values"]
@@ -72,7 +73,9 @@ def _nearest(word: str, known: list[str], listing: bool = True) -> str:
         # A right name in the wrong place: max_steps for trainer.max_steps.
         close = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]][:1]
     mean = f"; did you mean {close[0]}?" if close else ""
-    return mean + (f" Known are {', '.join(known)}" if listing and known else "")
+    if not listing or not known:
+        return mean
+    return f"{mean} There are {', '.join(known)}" if mean else f"; there are {', '.join(known)}"
 
 
 def _chosen(arguments: Sequence[str]) -> list[str]:
@@ -82,6 +85,24 @@ def _chosen(arguments: Sequence[str]) -> list[str]:
         for argument in arguments
         if "," not in argument and (conf_folder() / argument.partition("=")[0]).is_dir()
     ]
+
+
+def _owner(key: str, command: str, arguments: Sequence[str], swept: Sequence[str]) -> str | None:
+    """The option of the same sweep that has a key, None if there is none.
+
+    Args:
+        key: dotted.
+        command: its name.
+        arguments: as typed, such as `model=unet,fcn8s`.
+        swept: the options of the run that lacks the key, such as `model=fcn8s`.
+    """
+    for option in swept:
+        group = option.partition("=")[0]
+        lists = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{group}=")]
+        for other in ",".join(lists).split(","):
+            if f"{group}={other}" != option and key in _keys(command, [f"{group}={other}"]):
+                return f"{group}={other}"
+    return None
 
 
 def _keys(command: str, chosen: list[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import segbench
 from segbench.runs.directory import RunDirectory, read_cases
 from tests.data_sets import folder
 from tests.made_runs import TINY
@@ -276,3 +277,16 @@ def test_two_processes_score_every_case_once_and_as_one_does(segbench, here):
     assert not two.duplicated(["case", "class", "metric"]).any()
     # Sums over processes round differently, and a pixel on the edge of two classes may flip.
     assert np.allclose(one["value"], two["value"], atol=0.01, equal_nan=True)
+
+
+def test_the_version_is_ours():
+    done = subprocess.run([sys.executable, "-m", "segbench", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"segbench {segbench.__version__}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    script = f"{sys.executable} -m segbench --help | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].startswith("segbench: which segmentation method")
+    assert done.stdout.splitlines()[1] in ("0", "141")

@@ -66,3 +66,21 @@ def test_an_override_that_cannot_be_read_is_named_with_the_way_to_write_it(overr
     assert told.startswith(f"segbench: {override}: ")
     assert written in told
     assert told.count("\n") == 1
+
+
+def test_a_key_that_another_option_of_the_sweep_has_is_no_spelling_mistake(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["segbench"])
+    monkeypatch.chdir(tmp_path)
+    assert report("train", ["model=unet_small,fcn8s", "model.channels=[4,8]", "-m"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "segbench: model.channels: there is no such key with model=fcn8s, only with model=unet_small ("
+    )
+
+
+def test_the_options_are_listed_where_none_is_near(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["segbench"])
+    assert report("train", ["hydra/launcher=nosuch"]) == 2
+    told = capsys.readouterr().err
+    assert "hydra/launcher=nosuch: there is no such option; there are basic, local, slurm" in told
+    assert "base" not in told.split("there are")[1].split(", ")
