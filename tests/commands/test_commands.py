@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-import segbench
+from segbench import __version__
 from segbench.runs.directory import RunDirectory, read_cases
 from tests.data_sets import folder
 from tests.made_runs import TINY
@@ -281,7 +281,7 @@ def test_two_processes_score_every_case_once_and_as_one_does(segbench, here):
 
 def test_the_version_is_ours():
     done = subprocess.run([sys.executable, "-m", "segbench", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"segbench {segbench.__version__}\n"
+    assert done.stdout == f"segbench {__version__}\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
