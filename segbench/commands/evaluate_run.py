@@ -77,11 +77,14 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
         )
     unseen = _unseen_ids(finished, dataset, store)
     shared, table = _class_table(finished.labels, dataset)
+    for name, members in finished.config.measured.regions.items():
+        if {finished.labels.classes[index] for index in members} <= shared:
+            shared.add(str(name))
     labels = assembly.Labels(dataset.name, finished.labels.classes, finished.labels.background)
     finished.module.scorer = assembly.build_scorer(finished.config, labels, "unseen")
     cases = WholeCases(store, unseen, network_input, table)
     finished.trainer.test(finished.module, cases.loader(), verbose=False)
-    rows = [row for row in finished.module.rows if row["class"] in shared or row["class"] == OBJECTS]
+    rows = [row for row in finished.module.rows if row["class"] in shared | {OBJECTS}]
     return f"unseen/{dataset.name}.csv", rows
 
 

@@ -30,6 +30,9 @@ def predict(config: DictConfig) -> None:
 
     finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust)
     dims, channels = finished.config.measured.spatial_dims, finished.config.measured.in_channels
+    named = list(enumerate(finished.config.measured.regions))
+    if config.regions and "regions" not in finished.config.task.heads:
+        raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")
     console = Console()
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -37,18 +40,26 @@ def predict(config: DictConfig) -> None:
         raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
     for key, path in track(files.items(), "predicting", console=console, transient=True):
         image = _fitting(read_image(path), dims, channels, path)
-        if image.ndim == dims + 2:
-            label = np.stack([finished.predict(image[:, index]) for index in range(image.shape[1])])
-        else:
-            label = finished.predict(image)
-        target = output / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_mask(target, label, like=path)
+        parts = [image[:, index] for index in range(image.shape[1])] if image.ndim == dims + 2 else [image]
+        labels, regions = zip(*(finished.predict_regions(part) for part in parts), strict=True)
+        whole = np.stack if image.ndim == dims + 2 else _only
+        masks = {"": whole(labels)}
+        if config.regions:
+            masks |= {name: whole([part[number] for part in regions]).astype(np.uint8) for number, name in named}
+        for region, mask in masks.items():
+            target = output / region / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_mask(target, mask, like=path)
     names = ", ".join(f"{index} {name}" for index, name in enumerate(finished.labels.classes))
     if left:
         text = f"not predicted, since in no known format ({len(left)}): {few(left)}"
         console.print(text, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(files)} masks in {output}: {names}", soft_wrap=True, highlight=False)
+
+
+def _only(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The only part of an image that is not predicted slice by slice."""
+    return parts[0]
 
 
 def _inputs(path: Path) -> tuple[Mapping[str, Path], Sequence[Path]]:

@@ -24,8 +24,12 @@ MOVED: Mapping[str, str] = {
 
 ADDED: Mapping[str, Any] = {
     "data.input_arrays": [],
+    "data.regions": None,
+    "measured.region_count": 0,
+    "measured.regions": {},
     "metrics.choose_by": "dice",
     "metrics.direction": {},
+    "task.scores": ["classes"],
     "trainer.sync_batchnorm": False,
 }
 """Dotted keys that came after the first version, and the value that stands for what held before them."""

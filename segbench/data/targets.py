@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.data.case import IGNORE
+from segbench.data.region_classes import RegionClasses, region_masks
 from segbench.data.sample import Sample
 from segbench.errors import UserError
 
@@ -28,6 +29,30 @@ def centre(sample: Sample) -> np.ndarray:
     """The class of the patch's central pixel, of index (P - 1) // 2: one pixel (1, .., 1) int64, 255 = ignore."""
     middle = tuple(slice((length - 1) // 2, (length - 1) // 2 + 1) for length in sample.label.shape)
     return sample.label[middle].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Overlapping regions, each the union of some classes.
+
+    Attributes:
+        classes: of each region, by its name.
+    """
+
+    classes: RegionClasses
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise UserError(
+                "task=regions: the data set has no regions; name them in data.regions, such as"
+                " 'data.regions={whole: [round, spindle], core: [spindle]}'"
+            )
+
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """Return the masks of the regions: (R, *P) uint8 of 0 and 1, 255 = ignore."""
+        masks = region_masks(sample.label, self.classes).astype(np.uint8)
+        masks[:, sample.label == IGNORE] = IGNORE
+        return masks
 
 
 def original(sample: Sample) -> np.ndarray:

@@ -16,5 +16,8 @@ class Decoder(Protocol):
     def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
         """Return the class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""
 
+    def regions(self, outputs: Mapping[str, Tensor]) -> np.ndarray | None:
+        """Return the masks of overlapping regions (R, *S) bool; None where they follow from the label map."""
+
     def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
         """Return the objects (*S) int32, 0 = background."""

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from segbench.data.regions import connected_regions
+from segbench.errors import UserError
 
 
 class Argmax:
@@ -34,7 +35,13 @@ class Argmax:
 
     def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
         """The class map (*S) uint8 of one case from its heads' logits (K, *S); the image is not looked at."""
+        if "mask" not in outputs:
+            raise UserError(f"decoder: needs the head mask, not {', '.join(outputs)}; task=regions has decoder=regions")
         return np.asarray(outputs["mask"].argmax(0).byte().cpu().numpy())
+
+    def regions(self, outputs: Mapping[str, Tensor]) -> np.ndarray | None:
+        """The masks of regions: none but those of the label map."""
+        return None
 
     def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
         """The objects (*S) int32 of one case, numbered from 1 over all classes."""

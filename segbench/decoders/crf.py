@@ -88,6 +88,10 @@ class Crf:
         """The class map (*S) uint8 of one case, from logits (K, *S) and its image (C, *S)."""
         return self.then.label({**outputs, "mask": self.refine(outputs["mask"].float(), image)}, image)
 
+    def regions(self, outputs: Mapping[str, Tensor]) -> np.ndarray | None:
+        """The masks of regions, as the decoder after this one finds them."""
+        return self.then.regions(outputs)
+
     def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
         """The objects (*S) int32 of one case, as the decoder after this one finds them."""
         return self.then.instances(outputs, label)

@@ -10,8 +10,10 @@ import imagecodecs
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion
 
 from segbench.data.case import IGNORE
+from segbench.data.region_classes import RegionClasses, region_masks
 from segbench.runs.criterion import Criterion
 from segbench.system.atomic import write_atomically
 
@@ -72,6 +74,52 @@ def preview(
         name = "errors: blue missed, red invented, yellow wrong class"
         panels.append((name, _errors(grey, reference, prediction, background)))
     return _side_by_side(panels, title)
+
+
+def preview_regions(
+    image: np.ndarray, reference: np.ndarray, prediction: np.ndarray, regions: RegionClasses, title: str
+) -> Image.Image:
+    """Image, reference, prediction and errors of overlapping regions side by side.
+
+    Every region has an outline of its colour, so that those within others are seen. Errors: missed by a region is
+    blue, invented red, both (by different regions) yellow. Of a volume the slice with most foreground is shown.
+
+    Args:
+        image: (C, *S), raw intensities.
+        reference: (*S) classes, 255 = ignore.
+        prediction: (R, *S) bool, the mask of each region.
+        regions: the classes of each region, by name.
+        title: above the panels.
+    """
+    true = region_masks(reference, regions)
+    scored = reference != IGNORE
+    if reference.ndim == 3:
+        depth = int(np.argmax(true.any(axis=0).sum(axis=(1, 2))))
+        image, true, prediction, scored = image[:, depth], true[:, depth], prediction[:, depth], scored[depth]
+    grey = _display(image)
+    missed, invented = (true & ~prediction & scored).any(axis=0), (prediction & ~true & scored).any(axis=0)
+    errors = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
+    for where, colour in (
+        (missed & ~invented, MISSED), (invented & ~missed, INVENTED), (missed & invented, CONFUSED),
+    ):  # fmt: skip
+        errors[where] = 0.25 * errors[where] + 0.75 * colour
+    panels = [
+        ("image", grey),
+        ("reference: " + ", ".join(regions), _outlined(grey, true)),
+        ("prediction", _outlined(grey, prediction)),
+        ("errors: blue missed, red invented, yellow both", errors),
+    ]
+    return _side_by_side(panels, title)
+
+
+def _outlined(grey: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The image with the outline of each mask (R, H, W) in its colour, and a breath of it inside."""
+    shown = grey.astype(np.float32)
+    for number, mask in enumerate(masks):
+        colour = PALETTE[number % len(PALETTE)]
+        shown[mask] = 0.85 * shown[mask] + 0.15 * colour
+        shown[mask & ~binary_erosion(mask, border_value=1)] = colour
+    return shown
 
 
 def write_curves(metrics: Path, picture: Path, criterion: Criterion) -> None:

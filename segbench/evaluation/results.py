@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from segbench.evaluation.previews import preview, write_picture
+from segbench.data.region_classes import RegionClasses
+from segbench.evaluation.previews import preview, preview_regions, write_picture
 from segbench.metrics import cost
 from segbench.models.estimator import Estimator
 
@@ -33,18 +34,30 @@ class PredictedLabels:
     """Label maps of the test cases as they were scored, compressed, for the few that are shown in the end."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[bytes, np.dtype[Any], tuple[int, ...]]] = {}
+        self._kept: dict[str, tuple[_Packed, _Packed | None]] = {}
 
-    def keep(self, case: str, label: np.ndarray) -> None:
-        """Keep the label map (*S) of one case."""
-        self._kept[case] = zlib.compress(label.tobytes(), level=1), label.dtype, label.shape
+    def keep(self, case: str, label: np.ndarray, regions: np.ndarray | None = None) -> None:
+        """Keep the label map (*S) of one case, and the masks (R, *S) of regions that do not follow from it."""
+        self._kept[case] = _packed(label), None if regions is None else _packed(regions)
 
-    def get(self, case: str) -> np.ndarray | None:
-        """The label map of a case; None for one that another process has scored."""
+    def get(self, case: str) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """The label map of a case and its regions; None for one that another process has scored."""
         if case not in self._kept:
             return None
-        packed, dtype, shape = self._kept[case]
-        return np.frombuffer(zlib.decompress(packed), dtype).reshape(shape)
+        label, regions = self._kept[case]
+        return _unpacked(label), None if regions is None else _unpacked(regions)
+
+
+_Packed = tuple[bytes, np.dtype[Any], tuple[int, ...]]
+
+
+def _packed(array: np.ndarray) -> _Packed:
+    return zlib.compress(array.tobytes(), level=1), array.dtype, array.shape
+
+
+def _unpacked(packed: _Packed) -> np.ndarray:
+    content, dtype, shape = packed
+    return np.frombuffer(zlib.decompress(content), dtype).reshape(shape)
 
 
 def write_previews(
@@ -54,6 +67,7 @@ def write_previews(
     trainer: L.Trainer,
     module: SegmentationModule,
     folder: Path,
+    regions: RegionClasses | None = None,
 ) -> None:
     """Draw the best, the median and the worst test case by the mean of their first metric.
 
@@ -64,6 +78,7 @@ def write_previews(
         trainer: gives the device and precision.
         module: predicts a case that another process has scored.
         folder: where `best.png`, `median.png` and `worst.png` go.
+        regions: the classes of each region, where the network finds regions.
     """
     metric = cases["metric"].iloc[0]
     means = cases[cases["metric"] == metric].groupby("case")["value"].mean().dropna().sort_values()
@@ -72,12 +87,18 @@ def write_previews(
     places = {"worst": 0, "median": (len(means) - 1) // 2, "best": len(means) - 1}
     for place, position in places.items():
         case = data.store[str(means.index[position])]
-        label = labels.get(case.id)
-        if label is None:
+        found = labels.get(case.id)
+        if found is None:
             image = data.sampler.network_input.of_case(case)
-            label = module.decoder.label(predict(module, trainer, image), torch.from_numpy(image))
+            outputs = predict(module, trainer, image)
+            found = module.decoder.label(outputs, torch.from_numpy(image)), module.decoder.regions(outputs)
+        label, masks = found
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
-        picture = preview(np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title)
+        reference = np.asarray(case.label)
+        if masks is None:
+            picture = preview(np.asarray(case.image), reference, label, data.dataset.background, title)
+        else:
+            picture = preview_regions(np.asarray(case.image), reference, masks, regions or {}, title)
         write_picture(folder / f"{place}.png", np.asarray(picture))
 
 

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from segbench.data.region_classes import RegionClasses, region_masks
+from segbench.errors import UserError
 from segbench.metrics.pair import EmptyDistance
-from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects
+from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects, score_regions
 
 Row = dict[str, Any]
 
@@ -21,8 +23,14 @@ class Scorer(Protocol):
     def scores_objects(self) -> bool:
         """True where predicted objects are of use."""
 
-    def __call__(self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]) -> list[Row]:
-        """Return one row per class and metric."""
+    def __call__(
+        self,
+        label: np.ndarray,
+        instances: np.ndarray | None,
+        case: Mapping[str, Any],
+        regions: np.ndarray | None = None,
+    ) -> list[Row]:
+        """Return one row per class or region and metric."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,11 @@ class CaseScorer:
         object_metrics: functions of an instance pair, by name; used where a case has instances.
         empty_distance: the distance where a class is in only one of prediction and reference.
         columns: what every row starts with: dataset, split, fold, seed.
+        regions: the classes of each region, by name.
+        scored: "classes", "regions" or both.
+
+    Raises:
+        UserError: where `scored` is something else, regions are missing, or a region has the name of a class.
     """
 
     classes: Sequence[str]
@@ -44,6 +57,17 @@ class CaseScorer:
     object_metrics: Mapping[str, ObjectMetric] = field(default_factory=dict)
     empty_distance: EmptyDistance = "diagonal"
     columns: Mapping[str, Any] = field(default_factory=dict)
+    regions: RegionClasses = field(default_factory=dict)
+    scored: Sequence[str] = ("classes",)
+
+    def __post_init__(self) -> None:
+        if not self.scored or not set(self.scored) <= {"classes", "regions"}:
+            raise UserError(f"task.scores={list(self.scored)}: must be [classes], [regions] or [classes, regions]")
+        if "regions" in self.scored and not self.regions:
+            raise UserError("task.scores: there are no regions; name them in data.regions")
+        twice = [name for name in self.regions if name in self.classes]
+        if len(self.scored) > 1 and twice:
+            raise UserError(f"data.regions.{twice[0]}: is a class, too; both are scored, so rename the region")
 
     @property
     def scores_objects(self) -> bool:
@@ -51,19 +75,32 @@ class CaseScorer:
         return bool(self.object_metrics)
 
     def __call__(
-        self, label: np.ndarray, instances: np.ndarray | None, case: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        """One row per class and metric.
+        self,
+        label: np.ndarray,
+        instances: np.ndarray | None,
+        case: Mapping[str, Any],
+        regions: np.ndarray | None = None,
+    ) -> list[Row]:
+        """One row per class or region and metric.
 
         Args:
             label: predicted classes (*S).
             instances: predicted objects (*S), or None.
             case: the reference: label, instances, spacing, case_id, group.
+            regions: predicted masks of the regions (R, *S); None: those of the predicted classes.
         """
-        scores = score_case(
-            label, case["label"], case["spacing"], self.classes, self.class_metrics,
-            background=self.background, empty_distance=self.empty_distance,
-        )  # fmt: skip
+        scores = []
+        if "classes" in self.scored:
+            scores += score_case(
+                label, case["label"], case["spacing"], self.classes, self.class_metrics,
+                background=self.background, empty_distance=self.empty_distance,
+            )  # fmt: skip
+        if "regions" in self.scored:
+            masks = region_masks(label, self.regions) if regions is None else regions
+            scores += score_regions(
+                masks, case["label"], case["spacing"], self.regions, self.class_metrics,
+                empty_distance=self.empty_distance,
+            )  # fmt: skip
         if instances is not None and case["instances"] is not None:
             scores += score_objects(
                 instances, case["instances"], case["spacing"], self.object_metrics,

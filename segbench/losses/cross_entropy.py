@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +12,8 @@ from torch.nn import functional as F
 from segbench.data.case import IGNORE
 from segbench.data.class_balance import inverse_frequency, median_frequency
 from segbench.errors import UserError
-
-
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """sum(w v) / sum(w), and 0 where all weights are 0: only the weights' ratios matter.
-
-    Args:
-        values: (B, *P).
-        weight: (B, *P), at least 0.
-    """
-    weight = weight.to(values.dtype)
-    return (values * weight).sum() / weight.sum().clamp_min(torch.finfo(values.dtype).tiny)
+from segbench.losses.regions import are_regions, binary_cross_entropy
+from segbench.losses.weight import weighted_mean
 
 
 class CrossEntropy(nn.Module):
@@ -29,7 +21,10 @@ class CrossEntropy(nn.Module):
 
     `torch.nn.CrossEntropyLoss` is the same but for a batch of ignored pixels only, where it is NaN and
     here 0, and for pixels of different weight, which it does not know. Classes that the batch lacks play no part.
+    Of overlapping regions it is the binary cross entropy of each.
     """
+
+    takes_regions: ClassVar[bool] = True
 
     def __init__(self, ignore_index: int = IGNORE) -> None:
         """Args: ignore_index: value of the target's ignored pixels."""
@@ -43,9 +38,11 @@ class CrossEntropy(nn.Module):
 
         Args:
             logits: (B, K, *P).
-            target: (B, *P) int64 class indices.
+            target: (B, *P) int64 class indices, or (B, K, *P), the masks of regions.
             weight: (B, *P) of each pixel, at least 0, besides the weight of its class; None: all 1.
         """
+        if are_regions(logits, target):
+            return binary_cross_entropy(logits, target, self.ignore_index, weight)
         values = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         kept = target != self.ignore_index
         weights = kept.to(logits.dtype)
@@ -60,6 +57,8 @@ class WeightedCrossEntropy(CrossEntropy):
     The weighted sum is divided by the sum of the pixels' weights, as in torch, so that only the weights'
     ratios matter.
     """
+
+    takes_regions = False
 
     def __init__(
         self,
@@ -101,6 +100,8 @@ class BinaryCrossEntropy(nn.Module):
     is the binary cross entropy of one channel z. A class that the batch lacks is learnt to be absent.
     """
 
+    takes_regions: ClassVar[bool] = True
+
     def __init__(self, ignore_index: int = IGNORE) -> None:
         """Args: ignore_index: value of the target's ignored pixels."""
         super().__init__()
@@ -108,6 +109,8 @@ class BinaryCrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss, a scalar: the weighted mean over pixels, of the arguments that `CrossEntropy` takes."""
+        if are_regions(logits, target):
+            return binary_cross_entropy(logits, target, self.ignore_index, weight)
         kept = target != self.ignore_index
         classes = target.where(kept, 0).unsqueeze(1)
         reference = torch.zeros_like(logits).scatter(1, classes, 1)

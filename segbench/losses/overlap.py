@@ -7,12 +7,13 @@ denominator), so that they differ from its Dice and Tversky losses in the formul
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from segbench.data.case import IGNORE
+from segbench.losses.regions import are_regions, known_masks
 
 
 class Overlap(NamedTuple):
@@ -31,6 +32,8 @@ class Overlap(NamedTuple):
 
 class OverlapLoss(nn.Module, ABC):
     """Base of the losses of soft overlap: from logits to the sums that a formula needs."""
+
+    takes_regions: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -59,15 +62,18 @@ class OverlapLoss(nn.Module, ABC):
 
         Args:
             logits: (B, K, *P).
-            target: (B, *P) int64 class indices.
+            target: (B, *P) int64 class indices, or (B, K, *P), the masks of regions.
         """
-        target = target.unsqueeze(1)
-        kept = (target != self.ignore_index).to(logits.dtype)
-        p = logits.softmax(dim=1)
-        g = torch.zeros_like(p).scatter(1, target.where(kept > 0, 0), kept)
+        if are_regions(logits, target):
+            (g, kept), p, first = known_masks(logits, target, self.ignore_index), logits.sigmoid(), 0
+        else:
+            target = target.unsqueeze(1)
+            kept = (target != self.ignore_index).to(logits.dtype)
+            p, first = logits.softmax(dim=1), self.first_class
+            g = torch.zeros_like(p).scatter(1, target.where(kept > 0, 0), kept)
         axes = [axis for axis in range(logits.ndim) if axis > 1 or (axis == 0 and self.batch)]
         sums = (p * g).sum(axes), (p * (kept - g)).sum(axes), ((1 - p) * g).sum(axes)
-        return self.loss(Overlap(*(s[..., self.first_class :] for s in sums))).mean()
+        return self.loss(Overlap(*(s[..., first:] for s in sums))).mean()
 
     @abstractmethod
     def loss(self, overlap: Overlap) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.errors import UserError
+from segbench.losses.regions import takes_regions
 from segbench.losses.weight import takes_weight
 
 
@@ -24,6 +25,7 @@ class WeightedSum(nn.Module):
 
     Attributes:
         takes_weight: whether one of the losses takes the pixels' weights.
+        takes_regions: whether all of them take overlapping regions.
     """
 
     def __init__(self, terms: Mapping[str, Term] | None = None) -> None:
@@ -42,6 +44,7 @@ class WeightedSum(nn.Module):
         self.weights = {name: term.get("weight", 1.0) for name, term in terms.items()}
         self._weighted = {name for name, loss in self.losses.items() if takes_weight(loss)}
         self.takes_weight = bool(self._weighted)
+        self.takes_regions = all(map(takes_regions, self.losses.values()))
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss, a scalar.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.case import IGNORE
+from segbench.data.region_classes import RegionClasses, region_masks
 from segbench.metrics.instances import InstancePair, Instances
 from segbench.metrics.pair import BoolArray, EmptyDistance, MaskPair
 
@@ -67,11 +68,40 @@ def score_case(
     for index, name in enumerate(classes):
         if index != background:
             pair = MaskPair(prediction == index, reference == index, spacing, ignored, empty_distance)
-            scores += [
-                Score(name, metric, float(function(pair)), pair.n_ref, pair.n_pred)
-                for metric, function in metrics.items()
-            ]
+            scores += _scores(name, pair, metrics)
     return scores
+
+
+def score_regions(
+    prediction: BoolArray,
+    reference: NDArray[np.integer],
+    spacing: Sequence[float],
+    regions: RegionClasses,
+    metrics: Mapping[str, ClassMetric],
+    *,
+    empty_distance: EmptyDistance = "diagonal",
+) -> list[Score]:
+    """Score every region, as if each were a class of its own.
+
+    Args:
+        prediction: the mask of each region (R, *S).
+        reference: class index per pixel (*S); pixels that are `IGNORE` count for nothing.
+        spacing: size of a pixel along each axis of S.
+        regions: the classes of each region, by name.
+        metrics: functions of a `MaskPair` by name.
+        empty_distance: the distance where a region is in only one of the two, in the unit of the spacing.
+
+    Raises:
+        ValueError: if shapes differ, or the spacing does not fit them.
+    """
+    ignored, known = _ignored(reference), region_masks(reference, regions)
+    pairs = (MaskPair(*masks, spacing, ignored, empty_distance) for masks in zip(prediction, known, strict=True))
+    return [score for name, pair in zip(regions, pairs, strict=True) for score in _scores(name, pair, metrics)]
+
+
+def _scores(name: str, pair: MaskPair, metrics: Mapping[str, ClassMetric]) -> list[Score]:
+    """The scores of one class or region."""
+    return [Score(name, metric, float(function(pair)), pair.n_ref, pair.n_pred) for metric, function in metrics.items()]
 
 
 def score_objects(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.identity import check_name
 from segbench.config.schema import as_plain, build
@@ -23,6 +23,7 @@ from segbench.data.normalize import NORMALIZATIONS, Normalize
 from segbench.data.open_stores import opened
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
+from segbench.data.region_classes import region_classes
 from segbench.data.splits import Split, make_split, read_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -84,7 +85,11 @@ def build_data(config: DictConfig) -> DataModule:
     config.measured.spatial_dims = dataset.spatial_dims
     seen = network_input(config, store)
     config.measured.in_channels = seen.channels(dataset.channels)
+    config.measured.image_channels = dataset.channels
     config.measured.classes = len(dataset.classes)
+    regions = region_classes(None if config.data.regions is None else as_plain(config.data.regions), dataset.classes)
+    OmegaConf.update(config, "measured.regions", regions, merge=False, force_add=True)
+    config.measured.region_count = len(regions)
     config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
     per_case = [store.meta(case).pixels for case in split.train]
     config.measured.class_frequencies_where_present = shares_where_present(per_case)
@@ -172,7 +177,13 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
         object_metrics=functions(metrics, "objects") if labels.instances else {},
         empty_distance=metrics.empty_distance,
         columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
+        **_scored(config),
     )
+
+
+def _scored(config: DictConfig) -> dict[str, Any]:
+    """The classes or regions that are scored, as `CaseScorer` takes them."""
+    return {"regions": as_plain(config.measured.regions), "scored": tuple(config.task.scores)}
 
 
 def build_validation_scorer(config: DictConfig, labels: Labels) -> CaseScorer:
@@ -191,6 +202,7 @@ def build_validation_scorer(config: DictConfig, labels: Labels) -> CaseScorer:
         class_metrics=chosen_functions(metrics, "classes"),
         object_metrics=of_objects,
         empty_distance=metrics.empty_distance,
+        **_scored(config),
     )
 
 

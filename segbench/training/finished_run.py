@@ -44,7 +44,11 @@ class FinishedRun:
     trainer: L.Trainer
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Classes (*S) uint8 of one raw image (C, *S).
+        """Classes (*S) uint8 of one raw image (C, *S); see `predict_regions`."""
+        return self.predict_regions(image)[0]
+
+    def predict_regions(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Classes (*S) uint8 of one raw image (C, *S), and the masks (R, *S) of regions, if the network finds some.
 
         Raises:
             UserError: where the network sees arrays besides the image.
@@ -56,7 +60,8 @@ class FinishedRun:
                 " (data.input_arrays), which a file alone does not have; segbench evaluate scores data sets that do"
             )
         normal = assembly.normalization(self.config)(image, measure_intensities(image))
-        return self.module.decoder.label(predict(self.module, self.trainer, normal), torch.from_numpy(normal))
+        outputs, decoder = predict(self.module, self.trainer, normal), self.module.decoder
+        return decoder.label(outputs, torch.from_numpy(normal)), decoder.regions(outputs)
 
 
 def load_run(path: Path, accelerator: str = "auto", inference: Any = None, trusted: Iterable[str] = ()) -> FinishedRun:

@@ -79,7 +79,7 @@ class SegmentationModule(L.LightningModule):
         self.seed = seed
         self.rows: list[Row] = []
         self.seconds: list[float] = []
-        self.on_predicted: Callable[[str, np.ndarray], None] | None = None
+        self.on_predicted: Callable[[str, np.ndarray, np.ndarray | None], None] | None = None
         self._validation_rows: tuple[list[Row], list[Row]] = ([], [])
         self._scheduler: LRScheduler | None = None
         self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
@@ -163,10 +163,10 @@ class SegmentationModule(L.LightningModule):
         if case is None:
             return
         outputs = self.predict_case(case["image"])
-        label = self.decoder.label(outputs, case["image"][0])
+        label, regions = self.decoder.label(outputs, case["image"][0]), self.decoder.regions(outputs)
         objects = self.validation_scorer.scores_objects and case["instances"] is not None
         instances = self.decoder.instances(outputs, label) if objects else None
-        self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case))
+        self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case, regions))
 
     def on_validation_epoch_end(self) -> None:
         """Log the score that chooses the checkpoint, what it is the mean of, and how far it is behind that of training.
@@ -203,9 +203,10 @@ class SegmentationModule(L.LightningModule):
         _synchronise(self.device)
         self.seconds.append(time.perf_counter() - start)
         instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
-        self.rows += self.scorer(label, instances, case)
+        regions = self.decoder.regions(outputs)
+        self.rows += self.scorer(label, instances, case, regions)
         if self.on_predicted is not None:
-            self.on_predicted(case["case_id"], label)
+            self.on_predicted(case["case_id"], label, regions)
 
     def on_test_epoch_end(self) -> None:
         """Gather the rows of all processes in each of them."""

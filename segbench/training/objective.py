@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from segbench.errors import UserError
+from segbench.losses.regions import takes_regions
 from segbench.losses.weight import takes_weight
 
 Loss = Callable[..., Tensor]
@@ -53,10 +54,10 @@ class Objective(nn.Module):
 
         Logits of fewer pixels than the target are those of its centre (valid convolutions, classifiers of
         a patch's centre). A head with deep supervision is a list, finest first: its i-th output counts 1 / 2^i, the
-        coarsest not at all, and the weights sum to one (nnU-Net v2); targets follow by nearest pixel.
+        coarsest not at all, and the weights sum to one (nnU-Net v2); targets follow as in `resize`.
 
         Raises:
-            UserError: where the model has no output for a head of the objective.
+            UserError: where the model has no output for a head of the objective, or its loss takes no regions.
         """
         named: dict[str, Tensor] = {}
         total: Tensor | None = None
@@ -70,12 +71,18 @@ class Objective(nn.Module):
             value = outputs[head]
             levels = value if isinstance(value, list) else [value]
             size = levels[0].shape[2:]
-            known = [centre(batch[key], size) for key in ([head, "weight"] if head in self.takers else [head])]
+            target = centre(batch[head], size)
+            if target.ndim == levels[0].ndim and not target.is_floating_point() and not takes_regions(part.loss):
+                raise UserError(
+                    f"task.objective.{head}.loss: {_name(part.loss)} takes no overlapping regions; choose loss=bce,"
+                    " dice, dice_ce, tversky or another that does, or task=semantic"
+                )
+            weights = [centre(batch["weight"], size)] if head in self.takers else []
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):
                 scales = list(zip(supervision_weights(len(levels)), levels, strict=True))
                 losses = [
-                    w * part.loss(logits.float(), *(resize(array, logits) for array in known))
+                    w * part.loss(logits.float(), *(resize(array, logits) for array in (target, *weights)))
                     for w, logits in scales
                     if w
                 ]
@@ -96,6 +103,12 @@ def supervision_weights(count: int) -> list[float]:
     return [weight / sum(raw) for weight in raw]
 
 
+def _name(loss: object) -> str:
+    """The name of a loss for a message; of a wrapped loss, that of the library's."""
+    inner = getattr(loss, "loss", None)
+    return type(loss).__name__ if inner is None else type(inner).__name__
+
+
 def _nothing(logits: Tensor) -> Tensor:
     """0 whatever the logits are, NaN and infinity too, with a gradient of 0 for each of them."""
     return logits.flatten()[:0].float().sum()
@@ -111,11 +124,17 @@ def centre(target: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def resize(target: Tensor, logits: Tensor) -> Tensor:
-    """The target (B, *P) or (B, C, *P) at the size of logits (B, K, *Q), by nearest pixel."""
+    """The target (B, *P) or (B, C, *P) at the size of logits (B, K, *Q).
+
+    Classes, regions and weights of pixels are those of the nearest pixel; values (floats with channels, such as an
+    image) are the means of the pixels that a coarser one covers.
+    """
     size = logits.shape[2:]
     dims = len(size)
     if target.shape[-dims:] == size:
         return target
+    if target.ndim == logits.ndim and target.is_floating_point():
+        return interpolate(target, size=size, mode="area")
     channels = target.reshape(len(target), -1, *target.shape[-dims:])
     resized = interpolate(channels.float(), size=size, mode="nearest-exact")
     return resized.reshape(*target.shape[:-dims], *size).to(target.dtype)

@@ -176,8 +176,8 @@ def _evaluate(
         return
     order = {case: position for position, case in enumerate(data.split.test)}
     directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
-    cases = read_cases(directory.cases)
-    write_previews(cases, labels, data, trainer, module, directory.path / "previews")
+    cases, regions = read_cases(directory.cases), schema.as_plain(config.measured.regions)
+    write_previews(cases, labels, data, trainer, module, directory.path / "previews", regions)
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png", module.criterion)
     used = peak_memory(module.device)  # before the network is measured, which only some runs do
     patch_shape = config.measured.in_channels, *config.data.patch_size
@@ -269,14 +269,14 @@ def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
 
 def _prediction_writer(
     directory: RunDirectory, data: DataModule, labels: PredictedLabels
-) -> Callable[[str, np.ndarray], None]:
+) -> Callable[[str, np.ndarray, np.ndarray | None], None]:
     """Keep each predicted mask, and write it in the format of its image."""
     folder = directory.path / "predictions"
     folder.mkdir(exist_ok=True)
     files = {record.id: record.files for record in data.store.records}
 
-    def write(case: str, label: np.ndarray) -> None:
-        labels.keep(case, label)
+    def write(case: str, label: np.ndarray, regions: np.ndarray | None) -> None:
+        labels.keep(case, label, regions)
         path = folder / case
         path.parent.mkdir(parents=True, exist_ok=True)
         write_mask(path, label, like=files[case][0] if files[case] else None)
