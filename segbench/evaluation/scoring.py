@@ -62,7 +62,9 @@ class CaseScorer:
 
     def __post_init__(self) -> None:
         if not self.scored or not set(self.scored) <= {"classes", "regions"}:
-            raise UserError(f"task.scores={list(self.scored)}: must be [classes], [regions] or [classes, regions]")
+            raise UserError(
+                f"task.scores=[{', '.join(self.scored)}]: must be [classes], [regions] or [classes, regions]"
+            )
         if "regions" in self.scored and not self.regions:
             raise UserError("task.scores: there are no regions; name them in data.regions")
         twice = [name for name in self.regions if name in self.classes]

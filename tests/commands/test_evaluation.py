@@ -19,11 +19,14 @@ def test_labels_come_back_as_they_were(shape):
     labels = PredictedLabels()
     for number, dtype in enumerate((np.uint8, np.int32)):
         label = np.random.default_rng(number).integers(0, 9, (2, *shape)).astype(dtype)[1]
-        labels.keep("a", label.T)
-        back = labels.get("a")
-        assert back is not None
-        assert back.dtype == dtype
-        np.testing.assert_array_equal(back, label.T)
+        masks = np.stack([label > 3, label > 5])
+        for regions in (None, masks):
+            labels.keep("a", label.T, regions)
+            found = labels.get("a")
+            assert found is not None
+            assert found[0].dtype == dtype
+            np.testing.assert_array_equal(found[0], label.T)
+            assert found[1] is None if regions is None else np.array_equal(found[1], masks)
     assert labels.get("b") is None
 
 

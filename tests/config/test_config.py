@@ -65,7 +65,8 @@ def test_every_option_is_instantiated(option):
     group = option.partition("=")[0]
     config = configure(option, "trainer.max_steps=10")
     shares = {name: [0.8, 0.15, 0.05] for name in ("class_frequencies", "class_frequencies_where_present")}
-    config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, "class_0_counts": False, **shares,
+    config.measured = {"spatial_dims": 2, "in_channels": 3, "image_channels": 3, "classes": 3,
+                       "regions": {"whole": [1, 2], "core": [2]}, "region_count": 2, "class_0_counts": False, **shares,
                        "score": "validation/dice", "score_mode": "max"}  # fmt: skip
     nodes = {"data": "data.dataset", "task": "task.objective", "metrics": "metrics.classes"}
     if group not in ("trainer", "logger", "callbacks", "data"):
