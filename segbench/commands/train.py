@@ -60,9 +60,10 @@ def _invocation(config: DictConfig) -> Invocation:
         for group, option in hydra.runtime.choices.items()
         if option is not None and not group.startswith("hydra")
     }
-    name = config.name or run_name(overrides, default_name(choices))
     path = Path(hydra.runtime.output_dir)
     in_sweep = hydra.mode == RunMode.MULTIRUN or (path.parent / SWEEP).exists()
+    of_sweep, dash, _ = path.name.rpartition(f"-{run_id(config)}") if in_sweep else ("", "", "")
+    name = config.name or (of_sweep if dash else run_name(overrides, default_name(choices)))
     return Invocation(path, name, choices, overrides, in_sweep)
 
 

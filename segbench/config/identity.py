@@ -42,6 +42,9 @@ NOT_SCIENCE = (
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME_LENGTH = 80
+_LEADING_LENGTH = 160
+"""Of what differs between runs, and of the data: a file name has 255 bytes at most, and the id follows."""
+_DATA = ("data", "data.root", "data.dataset.root", "data.dataset.name")
 _FUNCTIONS = re.compile(r"\btag\((\w+,)*|\b(choice|range|interval|shuffle|sort|int|float)\(|\)")
 """Hydra's notation of what a search varies: a name has the values alone."""
 
@@ -57,23 +60,31 @@ def run_id(config: DictConfig) -> str:
     return hashlib.sha256(json.dumps(_science(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def run_name(overrides: Iterable[str], default: str) -> str:
+def run_name(overrides: Iterable[str], default: str, first: Iterable[str] = ()) -> str:
     """A readable slug of what the user set, safe in a path and in a Hydra override.
 
     Group choices appear as their option, values as key and value: `model=unet trainer.max_steps=50`
-    is `unet-max_steps50`. What does not change the science does not appear. Swept values are joined by
-    `+`, so that the same function names a sweep.
+    is `unet-max_steps50`. What does not change the science does not appear, but for the data's folder. Swept values
+    are joined by `+`, so that the same function names a sweep. What differs between the runs of a sweep comes first,
+    then the data, then the rest as it was typed; a long name is cut in the rest and ends with a digest.
 
     Args:
         overrides: the task overrides as typed.
         default: the slug where nothing was set.
+        first: keys whose values come first: those that a sweep varies.
     """
-    parts = [part for part in map(_part, overrides) if part]
-    slug = "-".join(parts) or default
+    order = [*first]
+    typed = [(_key(override), _part(override)) for override in overrides]
+    named = [(key, part) for key, part in typed if part]
+    leading = [part for want in order for key, part in named if key == want]
+    of_data = [part for key, part in named if key not in order and key in _DATA]
+    rest = [part for key, part in named if key not in order and key not in _DATA]
+    slug = "-".join([*leading, *of_data, *rest]) or default
     if len(slug) <= _NAME_LENGTH:
         return slug
     digest = hashlib.sha256(slug.encode()).hexdigest()[:8]
-    return f"{slug[: _NAME_LENGTH - 9]}-{digest}"
+    kept = max(_NAME_LENGTH - 9, min(len("-".join([*leading, *of_data])), _LEADING_LENGTH))
+    return f"{slug[:kept]}-{digest}"
 
 
 def default_name(choices: Mapping[str, str]) -> str:
@@ -105,19 +116,22 @@ def _run_id(*, _root_: DictConfig) -> str:
     return run_id(_root_)
 
 
-def _run_name(*, _root_: DictConfig) -> str:
+def _run_name(*first: str, _root_: DictConfig) -> str:
     if _root_.get("name"):
         return check_name(str(_root_.name), "name")
-    return run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices))
+    return run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices), first)
 
 
 def _folder_name(path: str) -> str:
     return Path(path).expanduser().resolve().name
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
 def _part(override: str) -> str:
-    key, _, value = override.lstrip("+~").partition("=")
-    key = key.partition("@")[0]
+    key, value = _key(override), override.partition("=")[2]
     if key.startswith("hydra") or any(key == skip or key.startswith(f"{skip}.") for skip in NOT_SCIENCE):
         return ""
     value = _UNSAFE.sub("_", _FUNCTIONS.sub("", value).replace(",", "+").strip("[]'\"")).strip("_")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, flag_override
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from segbench.config.identity import check_name, run_name
 
@@ -15,14 +16,17 @@ class CompareAtEnd(Callback):
     """The comparison of a sweep's runs at its end, in `comparison/` of the sweep's directory."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Give the sweep the folder of its name, where none was chosen."""
-        if config.hydra.sweep.dir:
-            return
-        folder = f"sweeps/{sweep_name(config)}"
+        """Let names of runs begin with what is swept; give the sweep the folder of its name, where none was chosen."""
+        raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        assert isinstance(raw, dict)
+        subdir = str(raw["subdir"]).replace("${run_name:}", f"${{run_name:{','.join(swept_keys(config))}}}")
         with flag_override(config, ["readonly", "struct"], False):
-            config.hydra.sweep.dir = folder
             # Each run is composed anew from these, and in its own configuration the name would be another.
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
+            config.hydra.sweep.subdir = subdir
+            config.hydra.overrides.hydra.append(f"hydra.sweep.subdir='{subdir}'")
+            if not config.hydra.sweep.dir:
+                config.hydra.sweep.dir = folder = f"sweeps/{sweep_name(config)}"
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compare whatever runs the sweep's directory holds."""
@@ -32,8 +36,19 @@ class CompareAtEnd(Callback):
         compare_sweep(Path(config.hydra.sweep.dir), comparison_settings(config))
 
 
+def swept_keys(config: DictConfig) -> list[str]:
+    """The keys of which a sweep has several values: of the command line as typed, then of its study.
+
+    Args:
+        config: the configuration that the sweep starts from, with `hydra`.
+    """
+    typed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    keys = [override.key_or_group for override in typed if override.is_sweep_override()]
+    return list(dict.fromkeys([*keys, *map(str, config.hydra.sweeper.get("params") or {})]))
+
+
 def sweep_name(config: DictConfig) -> str:
-    """A sweep's name: what is set, swept values joined by `+`; for a study first its name, data and budget.
+    """A sweep's name: what is swept, joined by `+`, then what is set; for a study first its name, data and budget.
 
     Args:
         config: the configuration that the sweep starts from, with `hydra`.
@@ -42,9 +57,9 @@ def sweep_name(config: DictConfig) -> str:
         return check_name(str(config.name), "name")
     overrides = list(config.hydra.overrides.task)
     if config.get("budget") is None:
-        return run_name(overrides, "sweep")
+        return run_name(overrides, "sweep", swept_keys(config))
     choices = config.hydra.runtime.choices
     typed = dict(override.split("=", 1) for override in overrides if "=" in override)
     data = typed.get("data", choices.data).replace(",", "+")  # swept data sets are not among the choices
     others = [override for override in overrides if override.partition("=")[0] not in ("experiment", "data", "budget")]
-    return "-".join(filter(None, [choices.experiment, data, config.budget, run_name(others, "")]))
+    return "-".join(filter(None, [choices.experiment, data, config.budget, run_name(others, "", swept_keys(config))]))

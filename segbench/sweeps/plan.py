@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from segbench.config.identity import run_id
 from segbench.config.user_modules import named_modules
 from segbench.sweeps.job import Job
 
+_ENDING = re.compile(r"-[0-9a-f]{12}(-[0-9a-f]{6})?$")
+
 
 def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[Job]:
     """The runs of a sweep, in the order in which they are asked for; a run asked for twice is there once.
@@ -30,6 +33,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
         NotComposedError: where a combination cannot be composed.
     """
     jobs = {}
+    present = _present(Path(config.hydra.sweep.dir))
     for overrides in job_overrides:
         try:
             composed = context.config_loader.load_sweep_config(config, list(overrides))
@@ -37,15 +41,27 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
             raise NotComposedError(str(error), overrides) from error
         with _referred_to(composed):
             sweep = composed.hydra.sweep
-            path = Path(sweep.dir, sweep.subdir).absolute()
+            path, run = Path(sweep.dir, sweep.subdir).absolute(), run_id(composed)
+            path = path.with_name(present.get(_ending(path.name, run), path.name))
             devices: Any = OmegaConf.select(composed, "trainer.devices")
             jobs[path] = Job(
-                tuple(overrides), path, run_id(composed), path.name,
+                tuple(overrides), path, run, path.name,
                 processes=devices if isinstance(devices, int) and devices > 0 else None,
                 nodes=int(OmegaConf.select(composed, "trainer.num_nodes") or 1),
                 modules=named_modules(composed),
             )  # fmt: skip
     return list(jobs.values())
+
+
+def _present(folder: Path) -> dict[str, str]:
+    """The run directories of a folder by the ends of their names: the name of a run depends on what else is swept."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return {match[0]: name for name in names if (match := _ENDING.search(name))}
+
+
+def _ending(name: str, run: str) -> str:
+    """The end of a directory's name from the id of its run on, empty where that is not in it."""
+    return name[name.rindex(f"-{run}") :] if f"-{run}" in name else ""
 
 
 @contextmanager

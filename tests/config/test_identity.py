@@ -71,6 +71,26 @@ def test_long_names_stay_distinct():
     assert max(len(first), len(second)) <= 80
 
 
+def test_what_is_swept_comes_first_and_is_never_cut_off():
+    fixed = [f"model.value{number}=something_long" for number in range(20)]
+    swept = [
+        "optimizer.weight_decay=0.0001",
+        "scheduler=warmup_cosine_with_a_long_name",
+        "loss=dice_focal_boundary_and_more",
+    ]
+    overrides = [*fixed, "data=wbc", *swept]
+    name = run_name(overrides, "", [override.partition("=")[0] for override in swept])
+    whole = "weight_decay0.0001-warmup_cosine_with_a_long_name-dice_focal_boundary_and_more-wbc"
+    assert re.fullmatch(whole + "-[0-9a-f]{8}", name)
+    assert run_name(["trainer.max_steps=5", "data=wbc", "seed=0,1"], "", ["seed"]) == "seed0+1-wbc-max_steps5"
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,9}=.{0,60}", fullmatch=True), max_size=30))
+def test_whatever_is_swept_leaves_room_for_an_id_in_the_name_of_a_file(overrides):
+    name = run_name(overrides, "default", [override.partition("=")[0] for override in overrides])
+    assert re.fullmatch(r"[A-Za-z0-9._+-]{1,169}", name)
+
+
 @pytest.mark.parametrize("name", ["../../evil", "/etc/x", "..", ".hidden", "a/b", "a\\b", "a\nb"])
 def test_a_name_leads_into_no_other_folder(name):
     with pytest.raises(UserError, match="must have no slash"):

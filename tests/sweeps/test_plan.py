@@ -15,6 +15,7 @@ from segbench.config.identity import register_resolvers, run_id
 from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.runs.sweep_record import add_asked, read_asked
+from segbench.sweeps.callback import CompareAtEnd, swept_keys
 from segbench.sweeps.directory import SweepDirectory
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
@@ -44,6 +45,26 @@ def test_a_job_is_what_the_command_of_a_user_would_be(tmp_path):
     assert run_id(alone) == job.id
     assert alone.hydra.run.dir == str(job.path)
     assert alone.hydra.mode == RunMode.RUN
+
+
+def test_names_begin_with_what_is_swept_and_a_run_keeps_its_directory(tmp_path):
+    fixed = ["trainer.max_steps=5", "model=unet_small"]
+    context, config = composed(*fixed, "optimizer.lr=0.1,0.01", f"hydra.sweep.dir={tmp_path}")
+    CompareAtEnd().on_multirun_start(config)
+    (job,) = plan(context, config, [[*fixed, "optimizer.lr=0.1"]])
+    assert job.name == f"lr0.1-max_steps5-unet_small-{job.id}"
+    job.path.mkdir()
+    context, config = composed(*fixed[:1], "model=unet_small,unet", "optimizer.lr=0.1", f"hydra.sweep.dir={tmp_path}")
+    CompareAtEnd().on_multirun_start(config)
+    wanted = [[fixed[0], f"model={model}", "optimizer.lr=0.1"] for model in ("unet_small", "unet")]
+    again, new = plan(context, config, wanted)
+    assert again.path == job.path
+    assert new.name == f"unet-max_steps5-lr0.1-{new.id}"
+
+
+def test_the_keys_of_a_study_are_swept_too(tmp_path):
+    _, config = composed("experiment=losses", "budget=smoke", "optimizer.lr=range(1,3)", "trainer.max_steps=5")
+    assert swept_keys(config) == ["optimizer.lr", "loss", "seed"]
 
 
 def test_a_study_becomes_single_runs(tmp_path):
