@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format typecheck benchmark clean
+.PHONY: help install demo test test-all models lint format typecheck benchmark clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: install ## the tests (under 10 minutes on two cores)
 
 test-all: install ## also the slow tests
 	$(BIN)/python -m pytest -n auto -m "not slurm and not gpu"
+
+models: install ## write docs/models.md, the table of all models (minutes)
+	$(BIN)/python docs/models.py
 
 lint: install ## style, and which room imports from which, as the gate checks them
 	$(BIN)/ruff check .

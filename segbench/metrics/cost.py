@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 _PROCESS = Path("/proc/self")
@@ -100,7 +103,8 @@ def receptive_field(module: nn.Module, shape: Sequence[int], head: str = "mask",
     pass no gradient. It is therefore called with random positive weights in place of its own, for which
     no two paths cancel, and with inputs that rise and fall along all axes, for which the maximum lies in
     the last and in the first pixel of every window. Its own weights, gradients, modes and norm statistics
-    are left as they are.
+    are left as they are. A network on the meta device is called on the CPU; its buffers are taken for statistics of
+    norms. Convolutions are replaced by cheaper ones that see as much (`_Factorised`).
 
     A norm over the image (instance, group, layer) sees all of it, and that is what is returned; batch
     norm, in evaluation, does not. The field of a pixel depends on its place relative to the strides:
@@ -119,7 +123,7 @@ def receptive_field(module: nn.Module, shape: Sequence[int], head: str = "mask",
     state = _positive_weights(module, generator) | _neutral_statistics(module)
     like = next(iter(state.values()), torch.zeros(0))  # device and precision
     field = torch.zeros(tuple(shape[1:]), dtype=torch.bool)
-    with _evaluating(module), torch.enable_grad():
+    with _evaluating(module), torch.enable_grad(), _Factorised(generator):
         for image in _probes(shape, generator):
             image = image.to(like).requires_grad_()
             output = _logits(functional_call(module, state, image), head)
@@ -150,8 +154,68 @@ def _positive_weights(module: nn.Module, generator: torch.Generator) -> dict[str
     weights = {}
     for name, old in module.named_parameters():
         mean = 1 / old[0].numel() if old.ndim > 1 else 0.2 if name.endswith("bias") else 1.0
-        weights[name] = ((torch.rand(old.shape, generator=generator) + 0.5) * mean).to(old)
+        weights[name] = _positive(old.shape, mean, generator).to(_device(old), old.dtype)
     return weights
+
+
+def _positive(shape: Sequence[int], mean: float, generator: torch.Generator) -> Tensor:
+    """Random values between half and one and a half times their mean.
+
+    Row i + 1 of a matrix is row i moved by one, so that a large matrix takes no more memory than a row and a column.
+    """
+    rows, *rest = shape or (1,)
+    columns = math.prod(rest)
+    values = (torch.rand(rows + columns - 1, generator=generator) + 0.5) * mean
+    return values.as_strided((rows, columns), (1, 1)).view(shape) if rest else values.reshape(shape)
+
+
+def _device(tensor: Tensor) -> torch.device:
+    """The device of a tensor; the CPU for one without values."""
+    return torch.device("cpu") if tensor.is_meta else tensor.device
+
+
+class _Factorised(TorchFunctionMode):
+    """Convolutions and linear layers by way of a few channels, whatever their weights.
+
+    A positive matrix from all channels to a few, a positive kernel between these, and a positive matrix to all
+    channels connect the same pixels as a full kernel, for a small part of its operations.
+    """
+
+    CHANNELS = 3  # more than one: a norm over channels would hide a single one
+    CONVOLUTIONS: ClassVar[dict[Any, Any]] = {
+        torch.conv1d: torch.conv1d, torch.conv_transpose1d: torch.conv1d,
+        torch.conv2d: torch.conv2d, torch.conv_transpose2d: torch.conv2d,
+        torch.conv3d: torch.conv3d, torch.conv_transpose3d: torch.conv3d,
+    }  # fmt: skip
+    """Convolution -> that of its dimension which is not transposed."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        """Args: generator: of the matrices and kernels."""
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of PyTorch, or what stands in its place."""
+        kwargs = dict(kwargs or {})
+        if func in self.CONVOLUTIONS:
+            return self._convolve(func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _convolve(self, func: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kw: Any) -> Any:
+        # The fourth of the further arguments of all convolutions.
+        groups = kw.get("groups", args[3] if len(args) > 3 else 1)
+        pointwise, few = self.CONVOLUTIONS[func], self.CHANNELS
+        first, last = weight.shape[:2] if pointwise is not func else weight.shape[1::-1]
+        if groups != 1 or min(first, last) <= few:
+            return func(x, weight, bias, *args, **kw)
+        ones = (1,) * (weight.ndim - 2)
+        kernel = self._draw(weight, few, few, *weight.shape[2:])
+        narrow = pointwise(x, self._draw(weight, few, first, *ones))
+        wide = pointwise(func(narrow, kernel, None, *args, **kw), self._draw(weight, last, few, *ones))
+        return wide if bias is None else wide + bias.reshape(-1, *ones)
+
+    def _draw(self, like: Tensor, *shape: int) -> Tensor:
+        return _positive(shape, 1 / math.prod(shape[1:]), self.generator).to(like)
 
 
 def _neutral_statistics(module: nn.Module) -> dict[str, Tensor]:
@@ -160,8 +224,9 @@ def _neutral_statistics(module: nn.Module) -> dict[str, Tensor]:
     for name, norm in module.named_modules():
         if isinstance(norm, _NormBase) and norm.running_mean is not None and norm.running_var is not None:
             prefix = f"{name}." if name else ""
-            neutral[f"{prefix}running_mean"] = torch.zeros_like(norm.running_mean)
-            neutral[f"{prefix}running_var"] = torch.ones_like(norm.running_var)
+            device = _device(norm.running_mean)
+            neutral[f"{prefix}running_mean"] = torch.zeros_like(norm.running_mean, device=device)
+            neutral[f"{prefix}running_var"] = torch.ones_like(norm.running_var, device=device)
     return neutral
 
 

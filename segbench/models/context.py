@@ -77,7 +77,10 @@ def view_encoder(
 
 
 class ContextNet(nn.Module):
-    """A classifier of a patch's centre from encoded views of the patch."""
+    """A classifier of a patch's centre from encoded views of the patch.
+
+    Source: Sirinukunwattana, Alham, Verrill and Rittscher, MICCAI 2018, arXiv 1806.04259.
+    """
 
     def __init__(
         self,

@@ -23,6 +23,8 @@ class DeconvNet(nn.Module):
     An image of any size is padded to a multiple of 32, and the logits cut back. The authors train it on crops
     around objects and merge the predictions of object proposals (recalled, not verified); here it is a network like any
     other.
+
+    Source: Noh, Hong and Han, ICCV 2015, arXiv 1505.04366.
     """
 
     def __init__(

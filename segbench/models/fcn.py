@@ -69,6 +69,8 @@ class FCN(nn.Module):
     `fuse` makes it FCN-32s (nothing), FCN-16s (pool4) or FCN-8s (pool4, pool3). Layers have the same names in all
     of them, so that each can start from the weights of the one before. An image of any size is padded to what the
     strides need, or with `pad` by zeros as the authors did, whose pools round up; the logits are cut back.
+
+    Source: Long, Shelhamer and Darrell, CVPR 2015, arXiv 1411.4038.
     """
 
     def __init__(

@@ -17,7 +17,10 @@ from segbench.models.estimator import Estimator, TrainingCase
 
 
 class RandomForest(Estimator):
-    """A classifier of each pixel by its filter responses (Breiman 2001; filters as in ilastik, Berg et al. 2019)."""
+    """A classifier of each pixel by its filter responses (Breiman 2001; filters as in ilastik, Berg et al. 2019).
+
+    Source: Breiman, Machine Learning 45, 2001.
+    """
 
     def __init__(
         self,

@@ -33,6 +33,8 @@ class KMeans(Estimator):
     """Pixels belong to the nearest of k centres (Lloyd's algorithm, k-means++ start); classes by the masks.
 
     Centres are numbered by their brightness, so that the numbers mean the same in every image.
+
+    Source: Lloyd, IEEE Transactions on Information Theory 28, 1982.
     """
 
     def __init__(

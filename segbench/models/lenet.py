@@ -62,7 +62,10 @@ class UnitBiasConv(nn.Module):
 
 
 class LeNet(nn.Module):
-    """Two convolutional layers and two fully connected ones, on patches of 16 x 16 pixels."""
+    """Two convolutional layers and two fully connected ones, on patches of 16 x 16 pixels.
+
+    Source: LeCun et al., Neural Computation 1, 1989.
+    """
 
     def __init__(self, spatial_dims: int, in_channels: int, heads: Mapping[str, int]) -> None:
         """Build the network.

@@ -18,7 +18,10 @@ from segbench.models.heads import Outputs
 
 
 class MLP(nn.Module):
-    """h = act(W x + b), as often as there are hidden layers, then logits (B, K, 1, 1)."""
+    """h = act(W x + b), as often as there are hidden layers, then logits (B, K, 1, 1).
+
+    Source: Cybenko 1989; Hornik 1991.
+    """
 
     def __init__(
         self,

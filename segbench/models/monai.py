@@ -100,13 +100,19 @@ class MonaiModel(nn.Module):
 
 
 def attention_unet(dims: int, first: int, last: int, channels: Sequence[int], **options: Any) -> nn.Module:
-    """U-Net whose skips are weighted by attention gates (Oktay et al. 2018, arXiv 1804.03999)."""
+    """U-Net whose skips are weighted by attention gates (Oktay et al. 2018, arXiv 1804.03999).
+
+    Source: Oktay et al., MIDL 2018, arXiv 1804.03999.
+    """
     net: nn.Module = AttentionUnet(dims, first, last, channels, [2] * (len(channels) - 1), **options)
     return net
 
 
 def residual_unet(dims: int, first: int, last: int, channels: Sequence[int], **options: Any) -> nn.Module:
-    """U-Net of residual units with strided convolutions (Kerfoot et al. 2018)."""
+    """U-Net of residual units with strided convolutions (Kerfoot et al. 2018).
+
+    Source: Kerfoot et al., STACOM 2018.
+    """
     net: nn.Module = UNet(dims, first, last, channels, [2] * (len(channels) - 1), **options)
     return net
 
@@ -115,6 +121,8 @@ def segresnet(
     dims: int, first: int, last: int, channels: Sequence[int], *, down: Sequence[int], up: int, **options: Any
 ) -> nn.Module:
     """The network of Myronenko 2018 (arXiv 1810.11654) without its auto-encoder branch.
+
+    Source: Myronenko, BrainLes 2018, arXiv 1810.11654.
 
     Args:
         dims: 2 or 3.
@@ -140,7 +148,10 @@ def segresnet(
 
 
 class NestedUNet(nn.Module):
-    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165) in its accurate mode: the mean of its four outputs."""
+    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165) in its accurate mode: the mean of its four outputs.
+
+    Source: Zhou et al., DLMIA 2018, arXiv 1807.10165.
+    """
 
     def __init__(self, dims: int, first: int, last: int, channels: Sequence[int], **options: Any) -> None:
         """Build MONAI's BasicUNetPlusPlus.

@@ -56,6 +56,8 @@ class RegionGrowing(Flooding):
 
     Where two grow to the same pixel, the one with the nearer mean has it. Pixels that none reaches are
     a region of their own.
+
+    Source: Adams and Bischof, PAMI 16, 1994.
     """
 
     def __init__(self, *sizes: Any, tolerance: float = 0.7, **choices: Any) -> None:
@@ -112,7 +114,10 @@ def grow(grey: np.ndarray, seeds: np.ndarray, mean: float, tolerance: float, str
 
 
 class Watershed(Flooding):
-    """The watershed of the gradient, flooded from the seeds (Beucher and Meyer 1993)."""
+    """The watershed of the gradient, flooded from the seeds (Beucher and Meyer 1993).
+
+    Source: Beucher and Meyer, in Mathematical Morphology in Image Processing, 1993.
+    """
 
     def __init__(self, *sizes: Any, sigma: float = 1.0, **choices: Any) -> None:
         """Check the values.

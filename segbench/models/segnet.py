@@ -19,6 +19,8 @@ class SegNet(nn.Module):
 
     Nothing but the switches of the pools goes from encoder to decoder. An image of any size is padded to what the
     strides need, and the logits cut back. The defaults are SegNet; SegNet-Basic is other values.
+
+    Source: Badrinarayanan, Kendall and Cipolla, PAMI 2017, arXiv 1511.00561.
     """
 
     def __init__(

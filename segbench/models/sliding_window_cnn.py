@@ -26,6 +26,8 @@ class SlidingWindowCNN(nn.Module):
     of stride 2 then read every second pixel of one of stride 1, and so on ("a trous"), which computes the same
     numbers without doing anything twice. In training a larger patch is cut to the window around its centre, whose class
     is what the network learns.
+
+    Source: Ciresan, Giusti, Gambardella and Schmidhuber, NIPS 2012.
     """
 
     def __init__(

@@ -17,6 +17,8 @@ class Otsu(GreyRegions):
 
     They are found anew in every image; for more than two regions all at once (Liao, Chen and Chung 2001,
     as in scikit-image). Only which region is which class is learnt.
+
+    Source: Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9, 1979.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class AdaptiveThreshold(GreyRegions):
     - "niblack": m -+ k s (Niblack 1986);
     - "sauvola": below m (1 + k (s / R - 1)), R = 128, for intensities that the image's extremes bring to
       0..255 (Sauvola and Pietikainen 2000, who look for dark text), and above the same of the negative.
+
+    Source: Niblack 1986; Sauvola and Pietikäinen, Pattern Recognition 33, 2000.
     """
 
     def __init__(

@@ -46,6 +46,8 @@ class UNet(nn.Module):
 
     With valid convolutions, as in the paper, it predicts the centre of what it sees, and takes images of certain
     sizes only: with four poolings 188, 204, .. pixels, 16 k + 12, of which all but 184 are predicted.
+
+    Source: Ronneberger, Fischer and Brox, MICCAI 2015, arXiv 1505.04597.
     """
 
     def __init__(
