@@ -18,8 +18,6 @@ from segbench.description.network import Network
 from segbench.errors import UserError
 
 HERE = Path(__file__).parent
-OWN = ("external",)
-"""Options without a network of their own."""
 HEAD = """# Models
 
 Written by `make models` from `segbench describe`: do not edit it. `segbench describe model=NAME` says more of each, and
@@ -28,6 +26,7 @@ of it as you set it: parameters stage by stage, memory of a training step.
 Three channels and two classes; patches of 128 x 128 pixels, or the next size that the network takes. GFLOPs are for the
 prediction of a patch, a multiplication and its addition counted as two. The receptive field is that of the pixel in
 the middle, norms over the image left aside; "whole" where it reaches the border of the largest image that was tried.
+That of unpooling (segnet, deconvnet) is approximate: it depends on where the maxima lie.
 
 | model | parameters | GFLOPs | receptive field | sizes | dims | source |
 |---|---:|---:|---|---|---|---|
@@ -43,12 +42,14 @@ Each is what `segbench describe` gives with these values, and a test checks that
 
 
 def network(*overrides: str) -> Network:
-    """What `segbench describe` describes."""
+    """The network that `segbench describe` describes."""
     return Network(compose(config_name="describe", overrides=list(overrides)))
 
 
 def row(name: str) -> str:
     """The line of a model."""
+    if name == "external":
+        return "| `external` | | | | | | any `nn.Module` of your own |\n"
     found = network(f"model={name}", "channels=3", "classes=2")
     field = found.receptive_field
     seen = "" if field is None else " x ".join(map(str, field.pixels)) if field.bounded else "whole"
@@ -60,7 +61,7 @@ def row(name: str) -> str:
 def dims(name: str) -> str:
     """The dimensions that a model takes."""
     try:
-        network(f"model={name}", "channels=3", "classes=2", "dims=3", "patch=[64,64,64]")
+        network(f"model={name}", "channels=3", "classes=2", "dims=3")
     except UserError:
         return "2D"
     return "2D, 3D"
@@ -71,8 +72,10 @@ def main() -> None:
     register_resolvers()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         names = sorted(path.stem for path in (conf_folder() / "model").glob("*.yaml"))
-        table = HEAD + "".join(row(name) for name in names if name not in OWN)
-    table += "| `external` | | | | | | your own: any `nn.Module` |\n"
+        table = HEAD
+        for name in names:
+            table += row(name)
+            print(name, flush=True)
     for count in yaml.safe_load((HERE / "published_counts.yaml").read_text()):
         table += COUNTS if "## Published" not in table else ""
         table += f"| `{count['overrides']}` | {count['published']:,} | {count.get('note', '')} |\n"

@@ -39,7 +39,7 @@ def describe(config: DictConfig) -> None:
 
 
 def as_dict(network: Network, memory: list[Memory], measured: dict[str, Any] | None) -> dict[str, Any]:
-    """What is written: numbers of parameters, of pixels, of operations and of bytes.
+    """The content of the file: numbers of parameters, of pixels, of operations and of bytes.
 
     Args:
         network: what is described.

@@ -74,7 +74,7 @@ def find_field(
 
 @contextmanager
 def _without_norms_over_image(module: nn.Module) -> Iterator[None]:
-    """Lets these norms pass on what they get."""
+    """Let these norms pass on what they get."""
 
     def skip(norm: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         return inputs[0]
@@ -89,7 +89,7 @@ def _without_norms_over_image(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Computes in one thread: for many small operations, others cost more than they bring."""
+    """Compute in one thread: for many small operations, others cost more than they bring."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -36,7 +36,7 @@ DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 @dataclass(frozen=True)
 class Input:
-    """What goes in and what comes out.
+    """The image, and the patches of a training step.
 
     Attributes:
         channels: of the image.
@@ -114,7 +114,7 @@ class Network:
 
     @property
     def fitted(self) -> bool:
-        """Whether it is fitted to cases instead of trained by gradients."""
+        """True where it is fitted to cases instead of trained by gradients."""
         return isinstance(self.module, Estimator)
 
     @property
@@ -236,7 +236,7 @@ class Network:
         return tuple(finest.shape[2:])
 
     def _accepts(self, patch: Sequence[int], batch: int | None = None) -> bool:
-        """Whether the network can be trained on patches of a size."""
+        """True where the network can be trained on patches of a size."""
         try:
             self._try(patch, self.input.batch if batch is None else batch)
         except (UserError, RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError):
@@ -259,5 +259,5 @@ class Network:
 
 
 def _has_values(module: nn.Module) -> bool:
-    """Whether buffers other than the statistics of norms count."""
+    """True where buffers other than the statistics of norms count."""
     return any(name.rpartition(".")[2] not in STATISTICS for name, _ in module.named_buffers())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 SAMPLE = (1, 2, 3, 5, 31, 33, 127, 128)
 """A network that takes all of these takes any size."""
 WINDOW = range(192, 192 + 65)
-"""Where the step between accepted sizes is looked for: two of 32, or of 64."""
+"""Sizes that show the step between accepted ones, up to 64."""
 USUAL = (28, 32, 48, 64, 96, 112, 128, 160, 224, 256, 299, 320, 384, 448, 512)
 """Sizes that networks of one size are made for."""
 

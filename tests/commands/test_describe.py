@@ -198,8 +198,9 @@ def test_what_is_fitted(tmp_path):
 
 
 def test_weights_are_never_downloaded(monkeypatch):
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", None)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
+    monkeypatch.setattr("socket.socket.connect", None)
+    monkeypatch.setattr("socket.create_connection", None)
+    monkeypatch.setenv("HF_HOME", "/nowhere")
     assert network("model=smp_unet", "model.weights=imagenet", "model.encoder=resnet18").parameters > 14e6
 
 
