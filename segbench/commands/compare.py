@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from segbench.compare.request import Request
 from segbench.errors import UserError
+from segbench.runs.sweep_record import read_asked
+from segbench.runs.uploads import COMPARISON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +50,7 @@ def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
         runs, _ = read_runs(find_runs(str(folder)))
         logged = any(run.wandb for run in runs)
         request = Request() if settings is None else Request.of_settings(settings)
-        output, publish = folder / "comparison", "wandb" if logged else request.publish
+        output, publish = folder / COMPARISON, "wandb" if logged else request.publish
         execute(replace(request, runs=(str(folder),), output=output, publish=publish))
     except UserError as error:
         from rich.console import Console
@@ -77,7 +79,8 @@ def execute(request: Request) -> Comparison:
         bootstraps=request.bootstraps,
         seed=request.seed,
     )
-    loaded = _load(request)
+    loaded = replace(_load(request), places=request.places)
+    _check_output(request.output, loaded)
     settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
     with _progress(console, settings.bootstraps) as progress:
         comparison = compare_scores(loaded.sets, settings, progress)
@@ -104,6 +107,21 @@ def _load(request: Request) -> Loaded:
 
             directories += fetch_runs(place.removeprefix(WANDB))
     return load_runs(directories, request.rules)
+
+
+def _check_output(output: Path, loaded: Loaded) -> None:
+    """Leave a sweep's own comparison to its own runs.
+
+    Raises:
+        UserError: where runs of other folders are compared too.
+    """
+    sweep = output.absolute().parent
+    if output.name == COMPARISON and read_asked(sweep):
+        for method in loaded.methods:
+            for run in method.runs:
+                if not run.path.resolve().is_relative_to(sweep.resolve()):
+                    raise UserError(f"output={output}: is for the runs of {sweep} alone, and not for {run.path};"
+                                    " name another folder")  # fmt: skip
 
 
 def _show(console: Console, comparison: Comparison, loaded: Loaded, request: Request) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.compare.reading.methods import Rules
 from segbench.compare.statistics.ranking import CUTS
+from segbench.config.identity import shortened
 from segbench.errors import UserError
 from segbench.runs.criterion import DIRECTIONS
+from segbench.runs.uploads import COMPARISON
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Request:
 
     runs: tuple[str, ...] = ()
     scores: Path | None = None
-    output: Path = Path("comparison")
+    output: Path = Path(COMPARISON)
     metric: tuple[str, ...] = ()
     ranking: str = "mean"
     ties: str = "min"
@@ -59,8 +61,13 @@ class Request:
             cls.of_settings(config),
             runs=_texts(plain["runs"]),
             scores=Path(plain["scores"]) if plain["scores"] is not None else None,
-            output=Path(str(plain["output"])),
+            output=Path(str(plain["output"])) if plain["output"] is not None else _output(_texts(plain["runs"])),
         )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Short names of what is compared: of the folders, or of the table."""
+        return (self.scores.stem,) if self.scores is not None else _names(self.runs)
 
     @classmethod
     def of_settings(cls, config: DictConfig) -> Request:
@@ -85,6 +92,22 @@ class Request:
             publish=plain["publish"],
             wandb=Publication(**plain["wandb"]),
         )
+
+
+def _output(runs: Sequence[str]) -> Path:
+    """The folder where none is asked for: that of several sweeps has their names."""
+    names = _names(runs)
+    return Path(f"{COMPARISON}-{shortened('+'.join(names))}" if len(names) > 1 else COMPARISON)
+
+
+def _names(places: Sequence[str]) -> tuple[str, ...]:
+    """The ends of paths, as long as it takes to tell them apart."""
+    paths = list(dict.fromkeys(Path(place).expanduser().absolute() for place in places))
+    for length in range(1, max((len(path.parts) for path in paths), default=0) + 1):
+        names = tuple("/".join(path.parts[-length:]) for path in paths)
+        if len(set(names)) == len(paths):
+            return names
+    return ()
 
 
 def _rules(plain: Mapping[str, Any]) -> Rules:

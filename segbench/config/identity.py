@@ -79,12 +79,21 @@ def run_name(overrides: Iterable[str], default: str, first: Iterable[str] = ()) 
     leading = [part for want in order for key, part in named if key == want]
     of_data = [part for key, part in named if key not in order and key in _DATA]
     rest = [part for key, part in named if key not in order and key not in _DATA]
-    slug = "-".join([*leading, *of_data, *rest]) or default
+    whole = len("-".join([*leading, *of_data]))
+    return shortened("-".join([*leading, *of_data, *rest]) or default, min(whole, _LEADING_LENGTH))
+
+
+def shortened(name: str, whole: int = 0) -> str:
+    """A name that is safe in a path, of 80 characters at most; a longer one is cut and ends with a digest.
+
+    Args:
+        name: any text.
+        whole: characters at its begin that are not cut.
+    """
+    slug = _UNSAFE.sub("_", name)
     if len(slug) <= _NAME_LENGTH:
         return slug
-    digest = hashlib.sha256(slug.encode()).hexdigest()[:8]
-    kept = max(_NAME_LENGTH - 9, min(len("-".join([*leading, *of_data])), _LEADING_LENGTH))
-    return f"{slug[:kept]}-{digest}"
+    return f"{slug[: max(_NAME_LENGTH - 9, whole)]}-{hashlib.sha256(slug.encode()).hexdigest()[:8]}"
 
 
 def default_name(choices: Mapping[str, str]) -> str:

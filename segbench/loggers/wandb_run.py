@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.config.identity import NOT_SCIENCE
 from segbench.runs.criterion import best_score
+from segbench.runs.uploads import GROUP_LENGTH
 
 if TYPE_CHECKING:
     import wandb
@@ -26,7 +27,7 @@ PATHS = ("augmentation.file", "initial_weights", "split.file")
 """Keys that are paths: the column has the name alone."""
 
 NO_TAGS = ("logger", "trainer", "callbacks")
-_TAG_LENGTH, _GROUP_LENGTH = 64, 128  # W&B refuses longer ones
+_TAG_LENGTH = 64  # W&B refuses longer ones
 
 
 def identity(path: Path, record: Mapping[str, Any], group: str | None, tags: Sequence[str]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def identity(path: Path, record: Mapping[str, Any], group: str | None, tags: Seq
     return {
         "id": record["wandb_id"],
         "name": record["name"],
-        "group": (group or path.absolute().parent.name)[:_GROUP_LENGTH],
+        "group": (group or path.absolute().parent.name)[:GROUP_LENGTH],
         "job_type": JOB,
         "tags": [tag[:_TAG_LENGTH] for tag in (*tags, *(f"{key}:{option}" for key, option in choices.items()))],
         "resume": "allow",

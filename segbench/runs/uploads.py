@@ -21,7 +21,8 @@ NOTE = "wandb/published.json"
 """The file in which a run directory keeps its note, and a sweep's folder the note of its comparison."""
 
 COMPARISON_NOTE = "wandb/comparison.json"
-
+GROUP_LENGTH = 128
+"""W&B refuses longer names of groups."""
 
 CONTENT = ("metrics.csv", "cases.csv")
 """Files of a run that go to W&B: where they change, there is something to upload."""

@@ -14,6 +14,7 @@ from segbench.commands.compare import compare, compare_sweep
 from segbench.compare.request import Request
 from segbench.config.paths import conf_folder
 from segbench.errors import UserError
+from segbench.runs.sweep_record import add_asked
 from tests.compare.fake_runs import QUALITIES, make_run, make_sweep, write_table
 
 TABLE = Path(__file__).parents[1] / "compare" / "reference" / "architecture_table.csv"
@@ -103,6 +104,20 @@ def test_scores_from_elsewhere(tmp_path, capsys):
     assert [total[m] for m in "ABCDEFGHIJ"] == [42, 40, 36, 37, 29, 26, 22, 26, 36, 25]
     assert "tests compare 8 classes" in capsys.readouterr().out
     assert "stability.png" not in names(output / "figures")
+
+
+def test_several_sweeps_are_named_in_what_comes_of_them(sweep, tmp_path, monkeypatch):
+    make_sweep(tmp_path / "A", QUALITIES, seeds=(0,))
+    make_sweep(tmp_path / "B", {("fpn", "dice"): 0.8}, seeds=(0,))
+    add_asked(tmp_path / "A", None, [])
+    monkeypatch.chdir(tmp_path)
+    run("runs=[A,B]", "bootstraps=100")
+    assert "<h1>Comparison of 5 methods in A and B</h1>" in (tmp_path / "comparison-A+B" / "report.html").read_text()
+    with pytest.raises(UserError, match=r"output=A/comparison: is for the runs of .*A alone, and not for .*B/"):
+        run("runs=[A,B]", "output=A/comparison")
+    assert not (tmp_path / "A" / "comparison").exists()
+    run("runs=A", "output=A/comparison", "bootstraps=100")
+    assert Request(runs=("x/A", "y/A")).places == ("x/A", "y/A")
 
 
 def test_an_older_comparison_is_replaced_and_nothing_else(sweep, tmp_path):

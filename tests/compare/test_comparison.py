@@ -90,6 +90,32 @@ def test_the_verdict_where_the_gap_is_within_the_seed_noise(tmp_path):
     assert "is within the seed noise" in verdict.rivals[0].reason
 
 
+@pytest.mark.parametrize(
+    ("units", "size", "smallest"),
+    [(3, 1, "0.25"), (4, 1, "0.12"), (5, 1, "0.062"), (5, 4, "0.062"), (6, 1, None), (6, 4, None)],
+)
+def test_the_verdict_where_no_test_could_decide(tmp_path, units, size, smallest):
+    cases = case_names("wbc", size * units)
+    groups = {name: str(number // size) for number, name in enumerate(cases)}
+    make_sweep(tmp_path, {("a", "x"): 0.9, ("b", "x"): 0.5}, cases=cases, groups=groups)
+    verdict = judge(compare_scores(load(tmp_path).sets, Settings(("dice",), bootstraps=100)))
+    assert verdict.decided == (smallest is None)
+    if smallest:
+        what = "groups" if size > 1 else "cases"
+        assert verdict.sentence.endswith(
+            f" No signed-rank test of {units} {what} can be significant at 0.05: its smallest possible p is {smallest};"
+            f" it takes 6 {what} or more."
+        )
+
+
+def test_with_three_methods_six_groups_are_too_few(tmp_path):
+    cases = case_names("wbc", 12)
+    groups = {name: str(number // 2) for number, name in enumerate(cases)}
+    make_sweep(tmp_path, {("a", "x"): 0.9, ("b", "x"): 0.5, ("c", "x"): 0.2}, cases=cases, groups=groups)
+    sentence = judge(compare_scores(load(tmp_path).sets, Settings(("dice",), bootstraps=100))).sentence
+    assert "is 0.031, 0.094 adjusted for 3 pairs of methods; it takes 7 groups or more" in sentence
+
+
 def test_notes_on_what_cannot_be_known(tmp_path):
     names = case_names("wbc", 12)
     groups = {name: str(k // 6) for k, name in enumerate(names)}

@@ -1,6 +1,7 @@
 """Reading run directories: what is found, what is refused, in one line each."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -109,8 +110,22 @@ def test_two_runs_of_the_same_id(tmp_path):
     first = sorted(tmp_path.glob("*/run.json"))[0]
     record["id"] = json.loads(first.read_text())["id"]
     (other / "run.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match=rf"the same run twice \(id {record['id']}\)"):
+    with pytest.raises(UserError, match=rf"the same run twice \(id {record['id']}\), and its scores differ"):
         load(tmp_path)
+
+
+def test_sweeps_that_share_a_run(tmp_path):
+    make_sweep(tmp_path / "a", QUALITIES, seeds=(0,))
+    apart = load(tmp_path / "a")
+    shared = sorted((tmp_path / "a").glob("*/run.json"))[0].parent
+    shutil.copytree(shared, tmp_path / "b" / "copy")
+    loaded = load(tmp_path)
+    assert [method.name for method in loaded.methods] == [method.name for method in apart.methods]
+    assert [len(method.runs) for method in loaded.methods] == [len(method.runs) for method in apart.methods]
+    assert f"taken once: {tmp_path / 'b' / 'copy'} is the same run as {shared}, with the same scores" in loaded.notes
+    (tmp_path / "b" / "copy" / "unseen").mkdir()
+    shutil.copy(shared / "cases.csv", tmp_path / "b" / "copy" / "unseen" / "other.csv")
+    assert any(run.path.name == "copy" for method in load(tmp_path).methods for run in method.runs)
 
 
 def broken(tmp_path, change):

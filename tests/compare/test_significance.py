@@ -22,8 +22,10 @@ from segbench.compare.statistics.significance import (
     group_means,
     holm,
     median_interval,
+    pairs_needed,
     resampled_signed_rank,
     signed_rank,
+    smallest_p,
 )
 
 DEMSAR = np.array(
@@ -210,3 +212,14 @@ def test_group_means():
     means, first = group_means(scores, np.array([7, 7, 2, 9]))
     np.testing.assert_allclose(means, [[5.0, 2.0, np.nan]])
     assert first.tolist() == [2, 0, 3]
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 9])
+def test_the_smallest_p(n):
+    tails = 2 * stats.wilcoxon(np.arange(1.0, n + 1), alternative="greater", method="exact").pvalue
+    assert smallest_p(n) == pytest.approx(tails)
+    tied = signed_rank(np.ones((1, n)))
+    assert tied.p[0] >= smallest_p(n)
+    for tests in (1, 3, 10):
+        needed = pairs_needed(0.05, tests)
+        assert tests * smallest_p(needed) < 0.05 <= tests * smallest_p(needed - 1)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.compare.reading.comparability import check_fairness
+from segbench.compare.reading.copies import without_copies
 from segbench.compare.reading.directions import directions
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.naming import name_methods, renamed
@@ -68,12 +69,14 @@ class Loaded:
         methods: in the order of the scores' methods.
         unfinished: runs that are not compared, and why.
         notes: what was left out or is doubtful.
+        places: names of the folders or of the table that they are from.
     """
 
     sets: list[Scores]
     methods: list[Method]
     unfinished: list[Unfinished] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     listed = [f"not compared: {run.path} ({run.reason})" for run in unfinished]
     if not runs:
         raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
+    runs, copies = without_copies(runs)
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
     runs, selected = best_by_validation(runs, rules.select)
     names = name_methods(runs, rules.rename, rules.select)
@@ -127,7 +131,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
     methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
-    return Loaded(sets, methods, unfinished, [*listed, *selected, *notes])
+    return Loaded(sets, methods, unfinished, [*listed, *copies, *selected, *notes])
 
 
 def load_table(path: Path, metric: str, rules: Rules) -> Loaded:

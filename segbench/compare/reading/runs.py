@@ -96,7 +96,7 @@ def read_runs(directories: Sequence[Path]) -> tuple[list[Run], list[Unfinished]]
     """The finished runs, and the others with the reason.
 
     Raises:
-        UserError: if two directories hold the same run, or a finished run lacks what it must have.
+        UserError: if a finished run lacks what it must have.
     """
     runs, unfinished = [], []
     for path in directories:
@@ -111,11 +111,6 @@ def read_runs(directories: Sequence[Path]) -> tuple[list[Run], list[Unfinished]]
         else:
             reason = f": {record['error']}" if record.get("error") else ""
             unfinished.append(Unfinished(path, f"{status}{reason}"))
-    by_id: dict[str, Run] = {}
-    for run in runs:
-        if run.id in by_id:
-            raise UserError(f"the same run twice (id {run.id}): {by_id[run.id].path} and {run.path}; leave one out")
-        by_id[run.id] = run
     return runs, unfinished
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from segbench.compare.statistics.comparison import TOTAL, Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError, as_line
-from segbench.runs.uploads import COMPARISON_NOTE, Destination, digest, read_note, write_note
+from segbench.runs.uploads import COMPARISON_NOTE, GROUP_LENGTH, Destination, digest, read_note, write_note
 
 if TYPE_CHECKING:
     import wandb
@@ -53,7 +53,7 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
     try:
         if place["mode"] == "online" and not wandb_access.reachable(START):
             place["mode"] = "offline"  # `segbench publish` uploads it
-        note = request.output.parent / COMPARISON_NOTE
+        note = request.output.parent / Path(COMPARISON_NOTE).with_stem(request.output.name)
         before = read_note(note).get("run") if place["mode"] == "online" else None
         run = wandb.init(
             **place,
@@ -86,18 +86,19 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
 
 
 def destination(loaded: Loaded, request: Request) -> dict[str, Any]:
-    """Project, entity, group and mode: as asked for, else what most of the runs have."""
+    """Project, entity, group and mode: as asked for, else what most of the runs have; of several groups all names."""
     runs = [run for method in loaded.methods for run in method.runs]
 
-    def common(key: str, other: Callable[[Any], str | None] = lambda run: None) -> str | None:
-        counts = Counter(value for run in runs if (value := run.wandb.get(key) or other(run)))
+    def common(key: str) -> str | None:
+        counts = Counter(value for run in runs if (value := run.wandb.get(key)))
         return counts.most_common(1)[0][0] if counts else None
 
     asked = request.wandb
+    groups = dict.fromkeys(run.wandb.get("group") or run.path.absolute().parent.name for run in runs)
     return {
         "project": asked.project or common("project") or DEFAULT_PROJECT,
         "entity": asked.entity or common("entity"),
-        "group": asked.group or common("group", lambda run: run.path.absolute().parent.name),
+        "group": asked.group or "+".join(groups)[:GROUP_LENGTH],
         "mode": asked.mode or os.environ.get("WANDB_MODE") or common("mode") or "offline",
     }
 

@@ -46,6 +46,8 @@ def _signed_rank_p(positive: Floats, n: Floats, ties: Floats, exact: Bools) -> t
     with np.errstate(divide="ignore", invalid="ignore"):
         greater = np.where(spread > 0, ndtr(-(positive - centre - 0.5) / spread), 1.0)
         less = np.where(spread > 0, ndtr((positive - centre + 0.5) / spread), 1.0)
+    certain = np.where(n > 0, 0.5**n, 1.0)  # the p of differences of one sign, which ties approximated would undercut
+    greater, less = np.maximum(greater, certain), np.maximum(less, certain)
     for size in np.unique(n[exact & (n > 0)]).astype(int):
         chosen = exact & (n == size)
         tail = _signed_rank_tail(size)
@@ -53,6 +55,16 @@ def _signed_rank_p(positive: Floats, n: Floats, ties: Floats, exact: Bools) -> t
         greater[chosen] = tail[rank_sum]
         less[chosen] = tail[size * (size + 1) // 2 - rank_sum]
     return greater, less
+
+
+def smallest_p(n: int) -> float:
+    """The smallest two-sided p that a signed-rank test of n pairs can have: two of 2^n signs are as extreme."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def pairs_needed(level: float, tests: int = 1) -> int:
+    """The smallest number of pairs with which the best of some tests, adjusted by Holm, can be below a level."""
+    return next(n for n in range(1, 1100) if tests * smallest_p(n) < level)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ import numpy as np
 
 from segbench.compare.statistics.comparison import Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES, Row
+from segbench.compare.statistics.significance import pairs_needed, smallest_p
 
 LISTED = 3
+_P = "p = "
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ def judge(comparison: Comparison) -> Verdict:
         else:
             beaten.append(comparison.methods[other])
     name = comparison.methods[best]
-    return Verdict(name, tuple(beaten), tuple(rivals), _sentence(comparison, best, metric, beaten, rivals))
+    sentence = _sentence(comparison, best, metric, beaten, rivals)
+    tested = any(rival.reason.startswith(_P) for rival in rivals)
+    return Verdict(name, tuple(beaten), tuple(rivals), sentence + (_too_few(comparison) if tested else ""))
 
 
 def _reason(
@@ -82,7 +86,7 @@ def _reason(
     if means[best] <= means[other]:
         return "its mean score is no worse"
     if p[best, other] >= comparison.settings.level:
-        return f"p = {p[best, other]:.2g}"
+        return f"{_P}{p[best, other]:.2g}"
     gap = means[best] - means[other]
     if noise is not None and gap < noise[best, other]:
         return f"the gap of {gap:.3g} is within the seed noise of {noise[best, other]:.3g}"
@@ -101,3 +105,22 @@ def _sentence(comparison: Comparison, best: int, metric: str, beaten: list[str],
     more = f" and {len(rivals) - LISTED} more" if len(rivals) > LISTED else ""
     surely = f" It is significantly better than {len(beaten)} of {len(beaten) + len(rivals)} others." if beaten else ""
     return f"It cannot be said which method is best: {name}, but cannot be told apart from {shown}{more}.{surely}"
+
+
+def _too_few(comparison: Comparison) -> str:
+    """A sentence where no test could have been significant, whatever the scores are; otherwise empty."""
+    scores, level = comparison.overall, comparison.settings.level
+    row = Row(comparison.settings.metrics[0], MEAN_OF_CLASSES)
+    n, p = (comparison.matrix(scores, row, column) for column in ("n", "p"))
+    if n is None or p is None:
+        return ""
+    most, tests = int(np.nanmax(n)), int(np.count_nonzero(~np.isnan(p))) // 2
+    smallest = smallest_p(most)
+    if not most or tests * smallest < level:
+        return ""
+    units = "cases" if scores.units is None else "groups"
+    adjusted = f", {min(1.0, tests * smallest):.2g} adjusted for {tests} pairs of methods" if tests > 1 else ""
+    return (
+        f" No signed-rank test of {most} {units} can be significant at {level:g}: its smallest possible p is"
+        f" {smallest:.2g}{adjusted}; it takes {pairs_needed(level, tests)} {units} or more."
+    )

@@ -66,7 +66,7 @@ def page(contents: Contents) -> str:
     shown = [(key, title, body) for key, title, body in sections if body]
     links = [tag("a", title, href=f"#{key}") for key, title, _ in shown]
     body = [tag("section", tag("h2", title), body, id=key) for key, title, body in shown]
-    title = "Comparison of " + _count(len(comparison.methods), "method")
+    title = f"Comparison of {_count(len(comparison.methods), 'method')}{_places(loaded.places)}"
     return Markup("<!doctype html>\n") + tag(
         "html",
         tag(
@@ -96,6 +96,10 @@ def page(contents: Contents) -> str:
         ),
         lang="en",
     )
+
+
+def _places(names: Sequence[str]) -> str:
+    return f" in {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}" if names else ""
 
 
 def _asset(name: str) -> str:

@@ -1,0 +1,38 @@
+"""Runs that lie in more than one of the compared folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segbench.compare.reading.runs import CASES, Run
+from segbench.errors import UserError
+
+
+def without_copies(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Every run once, and a note of each copy that is left out: sweeps may share runs.
+
+    Of copies the first is taken that was evaluated on the most data sets.
+
+    Raises:
+        UserError: where the scores of two runs of one id and data differ, so that it cannot be said which are meant.
+    """
+    alike: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((run.id, str(run.record["dataset"].get("fingerprint"))), []).append(run)
+    chosen, notes = [], []
+    for copies in alike.values():
+        taken = max(copies, key=lambda run: len(run.tables))  # the first of equals
+        chosen.append(taken)
+        for copy in copies:
+            if copy is taken:
+                continue
+            for table in copy.tables:
+                other = taken.path / table.relative_to(copy.path)
+                if table.exists() and other.exists() and table.read_bytes() != other.read_bytes():
+                    what = "scores" if table.name == CASES else f"scores on {table.stem}"
+                    raise UserError(
+                        f"the same run twice (id {copy.id}), and its {what} differ: {taken.path} and {copy.path};"
+                        " leave one out"
+                    )
+            notes.append(f"taken once: {copy.path} is the same run as {taken.path}, with the same scores")
+    return chosen, notes
