@@ -20,20 +20,24 @@ ALL = commands()
 
 
 @pytest.fixture
-def cluster(tmp_path) -> str:
-    """A folder of configuration with the cluster that docs/cluster.md describes."""
-    text = (ROOT / "docs" / "cluster.md").read_text()
-    block = re.search(r"^```yaml\n(.*?)^```", text, re.S | re.M)
-    assert block is not None
-    path = tmp_path / "hydra" / "launcher" / "my_cluster.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text(block[1])
+def own_files(tmp_path) -> str:
+    """A folder of configuration with the files that the pages tell their readers to write."""
+    for page, file in (
+        ("cluster.md", "hydra/launcher/my_cluster.yaml"),
+        ("augmentation.md", "augmentation/mine.yaml"),
+    ):
+        block = re.search(r"^```yaml\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.S | re.M)
+        assert block is not None
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(block[1])
     return f"hydra.searchpath=[file://{tmp_path}]"
 
 
 def first_of_each(arguments: tuple[str, ...]) -> Iterator[str]:
-    """The overrides of the first run of a sweep."""
-    for override in OverridesParser.create().parse_overrides([word for word in arguments if not word.startswith("-")]):
+    """The overrides of the first run of a sweep, flags and the value of `--config-dir` aside."""
+    after = ("", *arguments)
+    words = [word for word, before in zip(arguments, after, strict=False) if before != "--config-dir"]
+    for override in OverridesParser.create().parse_overrides([word for word in words if not word.startswith("-")]):
         if override.is_sweep_override():
             value = next(iter(override.sweep_string_iterator())) if override.is_discrete_sweep() else "1e-3"
             yield f"{override.get_key_element()}={value}"
@@ -48,10 +52,10 @@ def test_there_are_commands():
 
 
 @pytest.mark.parametrize("command", ALL, ids=str)
-def test_a_printed_command_can_be_composed(command, cluster):
+def test_a_printed_command_can_be_composed(command, own_files):
     assert command.name in COMMANDS
     register_resolvers()
-    search = [cluster] if "my_cluster" in command.text else []
+    search = [own_files] if "my_c" in command.text else []
     configure(*first_of_each(command.arguments), *search, command=command.name)
 
 
