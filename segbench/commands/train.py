@@ -18,6 +18,7 @@ from segbench.config.identity import default_name, run_id, run_name
 from segbench.config.invocation import Invocation
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
+from segbench.runs.same_data import check_still_same
 from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.system.processes import check_processes, find_launch, is_main_process, keep_quiet, refuse_ddp_in_sweep
 
@@ -34,7 +35,10 @@ def train(config: DictConfig) -> None:
     try:
         check_experiment(config, invocation)
         schema.check(config)
-        if not directory.done or directory.record["id"] != run_id(config):
+        same = directory.record.get("id") == run_id(config)
+        if same:
+            check_still_same([directory], config.data)
+        if not directory.done or not same:
             if HydraConfig.get().mode == RunMode.MULTIRUN and find_launch() is None:
                 refuse_ddp_in_sweep(config)
             check_processes(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,13 +18,15 @@ from segbench.config.study import budget_value
 from segbench.errors import UserError
 from segbench.system.processes import total_batch
 
+ROOTS = ("data.root", "data.dataset.root")
+"""Keys that say where the images are."""
+
 NOT_SCIENCE = (
     "name",
     "logger",
     "hydra",
     "measured",
-    "data.root",
-    "data.dataset.root",
+    *ROOTS,
     "data.cache",
     "data.workers",
     "trainer.accelerator",
@@ -113,8 +116,9 @@ def check_name(name: str, key: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Make `${run_id:}`, `${run_name:}`, `${folder_name:path}`, `${file_content:key}`, `${budget:key}` known."""
+    """Make `${run_id:}`, `${run_name:}`, `${data_mark:}` and the other resolvers of this file known to OmegaConf."""
     OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
+    OmegaConf.register_new_resolver("data_mark", _data_mark, replace=True)
     OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
     OmegaConf.register_new_resolver("file_content", file_content, replace=True)
@@ -123,6 +127,24 @@ def register_resolvers() -> None:
 
 def _run_id(*, _root_: DictConfig) -> str:
     return run_id(_root_)
+
+
+def data_mark(roots: Iterable[str]) -> str:
+    """The end of a run directory's name that keeps runs on several folders apart; empty without any.
+
+    It follows from the paths as they are written, so that a folder with relative paths in it can be moved, and
+    says nothing of what the folders hold: that is recorded and checked, see `segbench.runs.same_data`.
+
+    Args:
+        roots: where the data is, as far as the user said so.
+    """
+    paths = [os.path.normpath(os.path.expanduser(root)) for root in roots]
+    return "-" + hashlib.sha256("\0".join(paths).encode()).hexdigest()[:6] if paths else ""
+
+
+def _data_mark(*, _root_: DictConfig) -> str:
+    set_by_user = {override.lstrip("+").partition("=")[0] for override in _root_.hydra.overrides.task}
+    return data_mark(str(OmegaConf.select(_root_, key)) for key in ROOTS if key in set_by_user)
 
 
 def _run_name(*first: str, _root_: DictConfig) -> str:
@@ -141,12 +163,20 @@ def _key(override: str) -> str:
 
 def _part(override: str) -> str:
     key, value = _key(override), override.partition("=")[2]
+    if key in ROOTS:
+        return "+".join(map(_folder, value.split(",")))
     if key.startswith("hydra") or any(key == skip or key.startswith(f"{skip}.") for skip in NOT_SCIENCE):
         return ""
     value = _UNSAFE.sub("_", _FUNCTIONS.sub("", value).replace(",", "+").strip("[]'\"")).strip("_")
     label = key.rpartition(".")[2]
     is_choice = "." not in key and not re.fullmatch(r"[-+0-9.e]*", value)
     return value if is_choice else f"{_UNSAFE.sub('_', label)}{value}"
+
+
+def _folder(path: str) -> str:
+    """The last two parts of a path as a slug: folders of one name mostly lie in folders that differ."""
+    parts = [part for part in Path(path.strip("[]'\"")).parts if part not in ("/", "~", "..", ".")]
+    return _UNSAFE.sub("_", "_".join(parts[-2:])).strip("_")
 
 
 def _science(config: DictConfig) -> dict[str, Any]:

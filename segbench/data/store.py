@@ -116,7 +116,9 @@ class CaseStore:
     def __init__(self, dataset: Dataset, folder: str | Path) -> None:
         self.records = records = dataset.records()
         """The records in the data set's order; listing them takes a while where it has to look into its files."""
-        self.folder = Path(folder).expanduser().absolute() / dataset.name / _key(dataset, records)
+        self.key = decoding_key(dataset, records)
+        """Hash of all that decides what is decoded; it also changes with the place and the time of a file."""
+        self.folder = Path(folder).expanduser().absolute() / dataset.name / self.key
         index = self.folder / _INDEX
         if not index.exists():
             self._fill(dataset, records)
@@ -219,7 +221,7 @@ class CaseStore:
             ) from error
 
 
-def _key(dataset: Dataset, records: Sequence[Record]) -> str:
+def decoding_key(dataset: Dataset, records: Sequence[Record]) -> str:
     """Hash of everything that decides the decoded arrays, without decoding them."""
     kind = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     files = {path: os.stat(path) for path in {path for record in records for path in record.files}}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -27,6 +28,7 @@ class Job:
         processes: how many it takes on each node (`trainer.devices`), None where that is found out there.
         nodes: how many nodes it takes.
         modules: of the user's own that its configuration names.
+        data: the node `data` of its configuration, as far as it decides which images the run has.
     """
 
     overrides: tuple[str, ...]
@@ -36,6 +38,7 @@ class Job:
     processes: int | None = 1
     nodes: int = 1
     modules: frozenset[str] = frozenset()
+    data: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @property
     def done(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.loggers import check_loggers
 from segbench.runs.directory import RunDirectory
+from segbench.runs.same_data import check_still_same
 from segbench.runs.sweep_record import add_asked
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
@@ -60,6 +62,7 @@ class SweepLauncher(ABC):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         jobs = plan(self.context, self.config, job_overrides)
         self.check(jobs)
+        _check_data(jobs)
         if not all(job.done for job in jobs):
             check_loggers(self.config.logger)  # once, and before anything is written
         add_asked(self.folder, self.config.hydra.runtime.choices.get("experiment"), jobs)
@@ -104,6 +107,19 @@ class SweepLauncher(ABC):
         result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
         result.return_value = None
         return result
+
+
+def _check_data(jobs: Sequence[Job]) -> None:
+    """Refuse to go on with runs whose images or masks are others now; each data set is looked at once."""
+    of_data: dict[str, list[Job]] = {}
+    for job in jobs:
+        of_data.setdefault(json.dumps(job.data, sort_keys=True), []).append(job)
+    for same in of_data.values():
+        if same[0].data is not None:
+            directories = [RunDirectory(job.path) for job in same]
+            begun = [directory for directory, job in zip(directories, same, strict=True)
+                     if directory.record.get("id") == job.id]  # fmt: skip
+            check_still_same(begun, DictConfig(same[0].data))
 
 
 def _may_be_tried_again(job: Job) -> bool:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from segbench.config.composing import NotComposedError
 from segbench.config.identity import run_id
 from segbench.config.user_modules import named_modules
+from segbench.errors import UserError
 from segbench.sweeps.job import Job
 
 _ENDING = re.compile(r"-[0-9a-f]{12}(-[0-9a-f]{6})?$")
@@ -31,8 +32,9 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
 
     Raises:
         NotComposedError: where a combination cannot be composed.
+        UserError: where runs on different data would have one directory.
     """
-    jobs = {}
+    jobs: dict[Path, Job] = {}
     present = _present(Path(config.hydra.sweep.dir))
     for overrides in job_overrides:
         try:
@@ -44,12 +46,19 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
             path, run = Path(sweep.dir, sweep.subdir).absolute(), run_id(composed)
             path = path.with_name(present.get(_ending(path.name, run), path.name))
             devices: Any = OmegaConf.select(composed, "trainer.devices")
-            jobs[path] = Job(
+            job = Job(
                 tuple(overrides), path, run, path.name,
                 processes=devices if isinstance(devices, int) and devices > 0 else None,
                 nodes=int(OmegaConf.select(composed, "trainer.num_nodes") or 1),
                 modules=named_modules(composed),
+                data=_data(composed),
             )  # fmt: skip
+        if (other := jobs.setdefault(path, job)).data != job.data:
+            raise UserError(
+                f"the runs {' '.join(other.overrides)} and {' '.join(job.overrides)} are on different data and would"
+                f" share the directory {path}: hydra.sweep.subdir must contain ${{data_mark:}}, or sweep data.root by"
+                " itself"
+            )
     return list(jobs.values())
 
 
@@ -62,6 +71,16 @@ def _present(folder: Path) -> dict[str, str]:
 def _ending(name: str, run: str) -> str:
     """The end of a directory's name from the id of its run on, empty where that is not in it."""
     return name[name.rindex(f"-{run}") :] if f"-{run}" in name else ""
+
+
+def _data(config: DictConfig) -> dict[str, Any]:
+    """The part of `data` that decides which images a run has and where they are decoded."""
+    data = config.data
+    return {
+        "root": data.root,
+        "cache": data.cache,
+        "dataset": OmegaConf.to_container(data.dataset, resolve=True),
+    }
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.config.identity import check_name
 from segbench.config.schema import as_plain, build
 from segbench.data.augmenter import Augmenter
 from segbench.data.case import Dataset
@@ -20,7 +19,7 @@ from segbench.data.datamodule import DataModule
 from segbench.data.instance_requirement import check_objects
 from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import NORMALIZATIONS, Normalize
-from segbench.data.open_stores import opened
+from segbench.data.opening import open_dataset
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
 from segbench.data.region_classes import region_classes
@@ -65,10 +64,7 @@ class Labels:
 
 def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
     """The data set and its decoded cases."""
-    dataset: Dataset = build(config.data.dataset, "data.dataset")
-    check_name(dataset.name, "data.dataset.name")
-    settings = f"{config.data.cache}: {as_plain(config.data.dataset)}"
-    return dataset, opened(settings, lambda: CaseStore(dataset, config.data.cache))
+    return open_dataset(config.data)
 
 
 def build_data(config: DictConfig) -> DataModule:

@@ -21,7 +21,6 @@ from segbench.config.identity import run_id
 from segbench.config.invocation import Invocation
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
-from segbench.errors import UserError
 from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.loggers import check_loggers
@@ -29,6 +28,7 @@ from segbench.loggers.curves import Curves
 from segbench.metrics.configured import criterion, directions
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
+from segbench.runs import same_data
 from segbench.runs.criterion import finite
 from segbench.runs.directory import RunDirectory, now, read_cases
 from segbench.runs.provenance import git_state, hardware, versions
@@ -69,6 +69,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
     identity = run_id(config)
     with RunDirectory(invocation.path).open(identity, patient=invocation.in_sweep) as directory:
         if directory.done:
+            same_data.check_still_same([directory], config.data)
             log.info("%s already: %s", directory.status, directory.path)
             return directory
         _execute(config, invocation, identity, directory)
@@ -84,7 +85,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     stopper = Stopper()
     with stopper.listening(), ExitStack() as ending:
         data = assembly.build_data(config)
-        _check_same_data(directory, data)
+        same_data.check_same(directory, data.store)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
@@ -94,7 +95,15 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             data.begin()
         directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
         seen = TrainingImages.at_start(directory, data.store, data.split, source).as_json()
-        directory.write_split({**data.split.as_dict(), "fold": config.fold, "folds": config.folds, "seen": seen})
+        directory.write_split(
+            {
+                **data.split.as_dict(),
+                "fold": config.fold,
+                "folds": config.folds,
+                "seen": seen,
+                same_data.DIGESTS: same_data.digests(data.store),
+            }
+        )
         with _open_loggers(config, directory) as loggers:
             checkpoints = Checkpoints(
                 directory.last_checkpoint,
@@ -231,7 +240,7 @@ def _facts(
             "background": dataset.background,
             "objects": None if dataset.objects is None else list(dataset.objects),
             "cases": {part: len(ids) for part, ids in split.as_dict().items()},
-            "fingerprint": data.store.fingerprint,
+            **same_data.facts(data.store),
         },
         "choices": dict(invocation.choices),
         "overrides": list(invocation.overrides),
@@ -255,16 +264,6 @@ def _facts(
         "git": git_state(),
         "hardware": hardware(),
     }
-
-
-def _check_same_data(directory: RunDirectory, data: DataModule) -> None:
-    """Refuse to continue on other images than the run began with."""
-    before = directory.record.get("dataset", {}).get("fingerprint", data.store.fingerprint)
-    if before != data.store.fingerprint:
-        raise UserError(
-            f"{directory.path} was begun on other images or masks than data.root holds now:"
-            " choose another hydra.run.dir, or delete it"
-        )
 
 
 def _prediction_writer(

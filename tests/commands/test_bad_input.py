@@ -118,7 +118,7 @@ def test_other_images_under_a_begun_run(tmp_path, root, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             execute(tmp_path / "run", *OWN, f"data.root={root}", tiny=False)
     Image.fromarray(np.full((40, 44), 9, np.uint8)).save(root / "images" / "case1.png")
-    with pytest.raises(UserError, match="begun on other images"):
+    with pytest.raises(UserError, match="made on other images"):
         execute(tmp_path / "run", *OWN, f"data.root={root}", tiny=False)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from segbench.config.identity import check_name, run_id, run_name
+from segbench.config.identity import check_name, data_mark, run_id, run_name
 from segbench.config.schema import check
 from segbench.errors import UserError
 from tests.made_runs import configure
@@ -44,6 +44,20 @@ def test_the_same_folder_elsewhere_is_the_same_run():
     assert first == second
 
 
+def test_runs_on_several_folders_have_several_directories():
+    paths = ["one/cells", "two/cells", "/a/one/cells"]
+    marks = {path: data_mark([path]) for path in paths}
+    assert len(set(marks.values())) == 3
+    assert all(re.fullmatch("-[0-9a-f]{6}", mark) for mark in marks.values())
+    assert data_mark(["./one/../one/cells/"]) == marks["one/cells"]
+    assert data_mark([]) == ""
+
+
+def test_the_data_folder_is_in_the_name():
+    assert run_name(["data=folder", "data.root=/work/one/cells/"], "") == "folder-one_cells"
+    assert run_name(["data.root=../siteA/cells,~/cells"], "") == "siteA_cells+cells"
+
+
 def test_the_name_says_what_was_set():
     overrides = [
         "model=unet",
@@ -53,7 +67,7 @@ def test_the_name_says_what_was_set():
         "data.root=/x",
         "hydra.run.dir=/y",
     ]
-    assert run_name(overrides, "default") == "unet-max_steps50-tversky"
+    assert run_name(overrides, "default") == "x-unet-max_steps50-tversky"
     assert run_name(["model=unet,unet_small", "seed=0,1"], "default") == "unet+unet_small-seed0+1"
     assert run_name(["logger=csv"], "default") == "default"
 

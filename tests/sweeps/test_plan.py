@@ -67,6 +67,22 @@ def test_the_keys_of_a_study_are_swept_too(tmp_path):
     assert swept_keys(config) == ["optimizer.lr", "loss", "seed"]
 
 
+def test_two_folders_of_data_are_two_runs_of_one_configuration(tmp_path):
+    context, config = composed("data=folder", f"hydra.sweep.dir={tmp_path}")
+    first, second = plan(context, config, [["data=folder", f"data.root={name}/cells"] for name in ("siteA", "siteB")])
+    assert first.id == second.id
+    assert first.path != second.path
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        alone = compose("train", ["data=folder", "data.root=siteB/cells"], return_hydra_config=True)
+    assert Path(alone.hydra.run.dir).name == second.name
+
+
+def test_runs_on_different_data_do_not_share_a_directory(tmp_path):
+    context, config = composed("data=folder", f"hydra.sweep.dir={tmp_path}", "hydra.sweep.subdir=same")
+    with pytest.raises(UserError, match="are on different data and would share the directory"):
+        plan(context, config, [["data=folder", f"data.root={name}/cells"] for name in ("siteA", "siteB")])
+
+
 def test_a_study_becomes_single_runs(tmp_path):
     context, config = composed("experiment=losses", "budget=smoke", f"hydra.sweep.dir={tmp_path}")
     (job,) = plan(context, config, [["experiment=losses", "budget=smoke", "loss=dice", "seed=0"]])

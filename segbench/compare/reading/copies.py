@@ -18,7 +18,7 @@ def without_copies(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """
     alike: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        alike.setdefault((run.id, str(run.record["dataset"].get("fingerprint"))), []).append(run)
+        alike.setdefault((run.id, run.fingerprint), []).append(run)
     chosen, notes = [], []
     for copies in alike.values():
         taken = max(copies, key=lambda run: len(run.tables))  # the first of equals

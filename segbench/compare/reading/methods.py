@@ -12,6 +12,7 @@ import pandas as pd
 
 from segbench.compare.reading.comparability import check_fairness
 from segbench.compare.reading.copies import without_copies
+from segbench.compare.reading.data_sets import told_apart
 from segbench.compare.reading.directions import directions
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.naming import name_methods, renamed
@@ -113,6 +114,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     if not runs:
         raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
     runs, copies = without_copies(runs)
+    runs = told_apart(runs)
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
     runs, selected = best_by_validation(runs, rules.select)
     names = name_methods(runs, rules.rename, rules.select)

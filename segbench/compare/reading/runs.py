@@ -31,10 +31,12 @@ class Run:
     Attributes:
         path: its directory.
         record: what its run.json says.
+        data_name: the name of its data set where another one has the recorded name too.
     """
 
     path: Path
     record: Mapping[str, Any] = field(hash=False)
+    data_name: str | None = None
 
     @property
     def id(self) -> str:
@@ -49,7 +51,12 @@ class Run:
     @property
     def dataset(self) -> str:
         """The data set that it was trained on."""
-        return str(self.record["dataset"]["name"])
+        return self.data_name or str(self.record["dataset"]["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of its images and masks, empty where none is recorded."""
+        return str(self.record["dataset"].get("fingerprint") or "")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -154,6 +161,8 @@ def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
         for path in run.tables:
             columns = _read_table(path)
             _check_once(path, columns)
+            if run.data_name is not None and path.name == CASES:
+                columns["dataset"] = [run.data_name] * len(columns["dataset"])
             for column in TEXT:
                 codes[column] += encoders[column].encode(columns[column])
             for column in NUMBERS:
