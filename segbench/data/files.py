@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segbench.errors import UserError
@@ -12,17 +13,20 @@ _NO_DATA = {"@eaDir", "__MACOSX", "Thumbs.db", "desktop.ini"}
 """Folders and files of operating systems and network drives; they hold thumbnails, among others."""
 
 
-def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> dict[str, Path]:
+def files_by_key(
+    folder: Path, extensions: Iterable[str], ending: str = "", pattern: re.Pattern[str] | None = None
+) -> dict[str, Path]:
     """Find the files with one of the extensions below a folder, subfolders and linked folders included.
 
     Args:
         folder: where to look; hidden files and folders, and those of operating systems, are passed over.
         extensions: lower-case, with the dot; a file's own may be upper-case.
         ending: what every file name must end with before its extension; others are passed over.
+        pattern: what every path below `folder`, without extension, must match; others are passed over.
 
     Returns:
         The files by key, sorted: the path below `folder` with "/" between folders, without `ending` and
-        extension. `a/b_mask.png` has the key `a/b` where `ending` is `_mask`.
+        extension. `a/b_mask.png` has the key `a/b` where `ending` is `_mask`. With a pattern, what its groups found.
 
     Raises:
         UserError: where two files have the same key, a link leads nowhere, or a folder cannot be read.
@@ -36,6 +40,13 @@ def files_by_key(folder: Path, extensions: Iterable[str], ending: str = "") -> d
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to {path.readlink()}, which is not there")
         key = (path.relative_to(folder).parent / stem.removesuffix(ending)).as_posix()
+        if pattern is not None:
+            match = pattern.fullmatch(key)
+            if match is None:
+                continue
+            key = name_of(match)
+        if key in found and pattern is not None:
+            raise UserError(f"the pattern {pattern.pattern!r} finds the same name, {key!r}, in {found[key]} and {path}")
         if key in found:
             raise UserError(f"{found[key]} and {path} have the same name but for the extension: keep one of them")
         found[key] = path
@@ -60,6 +71,11 @@ def stem_of(name: str, extensions: Iterable[str]) -> str | None:
     return name[: -max(map(len, fitting))] if fitting else None
 
 
+def name_of(match: re.Match[str]) -> str:
+    """The name that a pattern finds: its groups, joined by _; digits are a number, 012 is 12."""
+    return "_".join(str(int(group)) if group.isdecimal() else group for group in match.groups() if group is not None)
+
+
 def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """The files below a folder; a link to a folder that it lies in is not followed."""
     real = os.path.realpath(folder)
@@ -79,7 +95,11 @@ def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
 
 
 def check_pairs(
-    images: Mapping[str, Path], others: Mapping[str, Path], other: str, named: tuple[str, str] = ("{}.*", "{}.*")
+    images: Mapping[str, Path],
+    others: Mapping[str, Path],
+    other: str,
+    named: tuple[str, str] = ("{}.*", "{}.*"),
+    remedy: Callable[[], str] = str,
 ) -> None:
     """Check that every image has its mask and every mask its image.
 
@@ -88,6 +108,7 @@ def check_pairs(
         others: files by key.
         other: what `others` are, for the message: "mask".
         named: how the files of an image and of another are called, {} being their key.
+        remedy: the end of the message.
 
     Raises:
         UserError: naming the first file that has no partner.
@@ -98,4 +119,6 @@ def check_pairs(
             first = min(alone)
             path = (images if partner == other else others)[first]
             more = f" (nor have {len(alone) - 1} more files)" if len(alone) > 1 else ""
-            raise UserError(f"{path} has no {partner}{more}: a file named {pattern.format(first)} is expected")
+            raise UserError(
+                f"{path} has no {partner}{more}: a file named {pattern.format(first)} is expected{remedy()}"
+            )

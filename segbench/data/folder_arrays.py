@@ -22,6 +22,7 @@ class FolderArray:
     Attributes:
         folder: its folder, beside that of the images.
         suffix: the end of its files' names before the extension.
+        pattern: a regular expression for them, as `mask_pattern` is for masks.
         labels: whether it is a label map, whose values mean what those of the masks mean; else its values are
             quantities, taken as they are.
     """
@@ -29,6 +30,7 @@ class FolderArray:
     folder: str
     suffix: str = ""
     labels: bool = False
+    pattern: str | None = None
 
     def spec(self, first: Path, classes: int) -> ArraySpec:
         """The form of the array.
@@ -61,7 +63,7 @@ def folder_arrays(arrays: Mapping[str, str | Mapping[str, Any]] | None) -> dict[
     except TypeError as error:
         raise UserError(
             "data.dataset.arrays: each must be a folder, such as weights: weights, or have the keys folder,"
-            f" suffix and labels: {error}"
+            f" suffix, pattern and labels: {error}"
         ) from error
 
 

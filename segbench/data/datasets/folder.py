@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -13,8 +12,9 @@ import numpy as np
 
 from segbench.data.arrays import ArraySpec
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
-from segbench.data.files import check_pairs, few, files_by_key, files_left
+from segbench.data.files import few, files_left, stem_of
 from segbench.data.folder_arrays import file_kind, folder_arrays, quantities
+from segbench.data.folder_layout import FileNames, FolderLayout, parse_pattern
 from segbench.data.formats import SUFFIXES, as_image, as_instances, as_mask, count_channels, decode
 from segbench.data.formats.orientation import shown
 from segbench.data.formats.reader import Decoded
@@ -23,21 +23,12 @@ from segbench.data.palettes import Palettes
 from segbench.data.spacing import Spacings
 from segbench.errors import UserError
 
-_PARTS: dict[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-
 
 class Folder(Dataset):
     """Images in one folder, masks of the same names in another; or one such pair of folders per part.
 
     `root/images` and `root/masks`, or `root/train/images`, `root/train/masks`, `root/test/images` and so on
-    (also `val`, `valid`, `validation`, `training`): the parts then are as the folders say.
+    (also `val`, `valid`, `validation`, `training`, `testing`, or as `parts` says): the parts are as the folders say.
     Subfolders of `images` are repeated in `masks`. Images are grey or RGB, all alike; a grey image among
     RGB images gets three equal channels. TIFF stacks are volumes where `spatial_dims` is 3.
 
@@ -56,6 +47,11 @@ class Folder(Dataset):
         instances: name of a folder with instance maps beside it, or None.
         image_suffix: what every image's name ends with before its extension, as in "042_image.png".
         mask_suffix: likewise for masks and instance maps.
+        image_pattern: a regular expression instead, which matches the whole path of an image below `images`, without
+            extension; its groups, joined by _, are the case's name, in which digits are a number: 012 is 12. Images
+            that it does not match are passed over. None: the path is the name.
+        mask_pattern: likewise for masks and instance maps.
+        parts: the folder of each part: train, validation, test. None: folders of the names above.
         group_pattern: a regular expression, searched in each image's path below `images` without suffix
             and extension; what it finds (its first group, if it has one) is the case's group, such as
             the patient. None: each case is its own group.
@@ -101,6 +97,9 @@ class Folder(Dataset):
         orientation: Literal["stored", "shown"] | None = None,
         arrays: Mapping[str, str | Mapping[str, Any]] | None = None,
         field_of_view: str | None = None,
+        image_pattern: str | None = None,
+        mask_pattern: str | None = None,
+        parts: Mapping[str, str] | None = None,
     ) -> None:
         if masks_are not in ("classes", "instances"):
             raise UserError(f"data.dataset.masks_are is {masks_are!r}: expected is classes or instances")
@@ -120,16 +119,21 @@ class Folder(Dataset):
         self._orientation = orientation
         self._palettes = Palettes("data.dataset.values")
         self._masks_are_instances = masks_are == "instances"
-        self._folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
-        self._suffixes = {"image": image_suffix, "mask": mask_suffix, "instance map": mask_suffix}
+        folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
+        names = {"image": FileNames.parse("data.dataset.image_", image_suffix, image_pattern)}
+        names["mask"] = names["instance map"] = FileNames.parse("data.dataset.mask_", mask_suffix, mask_pattern)
         self._arrays = folder_arrays(arrays)
         if field_of_view is not None and field_of_view not in self._arrays:
             known = ", ".join(self._arrays) or "none"
             raise UserError(f"data.dataset.field_of_view={field_of_view}: is none of data.dataset.arrays ({known})")
         self._field_of_view = field_of_view
-        self._folders |= {file_kind(name): array.folder for name, array in self._arrays.items()}
-        self._suffixes |= {file_kind(name): array.suffix for name, array in self._arrays.items()}
-        self._group_pattern = _pattern(group_pattern)
+        for array_name, array in self._arrays.items():
+            folders[file_kind(array_name)] = array.folder
+            key = f"data.dataset.arrays.{array_name}."
+            names[file_kind(array_name)] = FileNames.parse(key, array.suffix, array.pattern)
+        self._layout = FolderLayout(self.root, folders, names, parts)
+        self._patterned = image_pattern is not None
+        self._group_pattern = parse_pattern("data.dataset.group_pattern", group_pattern)
         self._mapping = _mapping(values, ignore, len(classes))
         # Without `values`, a mask of two classes may be black and white.
         self._black_and_white = values is None and len(classes) == 2
@@ -145,7 +149,7 @@ class Folder(Dataset):
                 "the image files say how large their pixels are: distances and their tolerances, such as "
                 "metrics.classes.nsd.tolerance, are in mm (data.dataset.spacing=pixels: in pixels)"
             )
-        for folder in (root / kind for root, _, _ in self._roots() for kind in self._folders.values()):
+        for folder in (root / kind for root, _, _ in self._layout.roots() for kind in self._layout.folders.values()):
             if left := files_left(folder, SUFFIXES):
                 remarks.append(f"passed over in {folder}, since in no known format ({len(left)}): {few(left)}")
         return remarks
@@ -160,50 +164,46 @@ class Folder(Dataset):
     @cached_property
     def arrays(self) -> Mapping[str, ArraySpec]:  # type: ignore[override]
         """Their forms: label maps have the data set's classes, others the channels of the first file."""
-        files = dict(zip(self._folders, self.records()[0].files, strict=True)) if self._arrays else {}
+        files = dict(zip(self._layout.folders, self.records()[0].files, strict=True)) if self._arrays else {}
         return {name: array.spec(files[file_kind(name)], len(self.classes)) for name, array in self._arrays.items()}
 
     def records(self) -> list[Record]:
         """The images, sorted by part and path."""
         if not self.root.is_dir():
             raise self.missing(self.root)
-        records = [record for folder in self._roots() for record in self._part_records(*folder)]
+        records = [record for folder in self._layout.roots() for record in self._part_records(*folder)]
         if not records:
             raise UserError(
                 f"{self.root} has no images: expected are {self.source.layout}, with one of the extensions "
-                + ", ".join(SUFFIXES)
+                f"{', '.join(SUFFIXES)}{self._layout.layout_hint()}"
             )
         self._spacings.check(record.id for record in records)
         return records
 
-    def _roots(self) -> list[tuple[Path, str, Part | None]]:
-        """The folders that hold a pair of folders, with the beginning of their cases' ids, and their parts."""
-        if (self.root / self._folders["image"]).is_dir():
-            return [(self.root, "", None)]
-        folders = [(self.root / name, f"{name}_", part) for name, part in _PARTS.items()]
-        return [folder for folder in folders if (folder[0] / self._folders["image"]).is_dir()]
-
     def _part_records(self, root: Path, prefix: str, part: Part | None) -> list[Record]:
         """The cases of one pair of folders."""
         found = {}
-        for kind, folder in self._folders.items():
+        for kind, folder in self._layout.folders.items():
             if not (root / folder).is_dir():
-                raise self.missing(root / folder)
-            found[kind] = files_by_key(root / folder, SUFFIXES, self._suffixes[kind])
-            named = "{}" + self._suffixes["image"] + ".*", "{}" + self._suffixes[kind] + ".*"
-            check_pairs(found["image"], found[kind], kind, named)
+                raise UserError(f"{self.missing(root / folder)}{self._layout.layout_hint()}")
+            found[kind] = self._layout.files(root, kind)
+            self._layout.check_pairs(root, found["image"], found[kind], kind)
         return [
             Record(
                 id=prefix + key.replace("/", "_"),
-                group=self._group(key) if self._group_pattern else prefix + key,
+                group=self._group(prefix, key, path.relative_to(root / self._layout.folders["image"])),
                 files=tuple(files[key] for files in found.values()),
                 part=part,
             )
-            for key in found["image"]
+            for key, path in found["image"].items()
         ]
 
-    def _group(self, key: str) -> str:
-        assert self._group_pattern is not None
+    def _group(self, prefix: str, key: str, path: Path) -> str:
+        """The group of an image, by its name and its path below the folder of images."""
+        if self._group_pattern is None:
+            return prefix + key
+        if self._patterned:  # then the name is but a part of the path
+            key = (path.parent / (stem_of(path.name, SUFFIXES) or path.name)).as_posix()
         match = self._group_pattern.search(key)
         if match is None:
             raise UserError(
@@ -214,7 +214,7 @@ class Folder(Dataset):
 
     def load(self, record: Record) -> Case:
         """Read one image, its mask, its instance map and its extra arrays."""
-        files = dict(zip(self._folders, zip(self._decode(record), record.files, strict=True), strict=True))
+        files = dict(zip(self._layout.folders, zip(self._decode(record), record.files, strict=True), strict=True))
         (decoded, image_file), (mask, mask_file) = files["image"], files["mask"]
         image = as_image(decoded, image_file)
         if image.ndim - 1 != self.spatial_dims:
@@ -280,13 +280,6 @@ class Folder(Dataset):
             "spacing": self._spacings.settings(),
             "orientation": self._orientation,
         }
-
-
-def _pattern(pattern: str | None) -> re.Pattern[str] | None:
-    try:
-        return re.compile(pattern) if pattern is not None else None
-    except re.error as error:
-        raise UserError(f"data.dataset.group_pattern {pattern!r} is no regular expression: {error}") from error
 
 
 def _mapping(values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[Value], count: int) -> LabelMapping:
