@@ -29,6 +29,7 @@ ADDED: Mapping[str, Any] = {
     "measured.regions": {},
     "metrics.choose_by": "dice",
     "metrics.direction": {},
+    "metrics.streaming": None,
     "task.scores": ["classes"],
     "trainer.sync_batchnorm": False,
 }

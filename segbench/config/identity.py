@@ -24,6 +24,7 @@ ROOTS = ("data.root", "data.dataset.root")
 NOT_SCIENCE = (
     "name",
     "logger",
+    "metrics.streaming",
     "hydra",
     "measured",
     *ROOTS,

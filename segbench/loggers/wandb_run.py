@@ -100,7 +100,7 @@ def curves(path: Path) -> list[tuple[int, dict[str, float]]]:
 
 def pictures(path: Path) -> list[Path]:
     """The pictures of a finished run: its previews and the picture of its curves."""
-    return sorted(path.glob("previews/*.png")) + sorted(path.glob("curves.png"))
+    return sorted(path.glob("previews/*.png")) + sorted(path.glob("*.png"))
 
 
 def result_step(path: Path, record: Mapping[str, Any]) -> int:

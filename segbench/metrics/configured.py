@@ -114,9 +114,23 @@ def _direction(function: Any, key: str, name: str, given: Direction | None) -> D
     return stated or given  # type: ignore[return-value]
 
 
+def _adapted(metric: Any, group: str, entry: str, metrics: DictConfig) -> Any:
+    """A metric of torchmetrics as a function of a case."""
+    from segbench.metrics.from_torchmetrics import CaseMetric  # only now is PyTorch imported
+
+    if group != "classes":
+        raise UserError(f"metrics.{group}.{entry}: metrics of torchmetrics score masks; name it in metrics.classes")
+    try:
+        return CaseMetric(metric, (metrics.get("direction") or {}).get(entry))
+    except ValueError as error:
+        raise UserError(f"metrics.{group}.{entry}: {error}") from error
+
+
 def _entries(metrics: DictConfig, group: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The metrics of each entry of a group."""
     for entry, metric in build(metrics[group], f"metrics.{group}").items():
+        if hasattr(metric, "update") and hasattr(metric, "compute"):
+            metric = _adapted(metric, group, entry, metrics)
         if not callable(metric):
             raise UserError(f"metrics.{group}.{entry}: is no function; give its _target_, with _partial_: true")
         try:

@@ -78,6 +78,7 @@ class MaskPair:
         spacing: as given.
         empty_distance: as a number, in the unit of the spacing.
         diagonal: of the whole image, in the unit of the spacing.
+        whole: prediction, reference and ignored pixels as given.
 
     Raises:
         ValueError: if shapes differ, or the spacing does not fit them.
@@ -97,6 +98,7 @@ class MaskPair:
         self.empty_distance = resolve_empty_distance(empty_distance, prediction.shape, self.spacing)
         self.diagonal = _diagonal(prediction.shape, self.spacing)
         self.scored = prediction.size
+        self.whole = prediction, reference, ignored
         if ignored is not None:
             self.scored -= int(np.count_nonzero(ignored))
             prediction, reference = prediction & ~ignored, reference & ~ignored

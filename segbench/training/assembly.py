@@ -29,6 +29,7 @@ from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
 from segbench.inference.views import mirrored_axes
 from segbench.metrics.configured import chosen_functions, criterion, functions
+from segbench.metrics.streaming import build_streaming
 from segbench.system.processes import total_batch
 from segbench.training.module import SegmentationModule
 from segbench.training.objective import Objective
@@ -231,6 +232,7 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
         scorer=build_scorer(config, labels, "test"),
         validation_scorer=build_validation_scorer(config, labels),
         criterion=chosen_by,
+        streaming=build_streaming(config.metrics, labels.classes, chosen_by),
         channels_last=config.trainer.channels_last,
         seed=config.seed,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import lightning as L
@@ -19,8 +19,9 @@ from segbench.errors import UserError
 from segbench.evaluation.scoring import Row, Scorer
 from segbench.evaluation.validation import mean_scores
 from segbench.inference import Inference
+from segbench.metrics.streaming import Streaming
 from segbench.runs.criterion import Criterion
-from segbench.training.objective import Objective
+from segbench.training.objective import Objective, centre
 
 Item = TypeVar("Item")
 
@@ -47,6 +48,7 @@ class SegmentationModule(L.LightningModule):
         scorer: scores a label map against the reference.
         validation_scorer: the same for validation.
         criterion: the metrics whose mean over classes and cases chooses the checkpoint.
+        streaming: further metrics of the parts train and validation, of the head `mask`.
         channels_last: whether images and weights are stored with the channels innermost.
         seed: together with the step it seeds what the network draws (dropout).
     """
@@ -62,6 +64,7 @@ class SegmentationModule(L.LightningModule):
         scorer: Scorer,
         validation_scorer: Scorer,
         criterion: Criterion,
+        streaming: Mapping[str, Streaming],
         channels_last: bool,
         seed: int,
     ) -> None:
@@ -75,11 +78,13 @@ class SegmentationModule(L.LightningModule):
         self.scorer = scorer
         self.validation_scorer = validation_scorer
         self.criterion = criterion
+        self.train_metrics, self.validation_metrics = streaming.get("train"), streaming.get("validation")
         self.channels_last = channels_last
         self.seed = seed
         self.rows: list[Row] = []
         self.seconds: list[float] = []
         self.on_predicted: Callable[[str, np.ndarray, np.ndarray | None], None] | None = None
+        self.tables: dict[str, Tensor] = {}
         self._validation_rows: tuple[list[Row], list[Row]] = ([], [])
         self._scheduler: LRScheduler | None = None
         self._unchecked: tuple[Tensor, int, Sequence[str]] | None = None
@@ -114,14 +119,27 @@ class SegmentationModule(L.LightningModule):
         # Dropout is a function of (seed, step), so that a resumed run draws the same.
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
-        loss, parts = self.objective(self(batch["image"]), batch)
+        outputs = self(batch["image"])
+        loss, parts = self.objective(outputs, batch)
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])
         self.log("train/loss", loss.detach(), batch_size=size)
         if len(parts) > 1:
             self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
         self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
+        if self.train_metrics is not None and "mask" in outputs and "mask" in batch:
+            self._stream_batch(self.train_metrics, outputs["mask"], batch["mask"])
         return torch.as_tensor(loss)
+
+    def _stream_batch(self, metrics: Streaming, logits: Tensor | list[Tensor], target: Tensor) -> None:
+        """Log the streaming metrics of a batch at the steps that are logged."""
+        if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        finest = (logits[0] if isinstance(logits, list) else logits).detach()
+        with torch.autocast(finest.device.type, enabled=False):
+            metrics.update(finest, centre(target, finest.shape[2:]))
+            numbers, _ = metrics.result()
+        self.log_dict({f"train/{name}": value for name, value in numbers.items()}, batch_size=len(finest))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One optimizer step, then one scheduler step."""
@@ -154,6 +172,8 @@ class SegmentationModule(L.LightningModule):
         """Forget the cases of the validation before."""
         self._check_finite()
         self._validation_rows = ([], [])
+        if self.validation_metrics is not None:
+            self.validation_metrics.collection.reset()  # of one that was given up
 
     def validation_step(self, case: dict[str, Any] | None, index: int, dataloader_idx: int = 0) -> None:
         """Score one whole case: of the validation part (loader 0), or of the training part (loader 1).
@@ -167,6 +187,9 @@ class SegmentationModule(L.LightningModule):
         objects = self.validation_scorer.scores_objects and case["instances"] is not None
         instances = self.decoder.instances(outputs, label) if objects else None
         self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case, regions))
+        if self.validation_metrics is not None and "mask" in outputs and dataloader_idx == 0:
+            target = torch.from_numpy(case["label"].astype(np.int64)).to(self.device)
+            self.validation_metrics.update(outputs["mask"][None], target[None])
 
     def on_validation_epoch_end(self) -> None:
         """Log the score that chooses the checkpoint, what it is the mean of, and how far it is behind that of training.
@@ -176,6 +199,9 @@ class SegmentationModule(L.LightningModule):
         unseen, seen = (mean_scores(_gather(rows), self.criterion) for rows in self._validation_rows)
         score, train_score = (scores[self.criterion.key] for scores in (unseen, seen))
         self.log_dict({f"validation/{name}": value for name, value in unseen.items()}, batch_size=1)
+        if self.validation_metrics is not None:
+            numbers, self.tables = self.validation_metrics.result()
+            self.log_dict({f"validation/{name}": value for name, value in numbers.items()}, batch_size=1)
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(score)
         if not math.isnan(train_score):
@@ -219,13 +245,15 @@ class SegmentationModule(L.LightningModule):
     # State
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the scheduler; a checkpoint of a run that has gone wrong is not written."""
+        """Add the scheduler and the last tables; a checkpoint of a run that has gone wrong is not written."""
         self._check_finite()
+        checkpoint["tables"] = self.tables
         if self._scheduler is not None:
             checkpoint["scheduler"] = self._scheduler.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the scheduler's state until the scheduler exists."""
+        self.tables = checkpoint.get("tables", {})
         self._scheduler_state = checkpoint.get("scheduler")
 
     def on_train_start(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from segbench.config import schema
 from segbench.config.identity import run_id
@@ -23,6 +23,7 @@ from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
 from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
+from segbench.evaluation.tables import write_tables
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
 from segbench.metrics.configured import criterion, directions
@@ -166,7 +167,9 @@ def _train(
                 "gap": None if seen is None or best is None else module.criterion.gap(seen, best),
             },
         )
-    module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
+    checkpoint = read_checkpoint(directory.best_checkpoint)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.tables = checkpoint.get("tables", {})
 
 
 def _evaluate(
@@ -188,6 +191,8 @@ def _evaluate(
     cases, regions = read_cases(directory.cases), schema.as_plain(config.measured.regions)
     write_previews(cases, labels, data, trainer, module, directory.path / "previews", regions)
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png", module.criterion)
+    tables = {name: table.numpy() for name, table in module.tables.items()}
+    write_tables(tables, data.dataset.classes, directory.path, "validation cases at the best step:")
     used = peak_memory(module.device)  # before the network is measured, which only some runs do
     patch_shape = config.measured.in_channels, *config.data.patch_size
     cost = {
@@ -259,7 +264,7 @@ def _facts(
         },
         "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
         "chosen_by": criterion(config.metrics).as_json,
-        "metric_settings": OmegaConf.to_container(config.metrics, resolve=True),
+        "metric_settings": {key: value for key, value in schema.as_plain(config.metrics).items() if key != "streaming"},
         "versions": versions(),
         "git": git_state(),
         "hardware": hardware(),
