@@ -42,7 +42,7 @@ def draw_table(table: np.ndarray, classes: Sequence[str], title: str) -> Image.I
     draw.text((12, 6), title, fill="black", font=font)
     for row, name in enumerate(classes):
         draw.text((left - 8, head + row * _CELL + _CELL / 2), name, fill="black", font=font, anchor="rm")
-        draw.text((left + row * _CELL + _CELL / 2, head - 4), _fitted(name, font), fill="black", font=font, anchor="mb")
+        draw.text((left + row * _CELL + _CELL / 2, head - 8), _fitted(name, font), fill="black", font=font, anchor="ms")
         for column, share in enumerate(shares[row].tolist()):
             colour = 255 + share * (_DARK - 255)
             x, y = left + column * _CELL, head + row * _CELL
