@@ -232,7 +232,7 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
         scorer=build_scorer(config, labels, "test"),
         validation_scorer=build_validation_scorer(config, labels),
         criterion=chosen_by,
-        streaming=build_streaming(config.metrics, labels.classes, chosen_by),
+        streaming=build_streaming(config.metrics, labels.classes, chosen_by) if "mask" in config.task.heads else {},
         channels_last=config.trainer.channels_last,
         seed=config.seed,
     )

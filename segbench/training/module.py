@@ -48,7 +48,7 @@ class SegmentationModule(L.LightningModule):
         scorer: scores a label map against the reference.
         validation_scorer: the same for validation.
         criterion: the metrics whose mean over classes and cases chooses the checkpoint.
-        streaming: further metrics of the parts train and validation, of the head `mask`.
+        streaming: further metrics of the parts train and validation, of the head `mask`, which is a class for each pixel.
         channels_last: whether images and weights are stored with the channels innermost.
         seed: together with the step it seeds what the network draws (dropout).
     """
@@ -127,7 +127,7 @@ class SegmentationModule(L.LightningModule):
         if len(parts) > 1:
             self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
         self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
-        if self.train_metrics is not None and "mask" in outputs and "mask" in batch:
+        if self.train_metrics is not None:
             self._stream_batch(self.train_metrics, outputs["mask"], batch["mask"])
         return torch.as_tensor(loss)
 
@@ -187,7 +187,7 @@ class SegmentationModule(L.LightningModule):
         objects = self.validation_scorer.scores_objects and case["instances"] is not None
         instances = self.decoder.instances(outputs, label) if objects else None
         self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case, regions))
-        if self.validation_metrics is not None and "mask" in outputs and dataloader_idx == 0:
+        if self.validation_metrics is not None and dataloader_idx == 0:
             target = torch.from_numpy(case["label"].astype(np.int64)).to(self.device)
             self.validation_metrics.update(outputs["mask"][None], target[None])
 

@@ -96,7 +96,7 @@ def test_curves_and_pictures_are_there(offline):
     assert [row["train/loss"] for row in rows if "train/loss" in row]
     assert len([row for row in rows if "validation/dice" in row]) == 2
     pictures = {key.split("/")[1] for row in rows for key in row if key.startswith("pictures/")}
-    assert pictures == {"best", "median", "worst", "curves"}
+    assert pictures == {"best", "median", "worst", "curves", "confusion"}
 
 
 def test_the_summary_has_scores_per_class_and_cost(offline):
