@@ -48,7 +48,7 @@ class SegmentationModule(L.LightningModule):
         scorer: scores a label map against the reference.
         validation_scorer: the same for validation.
         criterion: the metrics whose mean over classes and cases chooses the checkpoint.
-        streaming: further metrics of the parts train and validation, of the head `mask`, which is a class for each pixel.
+        streaming: further metrics of the parts train and validation, of the head `mask`.
         channels_last: whether images and weights are stored with the channels innermost.
         seed: together with the step it seeds what the network draws (dropout).
     """
