@@ -17,8 +17,8 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 
+from segbench.commands.resolvers import register_resolvers
 from segbench.config.composing import pinned
-from segbench.config.identity import register_resolvers
 from segbench.config.paths import conf_folder
 
 MODELS = ["unet", "unet_small", "segnet", "fcn8s", "attention_unet"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from hydra import compose, initialize_config_dir
 
-from segbench.config.identity import register_resolvers
+from segbench.commands.resolvers import register_resolvers
 from segbench.config.paths import conf_folder
 from segbench.description.network import Network
 from segbench.errors import UserError

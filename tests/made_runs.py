@@ -5,7 +5,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from segbench.config.identity import register_resolvers
+from segbench.commands.resolvers import register_resolvers
 from segbench.config.invocation import Invocation
 from segbench.config.paths import conf_folder
 from segbench.runs.directory import RunDirectory

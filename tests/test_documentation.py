@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from segbench.commands.execution import COMMANDS, report
-from segbench.config.identity import register_resolvers
+from segbench.commands.resolvers import register_resolvers
 from tests.documentation import ROOT, Command, commands
 from tests.made_runs import configure
 

@@ -22,6 +22,7 @@ from segbench.runs.directory import read_cases
 from segbench.runs.training_images import TrainingImages
 from segbench.training import assembly
 from segbench.training.finished_run import FinishedRun, load_run
+from segbench.training.stages import StagePredictions
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def evaluate_run(config: DictConfig) -> None:
     Raises:
         UserError: where there is no such run, or its network does not fit the data set.
     """
-    finished = load_run(Path(config.run), config.accelerator, trusted=config.trust)
+    finished = load_run(Path(config.run), config.accelerator, trusted=config.trust, stages=config.stages)
     if config.get("metrics") is not None:
         finished.config.metrics = config.metrics
         ways = directions(config.metrics)
@@ -52,7 +53,7 @@ def evaluate_run(config: DictConfig) -> None:
 
 def _own_cases(finished: FinishedRun) -> Rows:
     """The run's test cases again."""
-    data = assembly.build_data(finished.config)
+    data = assembly.build_data(finished.config, _predictions(finished, finished.config.data.cache))
     recorded = finished.directory.record["dataset"]["fingerprint"]
     if data.store.fingerprint != recorded:
         raise UserError(f"data.root={finished.config.data.root}: holds other images than the run was trained on")
@@ -68,6 +69,8 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
     dataset, store = assembly.build_dataset(config)
     if store.fingerprint == finished.directory.record["dataset"]["fingerprint"]:
         raise UserError(f"data: the run was trained on {dataset.name}; leave data out to score its test cases again")
+    unseen = _unseen_ids(finished, dataset, store)
+    store = _predictions(finished, config.data.cache)(dataset.name, store, unseen)
     network_input = assembly.network_input(finished.config, store)
     channels = network_input.channels(dataset.channels)
     if channels != finished.config.measured.in_channels:
@@ -75,7 +78,6 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
             f"data: {dataset.name} has {channels} channels; the run was trained on"
             f" {finished.config.measured.in_channels}"
         )
-    unseen = _unseen_ids(finished, dataset, store)
     shared, table = _class_table(finished.labels, dataset)
     for name, members in finished.config.measured.regions.items():
         if {finished.labels.classes[index] for index in members} <= shared:
@@ -88,13 +90,18 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
     return f"unseen/{dataset.name}.csv", rows
 
 
+def _predictions(finished: FinishedRun, cache: str) -> StagePredictions:
+    """The predictions of the run's stages, kept in the cache of the data set that is scored."""
+    return StagePredictions(finished.stages, cache, finished.load)
+
+
 def _unseen_ids(finished: FinishedRun, dataset: Dataset, store: CaseStore) -> list[str]:
-    """The cases whose images neither trained nor validated the run, nor one that its weights come from.
+    """The cases whose images neither trained nor validated the run, nor one that its weights come from, nor a stage.
 
     Raises:
         UserError: where there is none.
     """
-    known = TrainingImages.of_run(finished.directory)
+    known = TrainingImages.of_run(finished.directory) | TrainingImages.of_stages(finished.directory)
     seen = [case for case in store.ids if known.has(dataset.name, store.meta(case))]
     if len(seen) == len(store):
         raise UserError(

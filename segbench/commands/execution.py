@@ -19,8 +19,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.hydra_errors import explain
+from segbench.commands.resolvers import register_resolvers
 from segbench.config.composing import SweepLoader
-from segbench.config.identity import register_resolvers
 from segbench.config.paths import conf_folder
 from segbench.errors import Stopped, UserError
 from segbench.system.processes import is_main_process

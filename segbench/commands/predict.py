@@ -28,8 +28,8 @@ def predict(config: DictConfig) -> None:
     files, left = _inputs(Path(require(config, "input")))
     from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
 
-    finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust)
-    dims, channels = finished.config.measured.spatial_dims, finished.config.measured.in_channels
+    finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust, config.stages)
+    dims, channels = finished.config.measured.spatial_dims, finished.image_channels
     named = list(enumerate(finished.config.measured.regions))
     if config.regions and "regions" not in finished.config.task.heads:
         raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")

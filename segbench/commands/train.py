@@ -19,6 +19,7 @@ from segbench.config.invocation import Invocation
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.same_data import check_still_same
+from segbench.runs.stages import find_stages
 from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.system.processes import check_processes, find_launch, is_main_process, keep_quiet, refuse_ddp_in_sweep
 
@@ -42,6 +43,7 @@ def train(config: DictConfig) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN and find_launch() is None:
                 refuse_ddp_in_sweep(config)
             check_processes(config)
+            find_stages(config.stages)
             # Only now is PyTorch imported: mistakes and finished runs are shown at once.
             from segbench.training.run import run
 

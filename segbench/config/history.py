@@ -30,6 +30,8 @@ ADDED: Mapping[str, Any] = {
     "metrics.choose_by": "dice",
     "metrics.direction": {},
     "metrics.streaming": None,
+    "stage_ids": None,
+    "stages": None,
     "task.scores": ["classes"],
     "trainer.sync_batchnorm": False,
 }

@@ -12,9 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.config.file_content import file_content
 from segbench.config.history import essential
-from segbench.config.study import budget_value
 from segbench.errors import UserError
 from segbench.system.processes import total_batch
 
@@ -39,7 +37,9 @@ NOT_SCIENCE = (
     "trainer.progress",
     "predictions",
     "budget",
+    "stages",  # by the ids of their runs, stage_ids
     "study",
+    "trust",
     "search",
 )
 """Keys that change where and how a run is executed but not its result."""
@@ -116,20 +116,6 @@ def check_name(name: str, key: str) -> str:
     return name
 
 
-def register_resolvers() -> None:
-    """Make `${run_id:}`, `${run_name:}`, `${data_mark:}` and the other resolvers of this file known to OmegaConf."""
-    OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
-    OmegaConf.register_new_resolver("data_mark", _data_mark, replace=True)
-    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
-    OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
-    OmegaConf.register_new_resolver("file_content", file_content, replace=True)
-    OmegaConf.register_new_resolver("budget", budget_value, replace=True)
-
-
-def _run_id(*, _root_: DictConfig) -> str:
-    return run_id(_root_)
-
-
 def data_mark(roots: Iterable[str]) -> str:
     """The end of a run directory's name that keeps runs on several folders apart; empty without any.
 
@@ -141,21 +127,6 @@ def data_mark(roots: Iterable[str]) -> str:
     """
     paths = [os.path.normpath(os.path.expanduser(root)) for root in roots]
     return "-" + hashlib.sha256("\0".join(paths).encode()).hexdigest()[:6] if paths else ""
-
-
-def _data_mark(*, _root_: DictConfig) -> str:
-    set_by_user = {override.lstrip("+").partition("=")[0] for override in _root_.hydra.overrides.task}
-    return data_mark(str(OmegaConf.select(_root_, key)) for key in ROOTS if key in set_by_user)
-
-
-def _run_name(*first: str, _root_: DictConfig) -> str:
-    if _root_.get("name"):
-        return check_name(str(_root_.name), "name")
-    return run_name(_root_.hydra.overrides.task, default_name(_root_.hydra.runtime.choices), first)
-
-
-def _folder_name(path: str) -> str:
-    return Path(path).expanduser().resolve().name
 
 
 def _key(override: str) -> str:

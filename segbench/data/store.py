@@ -307,7 +307,7 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
         pixels=pixels,
         ignored=int(counts[IGNORE]),
         objects=None if instances is None else int(np.count_nonzero(np.unique(instances))),
-        image_digest=_digest(case.image),
+        image_digest=image_digest(case.image),
         # Of what was given: connected regions follow from the label.
         digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing), **case.arrays),
     )
@@ -345,6 +345,11 @@ def _some(pixels: np.ndarray) -> np.ndarray:
     if len(pixels) <= _LOCATIONS:
         return pixels
     return np.sort(np.random.default_rng(0).choice(pixels, _LOCATIONS, replace=False))
+
+
+def image_digest(image: np.ndarray) -> str:
+    """Hash of the pixels of an image (C, *S) as decoded: `CaseMeta.image_digest`."""
+    return _digest(image)
 
 
 def _digest(*arrays: np.ndarray | None, **named: np.ndarray) -> str:

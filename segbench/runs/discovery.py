@@ -12,12 +12,13 @@ from segbench.errors import UserError
 RECORD = "run.json"
 
 
-def find_runs(places: str | Iterable[str], may_be_none: bool = False) -> list[Path]:
+def find_runs(places: str | Iterable[str], may_be_none: bool = False, key: str = "runs") -> list[Path]:
     """Run directories in folders, at any depth; a place may also be a run directory or a glob.
 
     Args:
         places: where to look.
         may_be_none: whether to return an empty list where there is no run directory.
+        key: that the places were given by, for messages.
 
     Raises:
         UserError: if a place does not exist, or there is no run directory in all of them.
@@ -27,12 +28,12 @@ def find_runs(places: str | Iterable[str], may_be_none: bool = False) -> list[Pa
     for place in places:
         matches = sorted(glob.glob(os.path.expanduser(place), recursive=True))
         if not matches:
-            raise UserError(f"runs={place}: there is no such folder")
+            raise UserError(f"{key}={place}: there is no such folder")
         for match in matches:
             for path in _run_directories(Path(match)):
                 found.setdefault(path.resolve(), path)
     if not found and not may_be_none:
-        raise UserError(f"runs={','.join(places)}: no run directory in there (a folder with a {RECORD})")
+        raise UserError(f"{key}={','.join(places)}: no run directory in there (a folder with a {RECORD})")
     return list(found.values())
 
 

@@ -57,6 +57,14 @@ class TrainingImages:
         return seen
 
     @classmethod
+    def of_stages(cls, directory: RunDirectory) -> Self:
+        """The images that the stages of a run on disk know, by which a cascade as a whole knows them.
+
+        Its own weights do not: see `segbench.runs.stages`.
+        """
+        return cls.from_json(_read_split(directory).get("seen_by_stages") or {"images": [], "cases": []})
+
+    @classmethod
     def at_start(cls, directory: RunDirectory, store: CaseStore, split: Split, source: RunDirectory | None) -> Self:
         """The images that a run that begins or goes on will know when it is done.
 

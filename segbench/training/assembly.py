@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ from segbench.training.module import SegmentationModule
 from segbench.training.objective import Objective
 
 log = logging.getLogger(__name__)
+
+Extend = Callable[[str, CaseStore, Sequence[str]], CaseStore]
+"""A function of a data set's name, its store and ids of cases: the store with further arrays of these cases."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,12 @@ def build_dataset(config: DictConfig) -> tuple[Dataset, CaseStore]:
     return open_dataset(config.data)
 
 
-def build_data(config: DictConfig) -> DataModule:
+def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
     """The data set, its split, and what makes training samples of it. Fills in `config.measured`.
+
+    Args:
+        config: of the run.
+        extend: gives the cases of the split further arrays.
 
     Raises:
         UserError: where the data does not allow what the configuration asks for.
@@ -77,6 +85,8 @@ def build_data(config: DictConfig) -> DataModule:
     dataset, store = build_dataset(config)
     check_objects(config.task, dataset)
     split = build_split(config, store)
+    if extend is not None:
+        store = extend(dataset.name, store, (*split.train, *split.validation, *split.test))
     _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
     config.measured.spatial_dims = dataset.spatial_dims
@@ -160,7 +170,7 @@ def network_input(config: DictConfig, store: CaseStore) -> NetworkInput:
     for name in names:
         if name not in store.arrays:
             known = f"the cases have {', '.join(store.arrays)}" if store.arrays else "the cases have none"
-            raise UserError(f"data.input_arrays: there is no array {name!r}; {known} (data.dataset.arrays)")
+            raise UserError(f"data.input_arrays: there is no array {name!r}; {known} (data.dataset.arrays, stages)")
     return NetworkInput(normalization(config), {name: store.arrays[name] for name in names})
 
 

@@ -9,7 +9,7 @@ import secrets
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import lightning as L
@@ -33,15 +33,18 @@ from segbench.runs import same_data
 from segbench.runs.criterion import finite
 from segbench.runs.directory import RunDirectory, now, read_cases
 from segbench.runs.provenance import git_state, hardware, versions
+from segbench.runs.stages import Stage, find_stages, known_to, unused
 from segbench.runs.summary import summarise
 from segbench.runs.training_images import TrainingImages
 from segbench.system.processes import batch_on_each_device, processes, total_batch
 from segbench.training import assembly, initial_weights
 from segbench.training.checkpoint_file import read_checkpoint
 from segbench.training.checkpoints import Checkpoints
+from segbench.training.finished_run import load_run
 from segbench.training.fitting import fit
 from segbench.training.module import SegmentationModule
 from segbench.training.progress_bar import ProgressBar
+from segbench.training.stages import StagePredictions
 from segbench.training.stopper import Stopper
 from segbench.training.trainer import make_trainer
 
@@ -83,9 +86,17 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
     schema.check_targets(config)
     criterion(config.metrics)  # what is wrong with the metrics is said before data is read
     source = initial_weights.source(config.initial_weights, directory)
+    stages = find_stages(config.get("stages"))
+    for name in unused(stages, config):
+        log.warning(
+            "stages.%s: nothing looks at it: name it in data.input_arrays=[%s], or as the array of a target or weight",
+            name, name,
+        )  # fmt: skip
     stopper = Stopper()
     with stopper.listening(), ExitStack() as ending:
-        data = assembly.build_data(config)
+        load = partial(load_run, accelerator=config.trainer.accelerator, trusted=config.trust)
+        predictions = StagePredictions(stages, config.data.cache, load, stopper.check)
+        data = assembly.build_data(config, predictions)
         same_data.check_same(directory, data.store)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
         if source is not None:
@@ -94,14 +105,17 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         if _is_new(directory, module, config):
             ending.callback(data.end)
             data.begin()
-        directory.start(schema.as_yaml(config), _facts(config, invocation, identity, data, directory))
-        seen = TrainingImages.at_start(directory, data.store, data.split, source).as_json()
+        facts = _facts(config, invocation, identity, data, directory)
+        directory.start(schema.as_yaml(config), {**facts, **_stage_facts(stages, data)})
+        seen = {"seen": TrainingImages.at_start(directory, data.store, data.split, source).as_json()}
+        if stages:
+            seen["seen_by_stages"] = known_to(stages).as_json()
         directory.write_split(
             {
                 **data.split.as_dict(),
                 "fold": config.fold,
                 "folds": config.folds,
-                "seen": seen,
+                **seen,
                 same_data.DIGESTS: same_data.digests(data.store),
             }
         )
@@ -269,6 +283,14 @@ def _facts(
         "git": git_state(),
         "hardware": hardware(),
     }
+
+
+def _stage_facts(stages: Sequence[Stage], data: DataModule) -> dict[str, Any]:
+    """The facts about stages for `run.json`; none without stages."""
+    split = data.split
+    cases = [data.store.meta(case) for case in (*split.train, *split.validation, *split.test)]
+    facts = {stage.name: stage.as_record(stage.predictors_of(data.dataset.name, cases)) for stage in stages}
+    return {"stages": facts} if facts else {}
 
 
 def _prediction_writer(

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
@@ -24,13 +25,16 @@ from segbench.training.checkpoint_file import CheckpointFile
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
-def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> L.Trainer:
+def make_trainer(
+    config: DictConfig, callbacks: Sequence[Callback], loggers: Sequence[Logger], alone: bool = False
+) -> L.Trainer:
     """The Trainer of one run.
 
     Args:
         config: the `trainer` group: see conf/trainer/auto.yaml for its keys.
         callbacks: in the order in which they are called.
         loggers: where curves go.
+        alone: whether it has this process alone, whatever others were started beside it.
 
     Raises:
         UserError: where the hardware asked for is not there, or a value is impossible.
@@ -63,7 +67,7 @@ def make_trainer(config: DictConfig, callbacks: Sequence[Callback], loggers: Seq
         "enable_model_summary": False,
         "enable_checkpointing": True,
         "sync_batchnorm": config.get("sync_batchnorm", False),  # runs of earlier versions have none
-        "plugins": [CheckpointFile(), *cluster_environments()],
+        "plugins": [CheckpointFile(), *([LightningEnvironment()] if alone else cluster_environments())],
     }
     options |= {str(key): value for key, value in config.lightning.items()}
     try:

@@ -15,9 +15,9 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
+from segbench.commands.resolvers import register_resolvers
 from segbench.commands.train import check_experiment
 from segbench.config.composing import SweepLoader, pinned
-from segbench.config.identity import register_resolvers
 from segbench.config.invocation import Invocation
 from segbench.config.paths import conf_folder
 

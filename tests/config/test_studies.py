@@ -8,10 +8,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from segbench.commands.execution import report
+from segbench.commands.resolvers import register_resolvers
 from segbench.compare.reading.methods import load_runs
 from segbench.compare.request import Request
 from segbench.config import schema
-from segbench.config.identity import register_resolvers, run_id
+from segbench.config.identity import run_id
 from segbench.config.paths import conf_folder
 from segbench.config.study import check_study, comparison_settings
 from segbench.runs.directory import RunDirectory

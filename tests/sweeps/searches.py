@@ -12,8 +12,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from segbench.commands.resolvers import register_resolvers
 from segbench.config.composing import pinned
-from segbench.config.identity import register_resolvers
 from segbench.config.paths import conf_folder
 from segbench.sweeps.search.search import Search
 

@@ -11,7 +11,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_automatic_config_search_path
 from hydra.types import HydraContext, RunMode
 
-from segbench.config.identity import register_resolvers, run_id
+from segbench.commands.resolvers import register_resolvers
+from segbench.config.identity import run_id
 from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.runs.sweep_record import add_asked, read_asked

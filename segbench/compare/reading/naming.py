@@ -25,10 +25,11 @@ def name_methods(
     """The method of each run.
 
     A choice (model, loss, ...) is in the name where it differs between runs on the same data set, unless
-    it was not typed and follows from typed ones, such as the loss that a model brings; among runs of
-    equal choices, the settings that were typed and differ, then as few others as tell them apart. Seeds,
-    folds, paths, loggers and devices never are. Runs that differ in nothing else are one method; so are
-    runs whose remaining differences follow from seed and fold.
+    it was not typed and follows from typed ones, such as the loss that a model brings. So is each stage of
+    a cascade, by its name and model (coarse unet, no coarse). Among runs of equal choices, the settings that
+    were typed and differ, then as few others as tell them apart. Seeds, folds, paths, loggers and devices never
+    are. Runs that differ in nothing else are one method; so are runs whose remaining differences follow from
+    seed and fold.
 
     Args:
         runs: of any number of data sets.
@@ -92,7 +93,13 @@ def choices_and_settings(run: Run) -> dict[str, Any]:
 
 
 def _choices(run: Run) -> dict[str, Any]:
-    return {group: option for group, option in run.record["choices"].items() if group not in NOT_A_METHOD_CHOICE}
+    """The options that were chosen, and of each stage of a cascade its model."""
+    options = {group: option for group, option in run.record["choices"].items() if group not in NOT_A_METHOD_CHOICE}
+    return options | {f"stages.{name}": stage["method"] for name, stage in _stages(run).items()}
+
+
+def _stages(run: Run) -> Mapping[str, Any]:
+    return run.record.get("stages") or {}
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -153,7 +160,8 @@ def _telling(runs: Sequence[Run], choices: Sequence[Mapping[str, Any]], groups: 
 
 
 def _typed(runs: Sequence[Run]) -> set[str]:
-    return {_typed_key(override) for run in runs for override in run.record.get("overrides", ())}
+    typed = {_typed_key(override) for run in runs for override in run.record.get("overrides", ())}
+    return typed | {f"stages.{name}" for run in runs for name in _stages(run)}  # however they were typed
 
 
 def _parts(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> int:
@@ -185,6 +193,7 @@ def _short_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _choice_label(group: str, option: Any) -> str:
+    group = group.removeprefix("stages.")
     if option is None:
         return f"no {group}"
     return str(option) if group in FIRST else f"{group} {option}"
