@@ -12,6 +12,7 @@ import numpy as np
 from segbench.data.case import IGNORE, shape_text
 from segbench.data.formats import as_mask, decode
 from segbench.data.formats.reader import LOSSY
+from segbench.data.label_errors import UnknownValuesError
 from segbench.errors import UserError
 
 Value: TypeAlias = int | str
@@ -27,12 +28,14 @@ class LabelMapping:
         ignore: the values of pixels that are neither learnt nor scored.
         colours: whether the values are colours, 0xRRGGBB.
         hint: what a user can do about a value that is not here.
+        key: the configuration's key for the values, None where they are no setting.
     """
 
     classes: tuple[tuple[int, ...], ...]
     ignore: tuple[int, ...] = ()
     colours: bool = False
     hint: str = "the file is damaged or of another data set"
+    key: str | None = None
 
     @classmethod
     def parse(
@@ -62,7 +65,7 @@ class LabelMapping:
         if len(set(flat)) < len(flat):
             twice = next(value for value in flat if flat.count(value) > 1)
             raise UserError(f"{key} has {_text(twice, colours)} twice: a value can mean one class only")
-        return cls(tuple(parsed[:-1]), parsed[-1], colours, hint=f"give it to a class in {key}")
+        return cls(tuple(parsed[:-1]), parsed[-1], colours, f"give it to a class in {key}", key)
 
     def read(self, path: Path) -> np.ndarray:
         """Read a mask file as a label (*S) uint8.
@@ -87,25 +90,30 @@ class LabelMapping:
         Raises:
             UserError: where values are not in the mapping: all of them, and how many pixels have them.
         """
-        known = {value: index for index, values in enumerate(self.classes) for value in values}
-        known |= dict.fromkeys(self.ignore, IGNORE)
+        known = self.known
         values, counts = np.unique(mask, return_counts=True)
-        strange = np.isin(values, list(known), invert=True)
-        if strange.any():
-            raise UserError(
-                f"{path} has {self._named(values[strange].tolist())}, which no class has, in "
-                f"{counts[strange].sum()} of {mask.size} pixels: known are "
-                f"{', '.join(_text(pixel, self.colours) for pixel in sorted(known))}; {LOSSY if lossy else self.hint}"
-            )
+        if not np.isin(values, list(known)).all():
+            pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
+            raise UnknownValuesError(path, self, pixels, LOSSY if lossy else "")
         table = np.zeros(max(known) + 1, np.uint8)
         table[list(known)] = list(known.values())
         return np.asarray(table[mask])
 
-    def _named(self, values: Sequence[int], most: int = 8) -> str:
-        """Values for a message: "the label value 7"."""
+    @property
+    def known(self) -> dict[int, int]:
+        """The class of each value, 255 of ignored ones."""
+        known = {value: index for index, values in enumerate(self.classes) for value in values}
+        return known | dict.fromkeys(self.ignore, IGNORE)
+
+    def named(self, values: Sequence[int], most: int | None = None) -> str:
+        """Values for a message: "7, 9 and 3 more"."""
         names = ", ".join(_text(value, self.colours) for value in values[:most])
-        more = f" and {len(values) - most} more" if len(values) > most else ""
-        return f"the label value{'s' if len(values) > 1 else ''} {names}{more}"
+        return names + (f" and {len(values) - most} more" if most is not None and len(values) > most else "")
+
+    def listed(self, entries: Sequence[Sequence[int]]) -> str:
+        """Values as in a configuration: "[0,[1,7]]"."""
+        texts = [[f"'{_text(value, True)}'" if self.colours else str(value) for value in entry] for entry in entries]
+        return f"[{','.join(entry[0] if len(entry) == 1 else f'[{chr(44).join(entry)}]' for entry in texts)}]"
 
 
 def ignore_outside(label: np.ndarray, field: np.ndarray, label_file: Path, field_file: Path) -> np.ndarray:

@@ -22,6 +22,7 @@ from rich.progress import track
 from segbench.data.arrays import ArrayProvider, LazyArrays, check_names
 from segbench.data.case import IGNORE, Dataset, Record, check_case
 from segbench.data.case_meta import CaseMeta, measure_intensities
+from segbench.data.label_errors import together
 from segbench.data.regions import connected_regions
 from segbench.errors import UserError
 from segbench.system.atomic import replaced
@@ -251,9 +252,9 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
             return
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         try:
-            done = pool.map(lambda record: _decode(dataset, record, temporary / record.id), records)
+            done = pool.map(lambda record: _decoded(dataset, record, temporary / record.id), records)
             console = Console(stderr=True)
-            cases = list(
+            results = list(
                 track(
                     done,
                     f"decoding {dataset.name}",
@@ -263,6 +264,9 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
                     disable=not console.is_terminal,
                 )
             )
+            if wrong := [result for result in results if isinstance(result, UserError)]:
+                raise together(wrong)
+            cases = [result for result in results if isinstance(result, CaseMeta)]
             fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
             content = {
                 "dataset": dataset.name,
@@ -274,6 +278,14 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
                 _flush(file)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _decoded(dataset: Dataset, record: Record, folder: Path) -> CaseMeta | UserError:
+    """A case, or what is wrong with it: all that is wrong with a data set is said at once."""
+    try:
+        return _decode(dataset, record, folder)
+    except UserError as error:
+        return error
 
 
 def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:

@@ -111,12 +111,30 @@ def test_wbc_groups_equal_images_by_content(tmp_path: Path) -> None:
     assert [record.group for record in Wbc(str(tmp_path), "Dataset 1").records()] == ["001", "002", "001"]
 
 
+def test_wbc_dataset_2_has_grey_values_between(tmp_path: Path) -> None:
+    write_cell(tmp_path, "001", 0)
+    (tmp_path / "Dataset 1").rename(tmp_path / "Dataset 2")
+    mask = np.repeat([0, 1, 127, 129, 254, 255, 128, 0], 9).reshape(8, 9).astype(np.uint8)
+    mask[0, 0], mask[0, 1] = 62, 194
+    Image.fromarray(mask).save(tmp_path / "Dataset 2" / "001.png")
+    dataset = Wbc(str(tmp_path), "Dataset 2")
+    assert dataset.name == "wbc2"
+    label = dataset.load(dataset.records()[0]).label
+    assert label is not None
+    assert label[:, 2].tolist() == [0, 0, 1, 1, 2, 2, 1, 0]
+    assert label[0, :2].tolist() == [0, 2]
+    with pytest.raises(
+        UserError, match=r"data\.dataset\.folder is 'Dataset 3': expected is one of Dataset 1, Dataset 2"
+    ):
+        Wbc(str(tmp_path), "Dataset 3")
+
+
 def test_wbc_bad_input(tmp_path: Path) -> None:
     dataset = Wbc(str(tmp_path), "Dataset 1")
     with pytest.raises(UserError, match=r"there is no .*Dataset 1.*; data.root must name a folder with"):
         dataset.records()
-    write_cell(tmp_path, "001", 0, value=127)
-    with pytest.raises(UserError, match=r"001\.png has the label value 127"):
+    write_cell(tmp_path, "001", 0, value=60)
+    with pytest.raises(UserError, match=r"001\.png: the values of .* of the pixels are near none of 0, 128 and 255"):
         dataset.load(dataset.records()[0])
     (tmp_path / "Dataset 1" / "001.png").unlink()
     with pytest.raises(UserError, match=r"001\.bmp has no mask"):
