@@ -80,7 +80,7 @@ def execute(request: Request) -> Comparison:
         seed=request.seed,
     )
     loaded = replace(_load(request), places=request.places)
-    _check_output(request.output, loaded)
+    _check_output(request.output, loaded, request.scores)
     settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
     with _progress(console, settings.bootstraps) as progress:
         comparison = compare_scores(loaded.sets, settings, progress)
@@ -109,12 +109,16 @@ def _load(request: Request) -> Loaded:
     return load_runs(directories, request.rules)
 
 
-def _check_output(output: Path, loaded: Loaded) -> None:
-    """Leave a sweep's own comparison to its own runs.
+def _check_output(output: Path, loaded: Loaded, scores: Path | None) -> None:
+    """Leave a sweep's own comparison to its own runs, and what is compared where it is.
 
     Raises:
-        UserError: where runs of other folders are compared too.
+        UserError: where runs of other folders are compared too, or the output would replace what is compared.
     """
+    inputs = [run.path for method in loaded.methods for run in method.runs] + ([scores] if scores is not None else [])
+    for path in inputs:
+        if path.resolve().is_relative_to(output.resolve()):
+            raise UserError(f"output={output}: holds {path}, which is compared; name another folder")
     sweep = output.absolute().parent
     if output.name == COMPARISON and read_asked(sweep):
         for method in loaded.methods:

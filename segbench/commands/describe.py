@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from segbench.commands.outputs import check_file
 from segbench.description.memory import Memory
 from segbench.description.network import Network
 from segbench.system.atomic import write_atomically
@@ -29,6 +30,8 @@ def describe(config: DictConfig) -> None:
         UserError: where a run with this network could not start, or the file cannot be written.
     """
     start = time.perf_counter()
+    if config.output is not None:
+        check_file(Path(config.output), "output", lambda text: "receptive_field" in json.loads(text), "description")
     network = Network(config)
     memory = _memory(network)
     measured = _measured(network)

@@ -12,6 +12,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from segbench.commands.outputs import check_file
 from segbench.commands.run_scores import show_cases
 from segbench.config.schema import require
 from segbench.data.case import shape_text
@@ -34,10 +35,12 @@ def evaluate_masks(config: DictConfig) -> None:
     Raises:
         UserError: where files do not pair, sizes differ, or a value has no class.
     """
+    if config.output is not None:
+        check_file(Path(config.output), "output", _is_table, "table of scores")
     prediction = image_files(Path(require(config, "prediction")), "prediction")
     reference = image_files(Path(require(config, "reference")), "reference")
     check_pairs(prediction, reference, "reference mask")
-    mapping, classes = _mapping(config, reference)
+    mapping, classes = _mapping(config, reference, prediction)
     metrics = config.get("metrics") or _standard_metrics()
     objects = config.masks_are == "instances"
     scorer = CaseScorer(
@@ -67,6 +70,10 @@ def evaluate_masks(config: DictConfig) -> None:
         console.print(f"scores  {config.output}", soft_wrap=True, highlight=False)
 
 
+def _is_table(text: str) -> bool:
+    return text.startswith(",".join(CASE_COLUMNS))
+
+
 class _Masks:
     """The masks of one folder.
 
@@ -92,8 +99,13 @@ class _Masks:
         return self.mapping.apply(as_mask(mask, path, self.mapping.colours), path, mask.lossy), None
 
 
-def _mapping(config: DictConfig, reference: Mapping[str, Path]) -> tuple[LabelMapping, Sequence[str]]:
-    """Pixel values and names of the classes: as configured, else all values up to the highest one found."""
+def _mapping(
+    config: DictConfig, reference: Mapping[str, Path], prediction: Mapping[str, Path]
+) -> tuple[LabelMapping, Sequence[str]]:
+    """Pixel values and names of the classes: as configured, else every value of the references.
+
+    Where these are empty, what is predicted is a class that none of them has; there always is one.
+    """
     if config.masks_are == "instances":
         return _consecutive(2), ("background", "object")
     values = config["values"]  # `config.values` is a method
@@ -103,7 +115,11 @@ def _mapping(config: DictConfig, reference: Mapping[str, Path]) -> tuple[LabelMa
     if config.classes is not None:
         return _consecutive(len(config.classes)), list(config.classes)
     found = sorted(set().union(*map(_values, reference.values())))
-    mapping = LabelMapping(tuple((value,) for value in found))
+    if found == [0]:
+        found = sorted({0}.union(*map(_values, prediction.values())))
+        found = found if len(found) > 1 else [0, 1]
+    hint = "no reference has it: say which values are which class, such as 'values=[0,[1,255]]'"
+    mapping = LabelMapping(tuple((value,) for value in found), hint=hint)
     return mapping, [f"class_{value}" for value in found]
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from segbench.commands.outputs import check_masks, mark_masks
 from segbench.config.schema import require
 from segbench.data.files import few, files_left, stem_of
 from segbench.data.formats import SUFFIXES, image_files, read_image, write_mask
@@ -25,7 +26,9 @@ def predict(config: DictConfig) -> None:
         UserError: where run, input or output are not what they should be.
     """
     run, output = Path(require(config, "run")), Path(require(config, "output"))
-    files, left = _inputs(Path(require(config, "input")))
+    source = Path(require(config, "input"))
+    files, left = _inputs(source)
+    check_masks(output, files, source, files.values())
     from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
 
     finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust, config.stages)
@@ -33,11 +36,14 @@ def predict(config: DictConfig) -> None:
     named = list(enumerate(finished.config.measured.regions))
     if config.regions and "regions" not in finished.config.task.heads:
         raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")
+    if config.regions:
+        check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, files.values())
     console = Console()
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
+    mark_masks(output, run)
     for key, path in track(files.items(), "predicting", console=console, transient=True):
         image = _fitting(read_image(path), dims, channels, path)
         parts = [image[:, index] for index in range(image.shape[1])] if image.ndim == dims + 2 else [image]

@@ -52,7 +52,8 @@ def show_cases(cases: pd.DataFrame, title: str, console: Console) -> None:
     of_objects = means.index == OBJECTS
     for part, heading in ((means[~of_objects], title), (means[of_objects], "objects")):
         if len(part):
-            console.print(_table(part.dropna(axis=1, how="all"), counts, heading, console.width))
+            known = part.dropna(axis=1, how="all")
+            console.print(_table(known if len(known.columns) else part, counts, heading, console.width))
 
 
 def _table(means: pd.DataFrame, counts: Mapping[str, int], title: str, width: int) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from segbench.data.case import Record
 from segbench.data.opening import dataset_of, open_dataset
 from segbench.data.store import CaseStore, decoding_key
 from segbench.errors import UserError
@@ -79,6 +80,26 @@ def check_still_same(directories: Iterable[RunDirectory], data: DictConfig) -> N
         raise _other_data(left[0], str(error)) from error
     for directory in left:
         check_same(directory, store)
+
+
+def check_place(path: Path, records: Iterable[Record], root: str | None) -> None:
+    """Check that no run is written among its own images: its pictures would be taken for images next time.
+
+    Args:
+        path: the run directory.
+        records: of its data.
+        root: the folder that its data has to itself, or shares with runs.
+
+    Raises:
+        UserError: where it is in a folder of images below the root.
+    """
+    above = Path(root).expanduser().resolve() if root is not None else None
+    for folder in {file.parent.resolve() for record in records for file in record.files}:
+        shared = above is not None and above.is_relative_to(folder)
+        if path.resolve().is_relative_to(folder) and not shared:
+            raise UserError(
+                f"hydra.run.dir={path}: lies in {folder}, among the images of the run; choose another folder"
+            )
 
 
 def _recorded(directory: RunDirectory) -> Mapping[str, Any]:

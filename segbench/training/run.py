@@ -98,6 +98,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         predictions = StagePredictions(stages, config.data.cache, load, stopper.check)
         data = assembly.build_data(config, predictions)
         same_data.check_same(directory, data.store)
+        same_data.check_place(directory.path, data.store.records, config.data.root)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
