@@ -15,7 +15,7 @@ from rich.console import Console
 from segbench.commands.outputs import check_file
 from segbench.commands.run_scores import show_cases
 from segbench.config.schema import require
-from segbench.data.case import shape_text
+from segbench.data.case import check_classes, shape_text
 from segbench.data.files import check_pairs
 from segbench.data.formats import as_instances, as_mask, decode, image_files
 from segbench.data.formats.reader import LOSSY
@@ -41,6 +41,7 @@ def evaluate_masks(config: DictConfig) -> None:
     reference = image_files(Path(require(config, "reference")), "reference")
     check_pairs(prediction, reference, "reference mask")
     mapping, classes = _mapping(config, reference, prediction)
+    check_classes(classes, "classes")
     metrics = config.get("metrics") or _standard_metrics()
     objects = config.masks_are == "instances"
     scorer = CaseScorer(

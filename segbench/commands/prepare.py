@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from segbench.config import schema
 from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.case_meta import CaseMeta
+from segbench.data.opening import dataset_of
 from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights
 
@@ -30,7 +30,7 @@ def prepare(config: DictConfig) -> None:
     console = Console()
     if "model" in config:
         fetch_weights(config, console)
-    dataset: Dataset = schema.build(config.data.dataset, "data.dataset")
+    dataset = dataset_of(config.data)
     # Before anything is read: whoever lacks the files needs this most.
     console.print(_facts(dataset.name, _source(dataset.source, config.data.root)))
     store = CaseStore(dataset, config.data.cache)

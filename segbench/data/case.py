@@ -154,6 +154,32 @@ class Dataset(ABC):
         )
 
 
+def check_classes(names: Sequence[object], key: str) -> None:
+    """Check the names of classes: text, none twice, none empty, no more than a label can hold.
+
+    Args:
+        names: by class index.
+        key: the configuration's key, for messages.
+
+    Raises:
+        UserError: naming the first that is wrong.
+    """
+    if len(names) > IGNORE:
+        raise UserError(
+            f"{key} has {len(names)} names: at most {IGNORE} classes can be told apart (0 to {IGNORE - 1}; {IGNORE} is"
+            " ignored); where every object has a value of its own, masks_are=instances is right"
+        )
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            written = "null" if name is None else str(name).lower() if isinstance(name, bool) else name
+            raise UserError(f"{key} has {written} as the name of class {index}: names are text, such as '{written}' in"
+                            " quotes")  # fmt: skip
+        if not name.strip():
+            raise UserError(f"{key}: the name of class {index} is empty")
+        if name in names[:index]:
+            raise UserError(f"{key}: the classes {names.index(name)} and {index} are both called {name!r}")
+
+
 def check_case(case: Case, record: Record, dataset: Dataset) -> None:
     """Check that a decoded case keeps the contracts above.
 

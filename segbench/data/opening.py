@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from segbench.config.identity import check_name
 from segbench.config.schema import as_plain, build
-from segbench.data.case import Dataset
+from segbench.data.case import Dataset, check_classes
 from segbench.data.open_stores import opened
 from segbench.data.store import CaseStore
 
@@ -19,6 +19,7 @@ def dataset_of(data: DictConfig) -> Dataset:
     """
     dataset: Dataset = build(data.dataset, "data.dataset")
     check_name(dataset.name, "data.dataset.name")
+    check_classes(dataset.classes, "data.dataset.classes")
     return dataset
 
 
