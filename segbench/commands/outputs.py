@@ -1,4 +1,4 @@
-"""Where commands write: never over their inputs, nor over any file that such a command did not write itself."""
+"""The places where commands write: never over their inputs, nor over a file that such a command did not write."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ MOVED: Mapping[str, str] = {
 """Former name of a module, class or function, and its name now; the longest that fits counts."""
 
 ADDED: Mapping[str, Any] = {
+    "code": "refuse",
     "data.input_arrays": [],
     "data.regions": None,
     "measured.region_count": 0,

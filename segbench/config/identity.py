@@ -21,6 +21,7 @@ ROOTS = ("data.root", "data.dataset.root")
 
 NOT_SCIENCE = (
     "name",
+    "code",
     "logger",
     "metrics.streaming",
     "hydra",

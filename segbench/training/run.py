@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from segbench.config import schema
 from segbench.config.identity import run_id
 from segbench.config.invocation import Invocation
+from segbench.config.user_modules import named_modules
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
 from segbench.evaluation.previews import write_curves
@@ -30,6 +31,7 @@ from segbench.metrics.configured import criterion, directions
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
 from segbench.runs import same_data
+from segbench.runs.code_states import states_of
 from segbench.runs.criterion import finite
 from segbench.runs.directory import RunDirectory, now, read_cases
 from segbench.runs.provenance import git_state, hardware, versions
@@ -92,6 +94,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             "stages.%s: nothing looks at it: name it in data.input_arrays=[%s], or as the array of a target or weight",
             name, name,
         )  # fmt: skip
+    code = states_of(directory, config.code, named_modules(config), lambda: _reached(directory))
     stopper = Stopper()
     with stopper.listening(), ExitStack() as ending:
         load = partial(load_run, accelerator=config.trainer.accelerator, trusted=config.trust)
@@ -107,7 +110,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             ending.callback(data.end)
             data.begin()
         facts = _facts(config, invocation, identity, data, directory)
-        directory.start(schema.as_yaml(config), {**facts, **_stage_facts(stages, data)})
+        directory.start(schema.as_yaml(config), {**facts, **_stage_facts(stages, data), "code": code})
         seen = {"seen": TrainingImages.at_start(directory, data.store, data.split, source).as_json()}
         if stages:
             seen["seen_by_stages"] = known_to(stages).as_json()
@@ -140,6 +143,13 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             _train(module, data, trainer, directory, checkpoints, search)
             if not directory.done:
                 _evaluate(config, module, data, trainer, directory, loggers)
+
+
+def _reached(directory: RunDirectory) -> int:
+    """The step from which a run goes on, 0 where it begins."""
+    if not directory.last_checkpoint.exists():
+        return 0
+    return int(read_checkpoint(directory.last_checkpoint)["global_step"])
 
 
 def _is_new(directory: RunDirectory, module: SegmentationModule, config: DictConfig) -> bool:

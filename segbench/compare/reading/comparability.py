@@ -92,13 +92,25 @@ def _must_agree(run: Run) -> dict[str, Any]:
         "background": data.get("background"),
         "images and masks (fingerprint)": data.get("fingerprint"),
         "which metrics are better when smaller": record["metrics"],
-        "git commit": (record.get("git") or {}).get("commit"),
+        "git commit": _code(record),
     }
     facts["metrics.choose_by"] = " and ".join(Criterion.of(record).metrics)
     for group, label in (("budget", "budget"), ("metric_settings", "metrics"), ("versions", "version of")):
         joint = " " if label == "version of" else "."
         facts = {f"{label}{joint}{key}": value for key, value in _flat(record.get(group) or {}).items()} | facts
     return facts
+
+
+def _code(record: Mapping[str, Any]) -> str | None:
+    """The code of a run: its commit, and of changed files and of a run by several states what they were."""
+    commit = (record.get("git") or {}).get("commit")
+    states = record.get("code") or []
+    if len(states) < 2 and not any(state["dirty"] for state in states):
+        return commit
+    of_state = (
+        f"{str(state['commit'])[:10]} (files {state['digest']}) from step {state['from_step']}" for state in states
+    )
+    return ", ".join(of_state)
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -107,6 +107,7 @@ class SlurmLauncher(SweepLauncher):
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         """Submit arrays, as long as SLURM allows."""
+        renew = ["code=renew"] if self.code == "renew" else []  # asked for once, for the sweep and its runs
         code = pin(self.files / "code", self.code, {name for job in jobs for name in job.modules})
         self.files.chmod(0o700)  # the set-up lines in the scripts may hold a key
         executor = submitit.AutoExecutor(self.files, cluster="slurm", slurm_max_num_timeout=0)
@@ -115,7 +116,7 @@ class SlurmLauncher(SweepLauncher):
             executor.update_parameters(**self._parameters(code))
             for start in range(0, len(jobs), longest):
                 part = jobs[start : start + longest]
-                arguments = [job.arguments(self.config) for job in part]
+                arguments = [[*job.arguments(self.config), *renew] for job in part]
                 with held_back(), _outside_a_job():  # else SLURM could have jobs that nobody knows
                     submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
                     ids = {job.name: handle.job_id for job, handle in zip(part, submitted, strict=True)}
