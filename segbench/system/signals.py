@@ -29,10 +29,19 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: int | None = None
         self._times: dict[int, float] = {}
+        self._at_once = False
 
     @contextmanager
-    def listening(self) -> Iterator[Self]:
-        """Listen for the signals while in this context. Only the main thread can; others do not listen."""
+    def listening(self, at_once: bool = False) -> Iterator[Self]:
+        """Listen for the signals while in this context. Only the main thread can; others do not listen.
+
+        Args:
+            at_once: whether the first signal stops at once too, as long as `note` has not been called.
+
+        Raises:
+            Stopped: for a signal that stops at once, also where a library has made another error of it.
+        """
+        self._at_once = at_once
         try:
             before = {number: signal.signal(number, self._receive) for number in STOP_SIGNALS}
         except ValueError:
@@ -40,15 +49,31 @@ class StopSignals:
             return
         try:
             yield self
+        except Exception as error:
+            if self._at_once and self.received is not None:
+                raise Stopped(self.received) from error
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def note(self) -> None:
+        """From now on only note the first signal.
+
+        Raises:
+            Stopped: where one has come before, which a library has swallowed.
+        """
+        self._at_once = False
+        if self.received is not None:
+            raise Stopped(self.received)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._times.setdefault(number, now) > AGAIN_AFTER:
-            raise Stopped(number)
+        again = now - self._times.setdefault(number, now) > AGAIN_AFTER
+        first = self.received is None
         self.received = self.received or number
+        if again or (first and self._at_once):
+            raise Stopped(number)
 
 
 @contextmanager

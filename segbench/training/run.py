@@ -96,7 +96,8 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         )  # fmt: skip
     code = states_of(directory, config.code, named_modules(config), lambda: _reached(directory))
     stopper = Stopper()
-    with stopper.listening(), ExitStack() as ending:
+    # Before training there is nothing to save. Several processes would wait for one that has gone.
+    with stopper.listening(at_once=processes(config) == 1), ExitStack() as ending:
         load = partial(load_run, accelerator=config.trainer.accelerator, trusted=config.trust)
         predictions = StagePredictions(stages, config.data.cache, load, stopper.check)
         data = assembly.build_data(config, predictions)
@@ -140,6 +141,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             directory.update(precision={"asked": config.trainer.precision, "used": trainer.precision})
             _describe(module, data, trainer.precision)
             reset_peak_memory(trainer.strategy.root_device)
+            stopper.note()
             _train(module, data, trainer, directory, checkpoints, search)
             if not directory.done:
                 _evaluate(config, module, data, trainer, directory, loggers)

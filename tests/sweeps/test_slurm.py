@@ -29,6 +29,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no SLURM on this machine"),
 ]
 
+ROOT = Path(__file__).parents[2]
+
 LAUNCHER = (
     "hydra/launcher=slurm_cpu", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1", "hydra.launcher.poll=1",
 )  # fmt: skip
@@ -175,17 +177,27 @@ def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, distur
     check_same(run, uninterrupted)
 
 
-def test_a_time_limit_shorter_than_the_run(here, uninterrupted):
-    """SLURM looks at time limits about every half minute: the signal comes in the first minute."""
+def test_a_time_limit_shorter_than_the_last_run_of_an_array(here, uninterrupted):
+    """SLURM looks at time limits about every half minute: the signal comes in the second minute.
+
+    The number of the task that began last is that of the array, and so of all tasks.
+    """
+    fixed = [argument for argument in LONG if not argument.startswith("trainer.max_steps")]
     process = start(
-        here, *LONG, *LAUNCHER, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=45",
-        "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.03",
-        tiny=(*TINY, f"--config-dir={_slow_callback(here)}"), PYTHONPATH=str(here / "mine"),
+        here, *fixed, "trainer.max_steps=20,2000", *LAUNCHER, "hydra.launcher.timeout_min=2",
+        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.06",
+        tiny=(*TINY, f"--config-dir={_slow_callback(here)}"), PYTHONPATH=f"{here / 'mine'}:{ROOT}",
     )  # fmt: skip
     run_until_end(process)
-    run = the_run(here)
-    assert run.record["hardware"]["slurm"]["restarts"] >= 1
-    mine, other = (read_cases(one.cases)["value"] for one in (run, uninterrupted))
+    jobs = json.loads((here / "sweep/slurm/jobs.json").read_text())
+    runs = {job.partition("_")[2]: RunDirectory(here / "sweep" / name) for name, job in jobs.items()}
+    (array,) = {job.partition("_")[0] for job in jobs.values()}
+    assert f"JobId={array} ArrayJobId={array} ArrayTaskId=1 " in scontrol("show", "job", "-o", array)
+    assert [run.finished for run in runs.values()] == [True, True]
+    assert runs["1"].record["hardware"]["slurm"]["restarts"] >= 1
+    assert runs["0"].record["hardware"]["slurm"]["restarts"] == 0
+    assert (here / f"sweep/slurm/{array}_0_0_log.out").read_text().count("Loading pickle") == 1
+    mine, other = (read_cases(one.cases)["value"] for one in (runs["1"], uninterrupted))
     pd.testing.assert_series_equal(mine, other, check_exact=True)
 
 
@@ -245,9 +257,8 @@ def test_a_node_that_goes_down_and_comes_back(here, uninterrupted):
 
 def test_changed_code_is_refused_and_queued_jobs_do_not_see_it(here):
     checkout = here / "checkout"
-    root = Path(__file__).parents[2]
     for part in ("segbench", "conf", "hydra_plugins"):
-        shutil.copytree(root / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
     arguments = (*LAUNCHER, "hydra.sweep.dir=sweep", "data.root=null")
     finish(start(checkout, "seed=0", *arguments))
     (checkout / "segbench/commands/train.py").write_text("raise RuntimeError('broken by an edit')\n")

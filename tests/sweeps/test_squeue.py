@@ -1,29 +1,12 @@
 """What SLURM says, from commands that print what SLURM's print; a real one is in test_slurm.py."""
 
 import os
-import signal
 import sys
-from pathlib import Path
 
 import pytest
 
-from segbench.sweeps.cluster import slurm_job, squeue
-from segbench.sweeps.cluster.slurm_job import run_job
+from segbench.sweeps.cluster import squeue
 from segbench.sweeps.cluster.squeue import Queued, array_size, ending, queue
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """Puts a command on the path that prints a text, and notes what it was called with."""
-
-    def command(name: str, text: str, code: int = 0) -> Path:
-        notes = tmp_path / f"{name}.called"
-        (tmp_path / name).write_text(f"#!/bin/sh\necho \"$@\" >> '{notes}'\ncat <<'TEXT'\n{text}\nTEXT\nexit {code}\n")
-        (tmp_path / name).chmod(0o755)
-        return notes
-
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    return command
 
 
 def test_the_queue(slurm):
@@ -65,47 +48,27 @@ def test_arrays_are_as_long_as_allowed(slurm):
     assert array_size() == 5000
 
 
+ARRAY = """\
+JobId=27 ArrayJobId=24 ArrayTaskId=0 ArrayTaskThrottle=2 JobName=a JobState=COMPLETED Reason=None ExitCode=0:0
+JobId=28 ArrayJobId=24 ArrayTaskId=1 ArrayTaskThrottle=2 JobName=a JobState=FAILED Reason=NonZeroExitCode ExitCode=137:0
+JobId=31 ArrayJobId=24 ArrayTaskId=3-5,8%2 ArrayTaskThrottle=2 JobName=a JobState=PENDING Reason=JobArrayTaskLimit
+JobId=24 ArrayJobId=24 ArrayTaskId=2 ArrayTaskThrottle=2 JobName=a JobState=RUNNING Reason=None ExitCode=0:0"""
+"""As `scontrol show job -o 24` prints an array, shortened: the task that began last has the number of the array."""
+
+
 @pytest.mark.parametrize(
-    ("number", "state", "restarts", "requeued"),
-    [
-        (signal.SIGUSR2, "RUNNING", 0, True),  # the time limit comes near
-        (signal.SIGTERM, "RUNNING", 0, True),  # as scancel --signal=TERM
-        (signal.SIGTERM, "CANCELLED", 0, False),
-        (signal.SIGTERM, "PENDING", 0, False),  # preempted: SLURM has put it back already
-        (signal.SIGUSR2, "RUNNING", 3, False),
-        (signal.SIGKILL, "RUNNING", 0, False),
-    ],
-)
-def test_which_stops_queue_a_job_again(slurm, monkeypatch, number, state, restarts, requeued):
-    notes = slurm("scontrol", f"JobId=12 JobState={state} Reason=None")
-    monkeypatch.setattr(slurm_job, "execute", lambda arguments: 128 + number)
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
-    handlers = [signal.getsignal(one) for one in slurm_job.STOPS]
-    try:
-        with pytest.raises(SystemExit) as stop:
-            run_job(["seed=0"], 3)
-    finally:
-        for one, handler in zip(slurm_job.STOPS, handlers, strict=True):
-            signal.signal(one, handler)
-    assert stop.value.code == 128 + number
-    called = notes.read_text().splitlines() if notes.exists() else []
-    assert ("requeue 12" in called) == requeued
+    ("job", "state"),
+    [("24_0", "COMPLETED"), ("24_1", "FAILED"), ("24_2", "RUNNING"), ("24_4", "PENDING"), ("24_8", "PENDING"),
+     ("24_6", None), ("24", None), ("27", None)],
+)  # fmt: skip
+def test_a_task_is_found_among_all_of_its_array(slurm, job, state):
+    slurm("scontrol", ARRAY)
+    assert squeue.state_of(job) == state
 
 
-def test_a_signal_before_the_run_has_begun_counts(slurm, monkeypatch):
-    notes = slurm("scontrol", "JobState=RUNNING")
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
-    monkeypatch.setattr(slurm_job, "execute", lambda arguments: os.kill(os.getpid(), signal.SIGUSR2))
-    handlers = [signal.getsignal(one) for one in slurm_job.STOPS]
-    try:
-        with pytest.raises(SystemExit):
-            run_job([], 1)
-    finally:
-        for one, handler in zip(slurm_job.STOPS, handlers, strict=True):
-            signal.signal(one, handler)
-    assert "requeue 12" in notes.read_text()
+def test_a_task_ends_while_others_wait(slurm):
+    slurm("scontrol", ARRAY)
+    assert [ending(f"24_{task}") for task in (0, 1, 2, 3)] == ["completed", "failed (exit code 137:0)", None, None]
 
 
 def test_no_slurm_at_all(monkeypatch):

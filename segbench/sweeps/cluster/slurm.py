@@ -22,6 +22,7 @@ from segbench.runs.directory import RunDirectory
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
+from segbench.sweeps.cluster.stopped_job import script_lines
 from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.monitor import Monitor
@@ -118,7 +119,7 @@ class SlurmLauncher(SweepLauncher):
                 part = jobs[start : start + longest]
                 arguments = [[*job.arguments(self.config), *renew] for job in part]
                 with held_back(), _outside_a_job():  # else SLURM could have jobs that nobody knows
-                    submitted = executor.map_array(run_job, arguments, [self.requeues] * len(part))
+                    submitted = executor.map_array(run_job, arguments)
                     ids = {job.name: handle.job_id for job, handle in zip(part, submitted, strict=True)}
                     write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
                 log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
@@ -135,6 +136,7 @@ class SlurmLauncher(SweepLauncher):
             f"export PYTHONPATH='{code}'${{PYTHONPATH:+:$PYTHONPATH}}",
             "export PYTHONSAFEPATH=1",  # else the current folder, perhaps a checkout, would come first
             'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # srun does not take it over from sbatch
+            *script_lines(self.requeues),
         ]
         resources["additional_parameters"] = {"requeue": True, **resources.get("additional_parameters", {})}
         resources.setdefault("name", f"segbench-{self.folder.name}")

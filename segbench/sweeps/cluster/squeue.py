@@ -1,8 +1,12 @@
-"""SLURM's queue and accounting of jobs."""
+"""SLURM's queue and accounting of jobs.
+
+A task of an array is named `12_3` everywhere: the number `12` alone stands for all of its tasks.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ENDED = {
@@ -75,8 +79,24 @@ def array_size() -> int:
 
 
 def _facts(job: str) -> dict[str, str]:
+    """The facts that SLURM knows of a job; of a whole array it has a line for each task, and for those that wait."""
     text = _ask("scontrol", "show", "job", "-o", job) or ""
-    return dict(part.split("=", 1) for part in text.split() if "=" in part)
+    for line in text.splitlines():
+        facts = dict(part.split("=", 1) for part in line.split() if "=" in part)
+        if _is_of(job, facts):
+            return facts
+    return {}
+
+
+def _is_of(job: str, facts: Mapping[str, str]) -> bool:
+    array, _, task = job.partition("_")
+    if "ArrayJobId" not in facts:
+        return job == facts.get("JobId")
+    if array != facts["ArrayJobId"] or not task:
+        return False
+    parts = facts.get("ArrayTaskId", "").partition("%")[0].split(",")  # such as 3, 0-2 or 1,4-7%2
+    ranges = [part.partition("-") for part in parts if part]
+    return any(int(first) <= int(task) <= int(last or first) for first, _, last in ranges)
 
 
 def _ask(*command: str) -> str | None:
