@@ -42,7 +42,7 @@ def summary(states: Sequence[State], left: float | None) -> str:
 
 
 def show_status(runs: Sequence[Progress], console: Console, every: bool = False) -> None:
-    """Print the counts, and a line for each run that is neither finished nor queued.
+    """Print the counts, why queued runs wait, and a line for each run that is neither finished nor queued.
 
     Args:
         runs: what to show.
@@ -50,6 +50,8 @@ def show_status(runs: Sequence[Progress], console: Console, every: bool = False)
         every: whether all are listed.
     """
     console.print(summary([run.state for run in runs], seconds_left(runs)), highlight=False, soft_wrap=True)
+    for reason, number in Counter(run.reason for run in runs if run.state == "queued" and run.reason).items():
+        console.print(f"{number} wait: {reason}", highlight=False, soft_wrap=True, markup=False)
     listed = [run for run in runs if every or run.state not in ("finished", "pruned", "queued")]
     if not listed:
         return

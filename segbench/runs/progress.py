@@ -15,7 +15,7 @@ from typing import Any, Literal
 from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import now
 from segbench.runs.sweep_record import RECORD as SWEEP
-from segbench.runs.sweep_record import read_asked
+from segbench.runs.sweep_record import read_asked, read_waiting
 from segbench.system.lock import is_held
 
 State = Literal["finished", "pruned", "running", "queued", "interrupted", "stopped", "failed", "unreadable"]
@@ -38,7 +38,7 @@ class Progress:
         score: the best validation score known, None before the first validation.
         criterion: the meaning of the score.
         seconds: from its first start to its end, or to its last sign of life.
-        reason: why it failed, else empty.
+        reason: why it failed or waits, else empty.
     """
 
     path: Path
@@ -66,12 +66,16 @@ def find_queued(places: Sequence[str]) -> list[Progress]:
     """The runs that sweeps ask for and that have not begun; a place is a sweep, a folder of sweeps, or a glob."""
     folders = [Path(match) for place in places for match in sorted(glob.glob(os.path.expanduser(place)))]
     sweeps = [path.parent for folder in folders for path in (folder / SWEEP, *sorted(folder.glob(f"*/{SWEEP}")))]
-    return [
-        Progress(sweep / name, name, "queued")
-        for sweep in dict.fromkeys(sweeps)
-        for name in read_asked(sweep).get("runs", {})
-        if not (sweep / name / "run.json").exists()
-    ]
+    found = []
+    for sweep in dict.fromkeys(sweeps):
+        reasons, when = read_waiting(sweep)
+        ago = f" ({duration(_seconds(when, None) or 0)} ago)" if when else ""
+        found += [
+            Progress(sweep / name, name, "queued", reason=f"{reasons[name]}{ago}" if name in reasons else "")
+            for name in read_asked(sweep).get("runs", {})
+            if not (sweep / name / "run.json").exists()
+        ]
+    return found
 
 
 def read_progress(path: Path) -> Progress:

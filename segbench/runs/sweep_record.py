@@ -1,15 +1,20 @@
-"""The runs that a sweep asks for: `sweep.json` in its folder."""
+"""The runs that a sweep asks for, `sweep.json` in its folder, and why those wait that do: `waiting.json`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from segbench.errors import UserError
+from segbench.runs.directory import now
 from segbench.system.atomic import write_atomically
 
 RECORD = "sweep.json"
+
+WAITING = "waiting.json"
 
 
 class Asked(Protocol):
@@ -42,3 +47,24 @@ def read_asked(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return dict(record)
+
+
+def write_waiting(path: Path, reasons: Mapping[str, str]) -> None:
+    """Record why runs wait, by their names: what only the watching command learns, for all who look."""
+    names: dict[str, list[str]] = {}
+    for name, text in reasons.items():
+        names.setdefault(text, []).append(name)
+    with suppress(OSError, UserError):  # a full disk does not end the watching
+        if names:
+            write_atomically(path / WAITING, json.dumps({"time": now(), "reasons": names}, indent=1) + "\n")
+        else:
+            (path / WAITING).unlink(missing_ok=True)
+
+
+def read_waiting(path: Path) -> tuple[dict[str, str], str]:
+    """The reasons by the names of the runs, and when they were recorded."""
+    try:
+        record = json.loads((path / WAITING).read_text())
+        return {name: text for text, names in record["reasons"].items() for name in names}, str(record["time"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, ""

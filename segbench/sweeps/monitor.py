@@ -78,13 +78,19 @@ class Monitor:
             self._live.stop()
         self.console.print(self.summary(), soft_wrap=True, highlight=False)
 
-    def update(self, queued: Collection[Path] | None = None, running: Collection[Path] | None = None) -> None:
+    def update(
+        self,
+        queued: Collection[Path] | None = None,
+        running: Collection[Path] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
         """Look at the runs, and show what has changed.
 
         Args:
             queued: run directories that wait for their turn, where that is known; what an earlier attempt has left
                 in them does not count.
             running: the runs that are being executed, where that is known. What is in neither has come to an end.
+            notes: lines below the counts, such as why runs wait.
         """
         before = self._seen
         queued = None if queued is None else frozenset(queued)
@@ -94,10 +100,10 @@ class Monitor:
             self._tell_ends(before)
         self._new = False
         if self._live is not None:
-            self._live.update(self._picture(), refresh=True)
+            self._live.update(self._picture(notes), refresh=True)
         elif time.monotonic() - self._last_line >= _LINE_EVERY:
             self._last_line = time.monotonic()
-            self.console.print(self.summary(), soft_wrap=True, highlight=False)
+            self.console.print("\n".join([self.summary(), *map(escape, notes)]), soft_wrap=True, highlight=False)
 
     def summary(self) -> str:
         """The counts and the remaining time, in one line of rich's markup."""
@@ -135,8 +141,8 @@ class Monitor:
             text = f"[{STYLES[sight.state]}]{sight.state}[/] {escape(job.name)}{_result(sight)}"
             self.console.print(text, soft_wrap=True, highlight=False)
 
-    def _picture(self) -> RenderableType:
-        """The summary, and below it the runs that are running."""
+    def _picture(self, notes: Sequence[str]) -> RenderableType:
+        """The summary, and below it the notes and the runs that are running."""
         running = [(job, self._seen[job.path]) for job in self.jobs if self._seen[job.path].state == "running"]
         rows = max(1, min(_ROWS, self.console.height - 6))
         table = Table(header_style="bold")
@@ -147,7 +153,7 @@ class Monitor:
             table.add_row(Text(job.name[self._shared :]), *_columns(sight.progress))
         if len(running) > rows:
             table.add_row(f"and {len(running) - rows} more", "", "", "")
-        return Group(Text.from_markup(self.summary()), *([table] if running else []))
+        return Group(Text.from_markup(self.summary()), *map(Text, notes), *([table] if running else []))
 
 
 def _written(path: Path) -> int | None:

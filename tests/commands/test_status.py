@@ -14,7 +14,7 @@ from segbench.commands.status import status as command
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.progress import Progress, read_progress, seconds_left
-from segbench.runs.sweep_record import add_asked
+from segbench.runs.sweep_record import add_asked, read_waiting, write_waiting
 from segbench.sweeps.job import Job
 from tests.made_runs import configure
 
@@ -117,3 +117,26 @@ def test_runs_that_have_not_begun_are_queued(tmp_path, capsys):
     assert "second" not in out
     command(configure(f"runs={tmp_path}", "all=true", command="status"))
     assert "second" in capsys.readouterr().out
+
+
+def test_why_queued_runs_wait(tmp_path, capsys):
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    add_asked(sweep, None, [Job((), sweep / name, name, name) for name in "abcd"])
+    make_run(sweep, "d", status="interrupted")
+    stuck = "SLURM says PartitionConfig: such jobs [can] never start"
+    write_waiting(sweep, {"a": stuck, "b": stuck, "c": "SLURM says Priority", "d": stuck})
+    command(configure(f"runs={sweep}", command="status"))
+    out = capsys.readouterr().out
+    assert f"2 wait: {stuck} (0 s ago)" in out
+    assert "1 wait: SLURM says Priority (0 s ago)" in out
+    write_waiting(sweep, {})
+    assert read_waiting(sweep) == ({}, "")
+    command(configure(f"runs={sweep}", command="status"))
+    assert "wait" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"time": 1}', '{"time": "a", "reasons": []}'])
+def test_half_written_reasons_are_none(tmp_path, text):
+    (tmp_path / "waiting.json").write_text(text)
+    assert read_waiting(tmp_path) == ({}, "")

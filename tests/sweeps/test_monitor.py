@@ -142,6 +142,20 @@ def test_a_summary_now_and_then(tmp_path, monkeypatch):
     assert lines(console) == ["1 runs: 1 queued"]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_why_runs_wait_is_said_again_and_again(tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr(module, "_LINE_EVERY", 0)
+    jobs = jobs_in(tmp_path, "a", "b")
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    queued = {job.path for job in jobs}
+    with Monitor(jobs, console) as monitor:
+        for times in (1, 2):
+            monitor.update(queued, (), ["2 wait: no [node] has 4 CPUs"])
+            assert console.file.getvalue().count("2 wait: no [node] has 4 CPUs") == times
+        monitor.update(queued, ())
+        assert console.file.getvalue().count("2 wait") == 2
+
+
 def test_on_a_terminal_the_running_ones_are_listed(tmp_path):
     jobs = jobs_in(tmp_path, *(f"run{k}" for k in range(30)))
     for job in jobs[:2]:

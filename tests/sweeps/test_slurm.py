@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from segbench.runs.directory import RunDirectory, read_cases
+from segbench.runs.sweep_record import read_waiting
 from tests.made_runs import TINY
 
 pytestmark = [
@@ -282,6 +283,27 @@ def test_queued_jobs_do_not_see_changes_of_the_users_own_modules(here):
     scontrol("release", job_of(here))
     run_until_end(process)
     assert the_run(here).finished
+
+
+def test_jobs_that_can_never_start(here):
+    asked = "sinfo", "-h", "-o", "%c"
+    cpus = int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[0].rstrip("+"))
+    sweep = "seed=0,1", *LAUNCHER, "hydra.sweep.dir=sweep"
+    process = start(here, *sweep, f"hydra.launcher.cpus_per_task={cpus + 2}")
+    wait_for(lambda: "never" in "".join(read_waiting(here / "sweep")[0].values()))
+    waits = f"such jobs can never start; each asks for {cpus + 2} CPUs, 1 GB, 240 min, the nodes of partition "
+    status = [sys.executable, "-m", "segbench", "status", "runs=sweep"]
+    seen = subprocess.run(status, cwd=here, capture_output=True, text=True, check=True).stdout
+    assert re.search(f"2 wait: .*{waits}.* hydra.launcher.cpus_per_task={cpus}, .*ago", seen)
+    time.sleep(35)  # it is said again
+    process.send_signal(signal.SIGINT)
+    out = finish(process, 130)
+    assert f"jobs wait: SLURM says PartitionConfig: {waits}" in out
+    assert f"2 wait: SLURM says PartitionConfig: {waits}" in out
+    array = json.loads((here / "sweep/slurm/jobs.json").read_text()).popitem()[1].partition("_")[0]
+    assert f"'scancel {array}'" in out
+    subprocess.run(["scancel", array], check=True)
+    assert "2 finished" in finish(start(here, *sweep, f"hydra.launcher.cpus_per_task={cpus}"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from omegaconf import OmegaConf
 
 from segbench.errors import UserError, as_line
 from segbench.runs.directory import RunDirectory
+from segbench.runs.sweep_record import write_waiting
+from segbench.sweeps.cluster.pending import PASSING, Reasons
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
@@ -147,7 +149,7 @@ class SlurmLauncher(SweepLauncher):
         known = self._known()
         by_id = {known[job.name]: job for job in jobs if job.name in known}
         left = dict(by_id)  # SLURM knows how a job ended for some minutes only
-        told: set[str] = set()
+        reasons, told = Reasons(), set[str]()
         released: Counter[str] = Counter()
         with Monitor(jobs) as monitor:
             while True:
@@ -157,20 +159,22 @@ class SlurmLauncher(SweepLauncher):
                     self._record_ending(left.pop(number), number)
                 running = [by_id[number].path for number, entry in mine.items() if entry.state in RUNNING]
                 waiting = [by_id[number].path for number, entry in mine.items() if entry.state not in RUNNING]
-                monitor.update(waiting, running)
-                self._tell_reasons(mine, told)
+                because = reasons.of(mine)
+                write_waiting(self.folder, {by_id[number].name: text for number, text in because.items()})
+                self._tell_reasons(because.values(), told)
+                monitor.update(waiting, running, [f"{n} wait: {why}" for why, n in Counter(because.values()).items()])
                 self._release(mine, released)
                 if not mine:
                     break
                 left |= {number: by_id[number] for number in mine}  # some come back
                 time.sleep(self.poll)
 
-    def _tell_reasons(self, queued: Mapping[str, Queued], told: set[str]) -> None:
-        """Say why jobs wait, once for each reason."""
-        for entry in queued.values():
-            if entry.state not in RUNNING and entry.reason not in told | {"None", "Priority", "Resources", "BeginTime"}:
-                told.add(entry.reason)
-                log.info("jobs wait: SLURM says %s", entry.reason)
+    def _tell_reasons(self, reasons: Collection[str], told: set[str]) -> None:
+        """Say at once why jobs wait, where that is not what all jobs wait for; the monitor then says it again."""
+        for text in dict.fromkeys(reasons):
+            if text not in told and not text.endswith(tuple(PASSING)):
+                log.info("jobs wait: %s", text)
+            told.add(text)
 
     def _release(self, queued: Mapping[str, Queued], released: Counter[str]) -> None:
         """Let jobs go on that SLURM holds because a node could not start them, as after it came back; not for ever."""

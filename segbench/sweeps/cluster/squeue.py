@@ -56,12 +56,12 @@ def requeue(job: str) -> bool:
 
 def state_of(job: str) -> str | None:
     """The state of a job, such as "RUNNING"; None where SLURM does not answer or has forgotten it."""
-    return _facts(job).get("JobState")
+    return facts_of(job).get("JobState")
 
 
 def ending(job: str) -> str | None:
     """The end of a job, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it, None where it goes on."""
-    facts = _facts(job)
+    facts = facts_of(job)
     if facts.get("JobState", "COMPLETED") not in ENDED:
         return None
     state = facts.get("JobState", "").lower().replace("_", " ")
@@ -71,21 +71,30 @@ def ending(job: str) -> str | None:
     return f"{state} ({', '.join(details)})" if state and details else state
 
 
-def array_size() -> int:
-    """The largest number of jobs in an array."""
-    text = _ask("scontrol", "show", "config") or ""
-    sizes = [line.partition("=")[2].strip() for line in text.splitlines() if line.startswith("MaxArraySize")]
-    return max(1, int(sizes[0]) - 1) if sizes and sizes[0].isdigit() else 1000
+def facts_of(job: str) -> dict[str, str]:
+    """The facts that SLURM knows of a job, as `scontrol show job` names them; empty where it has forgotten the job.
 
-
-def _facts(job: str) -> dict[str, str]:
-    """The facts that SLURM knows of a job; of a whole array it has a line for each task, and for those that wait."""
+    Asked for a task that waits it may print the whole array: a line for each task, and for those that wait.
+    """
     text = _ask("scontrol", "show", "job", "-o", job) or ""
     for line in text.splitlines():
         facts = dict(part.split("=", 1) for part in line.split() if "=" in part)
         if _is_of(job, facts):
             return facts
     return {}
+
+
+def nodes_of(partition: str) -> list[list[str]]:
+    """CPUs, MB of memory, generic resources, features and the longest time of each node of a partition, as text."""
+    text = _ask("sinfo", "--noheader", "--Node", f"--partition={partition}", "--format=%c|%m|%G|%f|%l") or ""
+    return [line.split("|") for line in text.splitlines() if line.count("|") == 4]
+
+
+def array_size() -> int:
+    """The largest number of jobs in an array."""
+    text = _ask("scontrol", "show", "config") or ""
+    sizes = [line.partition("=")[2].strip() for line in text.splitlines() if line.startswith("MaxArraySize")]
+    return max(1, int(sizes[0]) - 1) if sizes and sizes[0].isdigit() else 1000
 
 
 def _is_of(job: str, facts: Mapping[str, str]) -> bool:
