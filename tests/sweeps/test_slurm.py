@@ -23,6 +23,7 @@ import torch
 from segbench.runs.directory import RunDirectory, read_cases
 from segbench.runs.sweep_record import read_waiting
 from tests.made_runs import TINY
+from tests.sweeps.slurm_queue import scontrol, start_now
 
 pytestmark = [
     pytest.mark.slurm,
@@ -63,10 +64,6 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     return out
 
 
-def scontrol(*arguments: str) -> str:
-    return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=False).stdout
-
-
 def wait_for(condition, seconds: float = 240):
     """The condition's first true value; jobs that wait for their time start at once meanwhile."""
     end = time.monotonic() + seconds
@@ -76,16 +73,6 @@ def wait_for(condition, seconds: float = 240):
         start_now()
         time.sleep(0.3)
     raise AssertionError(f"it did not come to pass in {seconds} s")
-
-
-def start_now() -> None:
-    waiting = subprocess.run(
-        ["squeue", "--me", "-h", "-r", "-t", "PD", "-o", "%i|%r"], capture_output=True, text=True, check=False
-    ).stdout
-    for line in waiting.splitlines():
-        job, _, reason = line.partition("|")
-        if reason == "BeginTime":
-            scontrol("update", f"JobId={job}", "StartTime=now")
 
 
 def run_until_end(process: subprocess.Popen[str], code: int = 0) -> str:

@@ -1,5 +1,6 @@
 """Signals that reach every process of a command, as a terminal and SLURM send them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from segbench.system.signals import STOP_SIGNALS, held_back
+from segbench.errors import Stopped
+from segbench.system.signals import STOP_SIGNALS, StopSignals, held_back
 
 LOADER = """
 import os, signal, sys, time
@@ -95,3 +97,65 @@ def test_a_command_started_while_signals_are_held_back_does_not_get_them():
         command = subprocess.Popen(["sleep", "0.5"])
         command.send_signal(signal.SIGINT)
     assert command.wait() == 0
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_is_noted(number):
+    signals = StopSignals()
+    with signals.listening():
+        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # the same one, passed on by a shell
+    assert signals.received == number
+
+
+def stopped_at_once(work) -> None:
+    with StopSignals().listening(at_once=True) as signals:
+        work(signals)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_stops_at_once_where_there_is_nothing_to_save(number):
+    def work(signals):
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)  # the same one does not disturb the ending
+
+    with pytest.raises(Stopped) as stop:
+        stopped_at_once(work)
+    assert stop.value.number == number
+
+
+def test_an_error_that_a_library_has_made_of_a_signal_is_the_signal():
+    def work(signals):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+    def fail(signals):
+        raise ImportError("without a signal")
+
+    with pytest.raises(Stopped):
+        stopped_at_once(work)
+    with pytest.raises(ImportError):
+        stopped_at_once(fail)
+
+
+def test_a_signal_that_a_library_has_swallowed_counts_as_soon_as_signals_are_noted():
+    def work(signals):
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        signals.note()
+
+    with pytest.raises(Stopped):
+        stopped_at_once(work)
+
+
+def test_from_then_on_a_signal_is_noted():
+    def work(signals):
+        signals.note()
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+
+    stopped_at_once(work)

@@ -102,10 +102,14 @@ class SlurmLauncher(SweepLauncher):
         try:
             self._watch(jobs)
         except KeyboardInterrupt:
-            arrays = sorted({job.partition("_")[0] for job in self._known().values()}, key=int)
+            known, now = self._known(), queue()
+            ids = [known[job.name] for job in jobs]
+            arrays = sorted({number.partition("_")[0] for number in ids if now is None or number in now}, key=int)
             raise KeyboardInterrupt(
                 "the jobs go on; the same command watches them again, "
-                f"'scancel {' '.join(arrays[-3:])}' ends them, and the same command then continues them"
+                f"'scancel {' '.join(arrays)}' ends them, and the same command then continues them"
+                if arrays
+                else "the jobs have ended; the same command goes on"
             ) from None
 
     def _submit(self, jobs: Sequence[Job]) -> None:
