@@ -1,6 +1,7 @@
 """The queue of the real SLURM that tests use."""
 
 import subprocess
+import time
 
 
 def scontrol(*arguments: str) -> str:
@@ -15,8 +16,18 @@ def jobs_in_state(state: str) -> dict[str, str]:
     return dict(line.split("|", 1) for line in lines)
 
 
+_since: dict[str, float] = {}
+"""When each job was first seen waiting for its time to begin."""
+
+REST = 3.0
+"""Seconds before which SLURM may take a job for the one that has just been killed, and not start it."""
+
+
 def start_now() -> None:
-    """Lets jobs start that were queued again: SLURM puts them off for two minutes."""
-    for job, reason in jobs_in_state("PD").items():
-        if reason == "BeginTime":
+    """Lets jobs start that were queued again some seconds ago: SLURM puts them off for two minutes."""
+    waiting = [job for job, reason in jobs_in_state("PD").items() if reason == "BeginTime"]
+    for job in _since.keys() - waiting:
+        del _since[job]
+    for job in waiting:
+        if time.monotonic() - _since.setdefault(job, time.monotonic()) > REST:
             scontrol("update", f"JobId={job}", "StartTime=now")

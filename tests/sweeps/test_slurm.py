@@ -166,14 +166,14 @@ def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, distur
 
 
 def test_a_time_limit_shorter_than_the_last_run_of_an_array(here, uninterrupted):
-    """SLURM looks at time limits about every half minute: the signal comes in the second minute.
+    """SLURM looks at time limits about every half minute: the signal comes in the first of two.
 
     The number of the task that began last is that of the array, and so of all tasks.
     """
     fixed = [argument for argument in LONG if not argument.startswith("trainer.max_steps")]
     process = start(
         here, *fixed, "trainer.max_steps=20,2000", *LAUNCHER, "hydra.launcher.timeout_min=2",
-        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.06",
+        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.04",
         tiny=(*TINY, f"--config-dir={_slow_callback(here)}"), PYTHONPATH=f"{here / 'mine'}:{ROOT}",
     )  # fmt: skip
     run_until_end(process)
