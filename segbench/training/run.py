@@ -22,6 +22,7 @@ from segbench.config.invocation import Invocation
 from segbench.config.user_modules import named_modules
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
+from segbench.data.leaks import leaks, warning
 from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.evaluation.tables import write_tables
@@ -273,6 +274,7 @@ def _facts(
             "objects": None if dataset.objects is None else list(dataset.objects),
             "cases": {part: len(ids) for part, ids in split.as_dict().items()},
             **same_data.facts(data.store),
+            "leaks": leaks(data.store, split),
         },
         "choices": dict(invocation.choices),
         "overrides": list(invocation.overrides),
@@ -324,12 +326,16 @@ def _prediction_writer(
 
 
 def _describe(module: SegmentationModule, data: DataModule, precision: str) -> None:
-    """Say in three lines what is about to happen."""
+    """Say in a few lines what is about to happen."""
     split, dataset = data.split, data.dataset
     log.info(
         "%s: %d training, %d validation and %d test cases; classes %s",
         dataset.name, len(split.train), len(split.validation), len(split.test), ", ".join(dataset.classes),
     )  # fmt: skip
+    if found := leaks(data.store, split):
+        log.warning(
+            "%s; remove one of each, or give both a group (segbench prepare names all)", warning(found, len(split.test))
+        )
     model = module.model
     stages = ", ".join(f"{name} {parameters(child) / 1e6:.2f} M" for name, child in model.named_children())
     log.info(

@@ -19,6 +19,7 @@ from segbench.compare.reading.naming import name_methods, renamed
 from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores
 from segbench.compare.reading.selection import best_by_validation
 from segbench.compare.statistics.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.data.leaks import warning
 from segbench.errors import UserError
 
 COSTS = ("parameters", "flops", "seconds_per_case", "train_seconds", "peak_memory_bytes")
@@ -133,7 +134,17 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
     methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
-    return Loaded(sets, methods, unfinished, [*listed, *copies, *selected, *notes])
+    return Loaded(sets, methods, unfinished, [*listed, *copies, *selected, *notes, *_leaks(runs)])
+
+
+def _leaks(runs: Sequence[Run]) -> list[str]:
+    """A note for each data set in which the networks know images that they are tested on."""
+    notes = {}
+    for run in runs:
+        facts = run.record["dataset"]
+        if (found := facts.get("leaks")) and run.dataset not in notes:
+            notes[run.dataset] = f"{run.dataset}, fold {run.record['fold']}: {warning(found, facts['cases']['test'])}"
+    return list(notes.values())
 
 
 def load_table(path: Path, metric: str, rules: Rules) -> Loaded:
