@@ -12,6 +12,7 @@ from rich.table import Table
 
 from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.case_meta import CaseMeta
+from segbench.data.object_remarks import unnumbered_objects
 from segbench.data.opening import dataset_of
 from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights
@@ -42,6 +43,8 @@ def prepare(config: DictConfig) -> None:
     for remark in [*dataset.remarks, *_counts(dataset, cases)]:
         console.print(f"note: {remark}", highlight=False)
     found = problems(dataset, cases)
+    if dataset.has_instances and (doubt := unnumbered_objects(store, store.ids)):
+        found.append(doubt)
     for problem in found:
         console.print(f"[yellow]warning:[/yellow] {problem}", highlight=False)
     if not found:

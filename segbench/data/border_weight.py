@@ -11,7 +11,9 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from segbench.data.case import IGNORE
 from segbench.data.class_balance import inverse_frequency
+from segbench.data.object_remarks import LOOKED_AT, touching_objects
 from segbench.data.sample import Sample
+from segbench.data.store import CaseStore
 from segbench.errors import UserError
 
 REACH = 5.0
@@ -51,6 +53,22 @@ class BorderWeight:
             raise UserError(f"task.weight.sigma={self.sigma}: must be above 0")
         if self.class_frequencies is not None:
             inverse_frequency(self.class_frequencies)
+
+    def remark(self, store: CaseStore, cases: Sequence[str]) -> str | None:
+        """The remark that objects touch without the gap that is weighted; None where they do not.
+
+        Args:
+            store: of the data set.
+            cases: the training cases.
+        """
+        touching = touching_objects(store, cases) if self.background_only and self.w0 else []
+        if not touching:
+            return None
+        return (
+            f"task.weight: in {len(touching)} of {min(len(cases), LOOKED_AT)} cases objects touch without background"
+            " between them, and where they touch nothing is weighted up; task.weight.background_only=false also weighs"
+            " the pixels inside objects that are near another one"
+        )
 
     def __call__(self, sample: Sample) -> np.ndarray:
         """The weight of each pixel: (*P) float32, from the sample's label, instances and spacing.

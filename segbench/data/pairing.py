@@ -87,7 +87,7 @@ def _renamed(pair: tuple[str, str], images: str, masks: str) -> list[str]:
 
 
 def _same_ends(images: Collection[str], masks: Collection[str]) -> tuple[tuple[str, str], tuple[str, str]] | None:
-    """What all images and all masks begin and end with, so that the rest of their names is the same."""
+    """The beginnings and ends that all images and all masks have, so that the rest of their names is the same."""
     of_images, of_masks = _rests(images), _rests(masks)
     fitting = [(of_images[rest], of_masks[rest], rest) for rest in of_images.keys() & of_masks.keys()]
     if not fitting:

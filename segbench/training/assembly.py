@@ -20,6 +20,7 @@ from segbench.data.datamodule import DataModule
 from segbench.data.instance_requirement import check_objects
 from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import NORMALIZATIONS, Normalize
+from segbench.data.object_remarks import unnumbered_objects
 from segbench.data.opening import open_dataset
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
@@ -31,7 +32,7 @@ from segbench.evaluation.scoring import CaseScorer
 from segbench.inference.views import mirrored_axes
 from segbench.metrics.configured import chosen_functions, criterion, functions
 from segbench.metrics.streaming import build_streaming
-from segbench.system.processes import total_batch
+from segbench.system.processes import is_main_process, total_batch
 from segbench.training.module import SegmentationModule
 from segbench.training.objective import Objective
 
@@ -112,6 +113,7 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
         input_arrays=seen.arrays,
     )
     sampler.augmentation.check(store[split.train[0]], sampler.patch_size)
+    _remark(dataset, store, split, sampler.weight)
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
     return DataModule(
         dataset,
@@ -123,6 +125,17 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
         gap_cases=config.trainer.gap_cases,
         batches=config.trainer.max_steps * config.trainer.lightning.get("accumulate_grad_batches", 1),
     )
+
+
+def _remark(dataset: Dataset, store: CaseStore, split: Split, weight: object) -> None:
+    """Say what is doubtful about the objects, once."""
+    if not (dataset.has_instances and is_main_process()):
+        return
+    remarks = [unnumbered_objects(store, store.ids)]
+    if hasattr(weight, "remark"):
+        remarks.append(weight.remark(store, split.train))
+    for remark in filter(None, remarks):
+        log.warning(remark)
 
 
 def build_augmenter(node: DictConfig) -> Augmenter:

@@ -104,3 +104,16 @@ def test_an_experiment_with_a_misspelled_key_is_refused(tmp_path: Path):
         choices = {"model": "unet_small", "experiment": "mine"}
         with pytest.raises(UserError, match=r"experiment=mine: trainer\.max_stepps.*trainer\.max_steps"):
             check_experiment(config, Invocation(tmp_path, "x", choices, overrides))
+
+
+def test_a_data_set_may_choose_its_metrics_and_decoder_and_the_user_has_the_last_word():
+    chosen = configure("data=cell_tracking")
+    assert "seg" in chosen.metrics.objects
+    assert chosen.decoder._target_.endswith("Watershed")
+    other = configure("data=cell_tracking", "decoder=argmax", "metrics=overlap")
+    assert "seg" not in other.metrics.objects
+    assert other.decoder._target_.endswith("Argmax")
+    regions = configure("data=cell_tracking", "task=regions")
+    assert regions.decoder._target_.endswith("Regions")
+    for command in ("prepare", "evaluate", "describe"):
+        assert configure("data=cell_tracking", command=command).data.dataset.folder == "PhC-C2DH-U373"
