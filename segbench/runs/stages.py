@@ -225,7 +225,7 @@ def _check_one_method(named: NamedStage, runs: Sequence[StageRun]) -> None:
                 " one data set"
             )
         mine = _settings(run)
-        keys = [key for key in {**settings, **mine} if _differ(settings.get(key), mine.get(key))]
+        keys = [key for key in {**settings, **mine} if settings.get(key) != mine.get(key)]
         if keys:
             raise UserError(
                 f"{named.key}: {first.path} and {run.path} are not of one method, they differ in {keys[0]}"
@@ -248,10 +248,15 @@ def _check_no_loop(stages: Iterable[Stage], before: tuple[Path, ...]) -> None:
 
 
 def _settings(run: StageRun) -> dict[str, Any]:
-    """The configuration of a run as one level of dotted keys, less what may differ."""
+    """The configuration of a run as one level of dotted keys, less what may differ.
+
+    Frequencies of classes, such as a loss weighs them by, are those of the training cases, and so of the fold.
+    """
     config = OmegaConf.load(run.path / "config.yaml")
     assert isinstance(config, DictConfig)
-    return dict(_flat(essential(as_plain(config)), ""))
+    plain = as_plain(config)
+    measured = [value for value in plain["measured"].values() if isinstance(value, list)]
+    return {key: "measured" if value in measured else value for key, value in _flat(essential(plain), "")}
 
 
 def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -263,12 +268,6 @@ def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{path}.")
         else:
             yield path, value
-
-
-def _differ(one: Any, other: Any) -> bool:
-    """Return whether two values are not of one method: lists of fractions may be measured on the training cases."""
-    measured = all(isinstance(value, list) and value and isinstance(value[0], float) for value in (one, other))
-    return bool(one != other) and not measured
 
 
 def _texts(node: Any) -> Iterator[str]:

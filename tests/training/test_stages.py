@@ -319,6 +319,13 @@ def test_runs_of_two_methods_are_no_stage(sweep, tmp_path):
         find_stages({"coarse": [str(sweep / "fold0"), str(wider)]})
 
 
+def test_weights_that_were_measured_on_a_fold_make_no_other_method(tmp_path):
+    for fold in (0, 1):
+        execute(tmp_path / str(fold), *SMALL, "loss=weighted_cross_entropy", f"fold={fold}")
+    (stage,) = find_stages({"coarse": str(tmp_path)})
+    assert [run.record["fold"] for run in stage.runs] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
