@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, run_job
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -20,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.hydra_errors import explain
 from segbench.commands.resolvers import register_resolvers
-from segbench.config.composing import SweepLoader
+from segbench.config.composing import SweepLoader, referred_to
 from segbench.config.paths import conf_folder
 from segbench.errors import Stopped, UserError
 from segbench.system.processes import is_main_process
@@ -71,7 +73,8 @@ def _execute(command: str, arguments: list[str]) -> int:
         raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
     register_resolvers()
     _replace_basic_launcher()
-    vars(hydra._internal.hydra)["ConfigLoaderImpl"] = SweepLoader  # Hydra has no way to be given a loader
+    # Hydra has no way to be given a loader, or what comes between composing and the run directory.
+    vars(hydra._internal.hydra).update(ConfigLoaderImpl=SweepLoader, run_job=partial(_run_checked, command))
     # Flags first: argparse does not take overrides on both sides of a flag.
     sys.argv = [sys.argv[0], *sorted(arguments, key=_is_override)]
     wrapped: Any = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
@@ -80,6 +83,15 @@ def _execute(command: str, arguments: list[str]) -> int:
     if task.failures:
         raise task.failures[-1]
     return 0
+
+
+def _run_checked(command: str, *, config: DictConfig, **others: Any) -> JobReturn:
+    """Execute a command as Hydra does, unless its configuration has an impossible value: then nothing is written."""
+    from segbench.config.schema import check_composed  # not for --help
+
+    with referred_to(config):
+        check_composed(config, command)
+    return run_job(config=config, **others)
 
 
 def _replace_basic_launcher() -> None:

@@ -21,6 +21,7 @@ _NO_OPTION = re.compile(
 )
 _RESOLVING = re.compile(r"UserError raised while resolving interpolation: (?P<told>.*?)(?: full_key: .*)?$")
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+_MERGING = re.compile(r"Error merging override (?P<override>.*)")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>[^']+)'")
 
 
@@ -52,6 +53,8 @@ def explain(error: BaseException, command: str, arguments: Sequence[str] = ()) -
     if match := _SEVERAL.search(text):
         key, values = match["key"], match["values"]
         return f"{key}={values}: several values need -m, a run for each of them; a list is written {key}=[{values}]"
+    if match := _MERGING.search(text):
+        return f"{match['override']}: a list, a single value and keys with values do not stand for each other"
     return text
 
 

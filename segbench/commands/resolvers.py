@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -42,5 +43,5 @@ def _stage_ids(*, _root_: DictConfig) -> dict[str, str] | None:
     return stage_ids(_root_.get("stages"))
 
 
-def _folder_name(path: str) -> str:
-    return Path(path).expanduser().resolve().name
+def _folder_name(path: Any) -> str:
+    return Path(str(path)).expanduser().resolve().name

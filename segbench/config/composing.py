@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -19,6 +20,8 @@ from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
+
+from segbench.errors import UserError
 
 
 class NotComposedError(HydraException):
@@ -42,6 +45,17 @@ def pinned(context: HydraContext) -> HydraContext:
     return HydraContext(PinnedLoader(context.config_loader.get_search_path()), context.callbacks)
 
 
+@contextmanager
+def referred_to(config: DictConfig) -> Iterator[None]:
+    """Make `${hydra:...}` refer to this configuration, as it does while its run is executed."""
+    known: Any = HydraConfig.instance()
+    before, known.cfg = known.cfg, config
+    try:
+        yield
+    finally:
+        known.cfg = before
+
+
 class SweepLoader(ConfigLoaderImpl):
     """Hydra's loader, for sweeps over options that do not have the same keys.
 
@@ -54,12 +68,13 @@ class SweepLoader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str], run_mode: RunMode, *flags: Any, **named_flags: Any
     ) -> DictConfig:
         compose = super()._load_configuration_impl
+        parsed, repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)
+        _check_options(parsed, repository)
         try:
             return compose(config_name, overrides, run_mode, *flags, **named_flags)
         except ConfigCompositionException:
             if run_mode != RunMode.MULTIRUN:
                 raise
-            parsed, repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)
             values = [
                 override for override in parsed if not override.is_sweep_override() and _is_value(override, repository)
             ]
@@ -107,6 +122,7 @@ class PinnedLoader(ConfigLoaderImpl):
         repository = self._repository(
             config_name, [str(override.input_line) for override in parsed if override.is_hydra_override()]
         )
+        _check_options(parsed, repository)
         values = [override for override in parsed if _is_value(override, repository)]
         options = [str(override.input_line) for override in parsed if not _is_value(override, repository)]
         config: DictConfig = self._composed.get(
@@ -183,6 +199,21 @@ def _name_overrides(config: DictConfig, overrides: Sequence[Override]) -> None:
     of_task = [override for override in overrides if not override.is_hydra_override()]
     config.hydra.overrides.task = [override.input_line for override in of_task]
     config.hydra.job.override_dirname = get_overrides_dirname(of_task, **config.hydra.job.config.override_dirname)
+
+
+def _check_options(overrides: Sequence[Override], repository: IConfigRepository) -> None:
+    """Check that options are chosen by name, which Hydra takes for granted.
+
+    Raises:
+        UserError: naming the override.
+    """
+    for override in overrides:
+        value = None if override.is_delete() or override.is_sweep_override() else override.value()
+        names = value if isinstance(value, list) else [value]
+        numbers = [name for name in names if isinstance(name, int | float | list)]
+        if numbers and repository.group_exists(override.key_or_group):
+            options = ", ".join(repository.get_group_options(override.key_or_group))
+            raise UserError(f"{override.input_line}: must be the name of an option; known are {options}")
 
 
 def _is_value(override: Override, repository: IConfigRepository) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from segbench.config.history import current_name
 from segbench.config.identity import check_name
 from segbench.config.study import check_study
+from segbench.config.values import check_values
+from segbench.config.wording import suggestion
 from segbench.errors import UserError, as_line
 from segbench.system.processes import batch_on_each_device
 
@@ -26,11 +27,32 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are ra
 
 
 def check(config: DictConfig) -> None:
-    """Check what can be checked without reading data or importing a network.
+    """Check a run's configuration, as far as that needs neither data nor a network.
 
     Raises:
         UserError: naming the key that is wrong and what would be right.
     """
+    check_composed(config, "train")
+    batch_on_each_device(config)
+
+
+def check_composed(config: DictConfig, command: str) -> None:
+    """Check a configuration by itself, whatever the machine.
+
+    Args:
+        config: of a command.
+        command: its name.
+
+    Raises:
+        UserError: naming the key that is wrong and what would be right.
+    """
+    check_values(config, command)
+    if command == "train":
+        _check_run(config)
+
+
+def _check_run(config: DictConfig) -> None:
+    """Check what values of a run have to do with each other."""
     parts = {name: set(map(str, config.task[name])) for name in ("heads", "targets", "objective")}
     for name, keys in parts.items():
         for other, other_keys in parts.items():
@@ -43,13 +65,8 @@ def check(config: DictConfig) -> None:
         check_name(str(config.name), "name")
     if (dataset := OmegaConf.select(config, "data.dataset.name")) is not None:
         check_name(str(dataset), "data.dataset.name")
-    if any(size < 1 for size in config.data.patch_size):
-        raise UserError(f"data.patch_size={list(config.data.patch_size)}: every size must be at least 1")
-    if not 0 <= config.seed < 2**31:
-        raise UserError(f"seed={config.seed}: must be between 0 and {2**31 - 1}")
-    if config.data.batch_size < 1:
-        raise UserError(f"data.batch_size={config.data.batch_size}: must be at least 1")
-    batch_on_each_device(config)
+    if config.fold >= config.folds and config.split.file is None:
+        raise UserError(f"fold={config.fold}: must be between 0 and {config.folds - 1}, as folds={config.folds}")
 
 
 def require(config: DictConfig, key: str) -> Any:
@@ -179,14 +196,6 @@ def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
 def _raw(node: DictConfig, key: str) -> Any:
     """A child as written: neither resolved nor required to be set."""
     return node._get_node(key)
-
-
-def suggestion(path: str, known: list[str]) -> str:
-    """The end of a message: the nearest known key, or all of them."""
-    nearest = difflib.get_close_matches(path, known, n=1)
-    if nearest:
-        return f"; did you mean {nearest[0]}?"
-    return f"; known are {', '.join(known)}" if known else ""
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]

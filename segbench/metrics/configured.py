@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from segbench.config.schema import build, suggestion
+from segbench.config.schema import build
+from segbench.config.wording import suggestion
 from segbench.errors import UserError
 from segbench.metrics.direction import direction_of
 from segbench.metrics.family import members

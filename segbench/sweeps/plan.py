@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.config.composing import NotComposedError
+from segbench.config.composing import NotComposedError, referred_to
 from segbench.config.identity import run_id
+from segbench.config.schema import check_composed
 from segbench.config.user_modules import named_modules
 from segbench.errors import UserError
 from segbench.sweeps.job import Job
@@ -32,7 +31,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
 
     Raises:
         NotComposedError: where a combination cannot be composed.
-        UserError: where runs on different data would have one directory.
+        UserError: where one has an impossible value, or runs on different data would have one directory.
     """
     jobs: dict[Path, Job] = {}
     present = _present(Path(config.hydra.sweep.dir))
@@ -41,7 +40,8 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
             composed = context.config_loader.load_sweep_config(config, list(overrides))
         except HydraException as error:
             raise NotComposedError(str(error), overrides) from error
-        with _referred_to(composed):
+        with referred_to(composed):
+            check_composed(composed, "train")
             sweep = composed.hydra.sweep
             path, run = Path(sweep.dir, sweep.subdir).absolute(), run_id(composed)
             path = path.with_name(present.get(_ending(path.name, run), path.name))
@@ -81,14 +81,3 @@ def _data(config: DictConfig) -> dict[str, Any]:
         "cache": data.cache,
         "dataset": OmegaConf.to_container(data.dataset, resolve=True),
     }
-
-
-@contextmanager
-def _referred_to(config: DictConfig) -> Iterator[None]:
-    """Make `${hydra:...}` refer to this configuration, as it does while its run is executed."""
-    known: Any = HydraConfig.instance()
-    before, known.cfg = known.cfg, config
-    try:
-        yield
-    finally:
-        known.cfg = before

@@ -49,7 +49,7 @@ from segbench.training.module import SegmentationModule
 from segbench.training.progress_bar import ProgressBar
 from segbench.training.stages import StagePredictions
 from segbench.training.stopper import Stopper
-from segbench.training.trainer import make_trainer
+from segbench.training.trainer import check_trainer, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
         Stopped: on a signal; the same call continues.
     """
     schema.check(config)
+    check_trainer(config.trainer)
     check_loggers(config.logger)
     identity = run_id(config)
     with RunDirectory(invocation.path).open(identity, patient=invocation.in_sweep) as directory:

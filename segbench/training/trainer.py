@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Sequence
@@ -17,12 +18,14 @@ from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnect
 from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 from omegaconf import DictConfig
 
+from segbench.config.wording import suggestion
 from segbench.errors import UserError, as_line
 from segbench.system.precision import choose_precision
 from segbench.system.processes import cluster_environments, devices_on_each_node
 from segbench.training.checkpoint_file import CheckpointFile
 
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+OWN = ("callbacks", "logger", "plugins", "max_steps", "max_epochs")
+"""Arguments of Lightning's Trainer that are not for the user to set."""
 
 
 def make_trainer(
@@ -40,20 +43,14 @@ def make_trainer(
         UserError: where the hardware asked for is not there, or a value is impossible.
     """
     _quiet_lightning()
-    if config.max_steps < 1:
-        raise UserError(f"trainer.max_steps={config.max_steps}: must be at least 1")
-    precision = str(config.precision)
-    if precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={precision}: must be one of {', '.join(PRECISIONS)}")
     accelerator = pick_accelerator(config.accelerator)
     devices = devices_on_each_node(config)
-    _check_devices(config, accelerator, devices)
     options: dict[str, Any] = {
         "accelerator": accelerator,
         "devices": devices if str(config.devices) in ("auto", "-1") else config.devices,
         "num_nodes": config.num_nodes,
         "strategy": config.strategy,
-        "precision": choose_precision(precision, accelerator),
+        "precision": choose_precision(str(config.precision), accelerator),
         "max_steps": config.max_steps,
         "max_epochs": -1,
         "val_check_interval": validation_interval(config),
@@ -76,6 +73,25 @@ def make_trainer(
         raise UserError(f"trainer: {as_line(error)}") from error
     trainer._signal_connector = _NoSignals(trainer)
     return trainer
+
+
+def check_trainer(config: DictConfig) -> None:
+    """Check that this machine has what the configuration asks for, and that Lightning takes its further arguments.
+
+    Args:
+        config: the `trainer` group.
+
+    Raises:
+        UserError: naming the key that is wrong and what would be right.
+    """
+    _check_devices(config, pick_accelerator(config.accelerator), devices_on_each_node(config))
+    known = [name for name in inspect.signature(L.Trainer).parameters if name not in OWN]
+    for name in map(str, config.lightning):
+        key = f"trainer.lightning.{name}"
+        if name in OWN:
+            raise UserError(f"{key}: is set by segbench itself, see the keys of trainer, callbacks and logger")
+        if name not in known:
+            raise UserError(f"{key}: lightning.Trainer takes no {name!r}{suggestion(name, known)}")
 
 
 class _NoSignals(_SignalConnector):

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from segbench.commands.execution import report
@@ -12,6 +13,7 @@ from segbench.commands.resolvers import register_resolvers
 from segbench.compare.reading.methods import load_runs
 from segbench.compare.request import Request
 from segbench.config import schema
+from segbench.config.composing import referred_to
 from segbench.config.identity import run_id
 from segbench.config.paths import conf_folder
 from segbench.config.study import check_study, comparison_settings
@@ -66,9 +68,13 @@ def test_every_study_is_tested():
 @pytest.mark.parametrize("budget", ["smoke", "small", "full"])
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_budget_is_complete(name, budget):
-    config = configure(f"experiment={name}", f"budget={budget}")
+    register_resolvers()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        overrides = [f"experiment={name}", f"budget={budget}"]
+        config = compose(config_name="train", overrides=overrides, return_hydra_config=True)
     check_study(config)
-    schema.check(config)
+    with referred_to(config):  # a study may choose by ${hydra:runtime.choices.optimizer}
+        schema.check(config)
     assert config.trainer.max_steps == config.study.budgets[budget].steps
 
 

@@ -1,0 +1,119 @@
+"""Keys of losses, inference, decoders and metrics."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from segbench.config.keys.kinds import (
+    Above,
+    BelowOne,
+    Count,
+    Flag,
+    Kind,
+    Labels,
+    Least,
+    Node,
+    Nodes,
+    Positive,
+    Share,
+    Sizes,
+    different,
+    least_integer,
+    list_of,
+    odd,
+)
+
+_Ignore = least_integer(0, 255)
+_Connectivity = Literal[1, 2, 3]
+_SMOOTH: dict[str, Kind] = {"include_background": Flag, "batch": Flag, "smooth": Least, "ignore_index": _Ignore}
+_MONAI: dict[str, Kind] = {
+    "loss": Node,
+    "include_background": Flag,
+    "batch": Flag,
+    "squared_pred": Flag,
+    "jaccard": Flag,
+    "smooth_nr": Least,
+    "smooth_dr": Least,
+    "softmax": Flag,
+    "to_onehot_y": Flag,
+    "alpha": Least,
+    "beta": Least,
+    "ignore_index": _Ignore,
+}
+_VIEWS: dict[str, Kind] = {"mirror": Flag | list_of(Flag, 2, 3), "rotate": Flag}
+_OBJECTS: dict[str, Kind] = {"connectivity": _Connectivity, "minimum_size": Count}
+_IOU: dict[str, Kind] = {"iou": Share | list_of(Share, 1)}
+
+KEYS: dict[str, dict[str, Kind]] = {
+    "segbench.losses.boundary.Boundary": {"include_background": Flag, "ignore_index": _Ignore},
+    "segbench.losses.cross_entropy.BinaryCrossEntropy": {"ignore_index": _Ignore},
+    "segbench.losses.cross_entropy.CrossEntropy": {"ignore_index": _Ignore},
+    "segbench.losses.cross_entropy.WeightedCrossEntropy": {
+        "balance": Literal["inverse", "median"],
+        "class_frequencies": list_of(Share) | None,
+        "class_frequencies_where_present": list_of(Share) | None,
+        "ignore_index": _Ignore,
+    },
+    "segbench.losses.from_monai.FromMonai": _MONAI,
+    "segbench.losses.from_monai.PixelwiseFromMonai": {
+        "loss": Node,
+        "gamma": Literal[0] | Annotated[float, Field(ge=1)],
+        "alpha": Share | list_of(Least, 1) | None,
+        "use_softmax": Flag,
+        "to_onehot_y": Flag,
+        "ignore_index": _Ignore,
+    },
+    "segbench.losses.from_smp.FromSmp": {"loss": Node, "ignore_index": _Ignore},
+    "segbench.losses.overlap.FocalTversky": _SMOOTH | {"alpha": Least, "beta": Least, "gamma": Above},
+    "segbench.losses.overlap.GeneralizedDice": _SMOOTH,
+    "segbench.losses.overlap.LogDice": _SMOOTH | {"exponent": Above},
+    "segbench.losses.overlap.LogOneMinusDice": _SMOOTH | {"floor": Above},
+    "segbench.losses.values.ValueLoss": {"distance": Literal["l1", "mse", "smooth_l1"]},
+    "segbench.losses.weighted_sum.WeightedSum": {"terms": Nodes | None},
+    "segbench.losses.weighted_sum.WeightedSum.terms.*": {"weight": Least, "loss": Node},
+    "segbench.inference.Whole": _VIEWS,
+    "segbench.inference.SlidingWindow": _VIEWS
+    | {
+        "window": Sizes,
+        "overlap": BelowOne,
+        "weighting": Literal["gaussian", "constant"],
+        "batch_size": Positive,
+    },
+    "segbench.inference.OverlapTile": _VIEWS
+    | {"window": Sizes, "step_multiple": Positive, "margin": Count | None, "batch_size": Positive},
+    "segbench.inference.DensePatches": _VIEWS
+    | {"window": Sizes, "stride": Positive | None, "spread": Positive | None, "batch_size": Positive},
+    "segbench.decoders.argmax.Argmax": _OBJECTS,
+    "segbench.decoders.cleaned.Cleaned": _OBJECTS | {"largest": Flag, "smallest": Count, "fill_holes": Flag},
+    "segbench.decoders.watershed.Watershed": _OBJECTS | {"h": Above, "fill_holes": Flag},
+    "segbench.decoders.regions.Regions": _OBJECTS
+    | {"classes": dict[str, list[Count]], "threshold": Share, "order": different(Count, 1, 255) | None},
+    "segbench.decoders.crf.Crf": {
+        "iterations": Count,
+        "window": odd(),
+        "appearance": Least,
+        "theta_a": Above,
+        "theta_b": Above,
+        "smoothness": Least,
+        "theta_g": Above,
+        "normalize": Flag,
+        "then": Node,
+    },
+    "metrics": {
+        "choose_by": Labels,
+        "classes": Nodes,
+        "objects": Nodes,
+        "streaming": Node,
+        "direction": dict[str, Literal["larger", "smaller"]],
+        "empty_distance": Literal["diagonal"] | Least,
+        "receptive_field": Flag,
+    },
+    "metrics.streaming": {"train": Nodes, "validation": Nodes},
+    "segbench.metrics.overlap.pass_at": {"threshold": Share | list_of(Share, 1)},
+    "segbench.metrics.surface.hd95": {"mode": Literal["max", "pooled"]},
+    "segbench.metrics.surface.boundary_f1": {"tolerance": Least | list_of(Least, 1)},
+    "segbench.metrics.surface.normalised_surface_dice": {"tolerance": Least | list_of(Least, 1)},
+    "segbench.metrics.objects.object_f1": _IOU,
+    "segbench.metrics.objects.object_precision": _IOU,
+    "segbench.metrics.objects.object_recall": _IOU,
+}

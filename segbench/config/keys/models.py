@@ -1,0 +1,169 @@
+"""Keys of the networks and of the models without gradients."""
+
+from typing import Literal
+
+from segbench.config.keys.kinds import (
+    Above,
+    BelowOne,
+    Channels,
+    Count,
+    Counts,
+    Dimensions,
+    Flag,
+    Kind,
+    Least,
+    Node,
+    Number,
+    Positive,
+    PositiveShare,
+    Text,
+    different,
+    least_integer,
+    list_of,
+    odd,
+)
+
+_Norm = Literal["batch", "instance", "group", "layer", "none"]
+_Act = Literal["relu", "leaky_relu", "elu", "prelu", "tanh", "sigmoid", "maxout"]
+_Init = Literal["he_normal", "xavier", "pytorch"]
+_Imagenet = Literal["imagenet"] | None
+
+_MODEL: dict[str, Kind] = {
+    "spatial_dims": Dimensions | None,
+    "in_channels": Positive | None,
+    "heads": dict[str, Count | None],
+}
+"""Arguments of every model, filled in from the data set and the task."""
+_LAYERS: dict[str, Kind] = {"norm": _Norm, "groups": Positive, "act": _Act, "slope": Number}
+_VGG = _MODEL | _LAYERS | {"width": Above, "weights": _Imagenet, "init": _Init}
+_REGIONS = _MODEL | {
+    "channel": Literal["mean", "pca", "best"] | Count,
+    "rank": Literal["brightness", "area", "best"],
+    "assign": Literal["vote", "dice"],
+}
+_SEEDED = _REGIONS | {
+    "regions": least_integer(2) | None,
+    "seeds": Literal["core", "peak", "sure"],
+    "depth": Above,
+    "share": PositiveShare,
+    "connectivity": Literal[1, 2, 3],
+}
+
+KEYS: dict[str, dict[str, Kind]] = {
+    "segbench.models.unet.UNet": _MODEL
+    | _LAYERS
+    | {
+        "channels": Channels,
+        "convs": Positive | Counts,
+        "bias": Flag | Literal["auto"],
+        "down": Literal["max_pool", "avg_pool", "strided_conv"],
+        "up": Literal["transposed", "transposed_3", "nearest", "linear", "pixel_shuffle"],
+        "up_conv": Flag,
+        "padding": Literal["same", "valid"],
+        "dropout": BelowOne,
+        "deep_supervision": Flag,
+        "init": _Init,
+    },
+    "segbench.models.segnet.SegNet": _VGG
+    | {
+        "channels": Channels,
+        "convs": Counts,
+        "decoder_convs": Counts,
+        "kernel": odd(),
+        "head_kernel": odd(),
+        "decoder_norm": Flag,
+        "decoder_act": Flag,
+        "decoder_bias": Flag,
+    },
+    "segbench.models.fcn.FCN": _VGG
+    | {
+        "fuse": dict[str, Number],
+        "pad": Literal[1] | least_integer(97),
+        "upsampling": Literal["learned", "frozen", "interpolate"],
+        "dropout": BelowOne,
+        "zero_scores": Flag,
+    },
+    "segbench.models.deconvnet.DeconvNet": _VGG | {"fc6_padding": Literal[0, 3]},
+    "segbench.models.context.ContextNet": _MODEL
+    | _LAYERS
+    | {
+        "zooms": different(Positive, 1),
+        "view": least_integer(8),
+        "shared": Flag,
+        "fusion": Literal["none", "channels", "concatenate", "lstm"],
+        "width": Positive,
+        "features": Positive,
+        "dropout": BelowOne,
+    },
+    "segbench.models.lenet.LeNet": _MODEL,
+    "segbench.models.mlp.MLP": _MODEL | {"view": Positive, "hidden": Counts, "act": _Act, "slope": Number},
+    "segbench.models.sliding_window_cnn.SlidingWindowCNN": _MODEL
+    | {
+        "channels": Channels,
+        "kernels": Counts,
+        "rest": Positive,
+        "hidden": Positive,
+        "act": _Act,
+        "slope": Number,
+        "init": _Init,
+    },
+    "segbench.models.classifier.PatchClassifier": _MODEL | {"view": Positive, "net": Node},
+    "segbench.models.external.External": _MODEL
+    | {
+        "net": Node,
+        "input_channels": Positive | None,
+        "divisible_by": Positive,
+        "upsample": Flag | None,
+        "returns": Literal["logits", "probabilities"],
+    },
+    "segbench.models.smp.SmpModel": _MODEL
+    | {
+        "encoder": Text,
+        "weights": Text | None,
+        "stride": Positive | None,
+        "least": Positive,
+        "net": Node,
+    },
+    "segbench.models.monai.MonaiModel": _MODEL
+    | {
+        "channels": Channels,
+        "norm": _Norm | None,
+        "groups": Positive,
+        "act": Literal["relu", "leaky_relu", "elu", "prelu", "tanh", "sigmoid"] | None,
+        "slope": Number,
+        "net": Node,
+    },
+    "segbench.models.monai.NestedUNet": {"dropout": BelowOne, "upsample": Literal["deconv", "nontrainable"]},
+    "segbench.models.monai.attention_unet": {"dropout": BelowOne},
+    "segbench.models.monai.residual_unet": {"dropout": BelowOne, "num_res_units": Count},
+    "segbench.models.monai.segresnet": {"down": Counts, "up": Positive},
+    "segmentation_models_pytorch.DPT": {"dynamic_img_size": Flag},
+    "segbench.models.thresholds.Otsu": _REGIONS | {"regions": least_integer(2) | None, "bins": least_integer(2)},
+    "segbench.models.thresholds.AdaptiveThreshold": _REGIONS
+    | {
+        "method": Literal["mean", "gaussian", "niblack", "sauvola"],
+        "window": odd(3),
+        "offset": Least,
+        "k": Least,
+    },
+    "segbench.models.region_growing.RegionGrowing": _SEEDED | {"tolerance": Least},
+    "segbench.models.region_growing.Watershed": _SEEDED | {"sigma": Least},
+    "segbench.models.kmeans.KMeans": _MODEL
+    | {
+        "clusters": least_integer(2),
+        "per_image": Flag,
+        "place": Least,
+        "pixels": Positive,
+        "starts": Positive,
+        "assign": Literal["vote", "dice"],
+    },
+    "segbench.models.forest.RandomForest": _MODEL
+    | {
+        "trees": Positive,
+        "depth": Positive | None,
+        "leaf": Positive,
+        "sigmas": list_of(Above, 1),
+        "pixels": Positive,
+        "balanced": Flag,
+    },
+}
