@@ -47,6 +47,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "run": Text | None,
         "data": Node | None,
         "metrics": Node | None,
+        "decoder": Node | None,
         "accelerator": _Accelerator,
         "trust": different(Text),
         "stages": Nodes | None,
@@ -68,7 +69,9 @@ KEYS: dict[str, dict[str, Kind]] = {
         "batch": Positive | None,
         "output": Text | None,
     },
-    "prepare": dict.fromkeys(("data", "task", "loss", "inference", "augmentation", "model"), Node | None),
+    "prepare": dict.fromkeys(
+        ("data", "task", "loss", "inference", "augmentation", "model", "decoder", "metrics"), Node | None
+    ),
     "compare": {
         "runs": _Places | None,
         "scores": Text | None,

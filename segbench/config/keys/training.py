@@ -54,6 +54,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "stages": Nodes | None,
         "trust": different(Text),
         "stage_ids": Anything,
+        "code": Literal["refuse", "renew"],
     },
     "split": {"seed": Seed, "file": Text | None},
     "study": {"budgets": Nodes, "comparison": Node | None},
