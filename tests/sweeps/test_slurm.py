@@ -165,28 +165,30 @@ def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, distur
     check_same(run, uninterrupted)
 
 
-def test_a_time_limit_shorter_than_the_last_run_of_an_array(here, uninterrupted):
+def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
     """SLURM looks at time limits about every half minute: the signal comes in the first of two.
 
     The number of the task that began last is that of the array, and so of all tasks.
     """
-    fixed = [argument for argument in LONG if not argument.startswith("trainer.max_steps")]
+    sweep = "trainer.max_steps=20,400", "trainer.checkpoint_every=10", "callbacks=slow"
+    tiny, modules = (*TINY, f"--config-dir={_slow_callback(here)}"), f"{here / 'mine'}:{ROOT}"
     process = start(
-        here, *fixed, "trainer.max_steps=20,2000", *LAUNCHER, "hydra.launcher.timeout_min=2",
-        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0", "callbacks=slow", SEGBENCH_TEST_PAUSE="0.04",
-        tiny=(*TINY, f"--config-dir={_slow_callback(here)}"), PYTHONPATH=f"{here / 'mine'}:{ROOT}",
+        here, *sweep, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.timeout_min=2",
+        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0",
+        tiny=tiny, PYTHONPATH=modules, SEGBENCH_TEST_PAUSE="0.2",
     )  # fmt: skip
     run_until_end(process)
     jobs = json.loads((here / "sweep/slurm/jobs.json").read_text())
     runs = {job.partition("_")[2]: RunDirectory(here / "sweep" / name) for name, job in jobs.items()}
     (array,) = {job.partition("_")[0] for job in jobs.values()}
     assert f"JobId={array} ArrayJobId={array} ArrayTaskId=1 " in scontrol("show", "job", "-o", array)
-    assert [run.finished for run in runs.values()] == [True, True]
-    assert runs["1"].record["hardware"]["slurm"]["restarts"] >= 1
-    assert runs["0"].record["hardware"]["slurm"]["restarts"] == 0
-    assert (here / f"sweep/slurm/{array}_0_0_log.out").read_text().count("Loading pickle") == 1
-    mine, other = (read_cases(one.cases)["value"] for one in (runs["1"], uninterrupted))
-    pd.testing.assert_series_equal(mine, other, check_exact=True)
+    restarts = {task: run.record["hardware"]["slurm"]["restarts"] for task, run in runs.items()}
+    assert restarts["1"] >= 1
+    for task, count in restarts.items():  # none has begun after its last start; SLURM alone counts what did not get far
+        assert (here / f"sweep/slurm/{array}_{task}_0_log.out").read_text().count("Loading pickle") <= count + 1
+    finish(start(here, *sweep, "hydra.sweep.dir=reference", tiny=tiny, PYTHONPATH=modules, SEGBENCH_TEST_PAUSE="0"))
+    for run in runs.values():
+        check_same(run, RunDirectory(here / "reference" / run.path.name))
 
 
 def _slow_callback(here: Path) -> Path:
