@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ _HEADER = 26
 _GAP = 6
 _SMALLEST = 256
 _LARGEST = 640
+_LINE, _SQUARE = 20, 12
+"""Pixels: height of a line of the legend, side of a coloured square in it."""
 
 
 def preview(
@@ -47,6 +50,7 @@ def preview(
     prediction: np.ndarray,
     background: int | None,
     title: str,
+    classes: Sequence[str] = (),
 ) -> Image.Image:
     """Image, reference, prediction and errors of one case side by side.
 
@@ -59,6 +63,7 @@ def preview(
         prediction: (*S) classes.
         background: the class that is no foreground, or None.
         title: above the panels.
+        classes: their names, for a legend where several are foreground; none: there is no legend.
     """
     if prediction.ndim == 3:
         shown = prediction if reference is None else reference
@@ -73,7 +78,8 @@ def preview(
     if reference is not None:
         name = "errors: blue missed, red invented, yellow wrong class"
         panels.append((name, _errors(grey, reference, prediction, background)))
-    return _side_by_side(panels, title)
+    coloured = [index for index in range(len(classes)) if index != background]
+    return _side_by_side(panels, title, {classes[k]: _class_colour(k, background) for k in coloured})
 
 
 def preview_regions(
@@ -105,11 +111,11 @@ def preview_regions(
         errors[where] = 0.25 * errors[where] + 0.75 * colour
     panels = [
         ("image", grey),
-        ("reference: " + ", ".join(regions), _outlined(grey, true)),
+        ("reference", _outlined(grey, true)),
         ("prediction", _outlined(grey, prediction)),
         ("errors: blue missed, red invented, yellow both", errors),
     ]
-    return _side_by_side(panels, title)
+    return _side_by_side(panels, title, {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(regions)})
 
 
 def _outlined(grey: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -223,8 +229,12 @@ def _colours(background: int | None) -> tuple[np.ndarray, np.ndarray]:
     classes = np.arange(IGNORE + 1)
     foreground = _foreground(classes, background)
     shine = np.where(foreground, 0.45, np.where(classes == IGNORE, 0.4, 1)).astype(np.float32)
-    colour = PALETTE[(classes - (0 if background is None else 1)) % len(PALETTE)]
+    colour = _class_colour(classes, background)
     return shine, np.where(foreground[:, None], np.float32(0.55) * colour, np.float32(0))
+
+
+def _class_colour(classes: np.ndarray | int, background: int | None) -> np.ndarray:
+    return np.asarray(PALETTE[(classes - (0 if background is None else 1)) % len(PALETTE)])
 
 
 def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None) -> np.ndarray:
@@ -242,13 +252,21 @@ def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, bac
 _font = cache(ImageFont.load_default)
 
 
-def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Image:
+def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str, colours: Mapping[str, np.ndarray]) -> Image.Image:
+    """The panels (name, pixels) with their names above, and below them the meaning of the colours, if several."""
     height, width = panels[0][1].shape[:2]
     zoom = max(_SMALLEST / max(height, width), 1.0) if max(height, width) <= _LARGEST else _LARGEST / max(height, width)
     size = (round(width * zoom), round(height * zoom))
     font = _font(13)
-    canvas = Image.new("RGB", (len(panels) * (size[0] + _GAP) + _GAP, size[1] + 2 * _HEADER + _GAP), "white")
+    across = len(panels) * (size[0] + _GAP) + _GAP
+    bottom = size[1] + 2 * _HEADER + _GAP
+    entries, lines = _legend(colours, across, font) if len(colours) > 1 else ([], 0)
+    canvas = Image.new("RGB", (across, bottom + lines * _LINE), "white")
     draw = ImageDraw.Draw(canvas)
+    for name, colour, left, line in entries:
+        top = bottom + line * _LINE
+        draw.rectangle((left, top + 3, left + _SQUARE, top + 3 + _SQUARE), fill=colour, outline=(90, 90, 90))
+        draw.text((left + _SQUARE + _GAP, top + 1), name, fill="black", font=font)
     draw.text((_GAP, 5), title, fill="black", font=font)
     for number, (name, pixels) in enumerate(panels):
         left = _GAP + number * (size[0] + _GAP)
@@ -259,3 +277,17 @@ def _side_by_side(panels: list[tuple[str, np.ndarray]], title: str) -> Image.Ima
         )
         canvas.paste(picture, (left, 2 * _HEADER))
     return canvas
+
+
+def _legend(
+    colours: Mapping[str, np.ndarray], across: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> tuple[list[tuple[str, tuple[int, ...], int, int]], int]:
+    """Name, colour, left edge and line of each entry of a legend, and how many lines there are."""
+    entries, left, line = [], _GAP, 0
+    for name, colour in colours.items():
+        width = _SQUARE + 4 * _GAP + int(font.getlength(name))
+        if left > _GAP and left + width > across:
+            left, line = _GAP, line + 1
+        entries.append((name, tuple(int(part) for part in colour), left, line))
+        left += width
+    return entries, line + 1

@@ -96,7 +96,8 @@ def write_previews(
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         reference = np.asarray(case.label)
         if masks is None:
-            picture = preview(np.asarray(case.image), reference, label, data.dataset.background, title)
+            classes = data.dataset.classes
+            picture = preview(np.asarray(case.image), reference, label, data.dataset.background, title, classes)
         else:
             picture = preview_regions(np.asarray(case.image), reference, masks, regions or {}, title)
         write_picture(folder / f"{place}.png", np.asarray(picture))

@@ -6,13 +6,18 @@ and the surface Dice 0 (`pair.by_empty_rule`). `MaskPair` says what a surface is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
+from segbench.errors import UserError
 from segbench.metrics.direction import larger_is_better, smaller_is_better
 from segbench.metrics.pair import Distances, MaskPair, by_empty_rule
+
+log = logging.getLogger(__name__)
 
 
 def _distance(pair: MaskPair, statistic: Callable[[Distances, Distances], float]) -> float:
@@ -58,7 +63,7 @@ def assd(pair: MaskPair) -> float:
 
 
 @larger_is_better
-def normalised_surface_dice(pair: MaskPair, tolerance: float) -> float:
+def normalised_surface_dice(pair: MaskPair, tolerance: float, unit: Literal["spacing", "pixels"] = "spacing") -> float:
     """Share of the surface pixels of both masks that lie within a tolerance of the other surface.
 
     Nikolov et al. 2018 (arXiv 1809.04430), with pixels counted instead of surface area weighed, as
@@ -66,15 +71,35 @@ def normalised_surface_dice(pair: MaskPair, tolerance: float) -> float:
 
     Args:
         pair: the masks.
-        tolerance: the largest deviation that still counts as right, in the unit of the spacing.
+        tolerance: the largest deviation that still counts as right.
+        unit: of the tolerance: that of the spacing, such as mm, or pixels along the axis of the finest spacing.
+
+    Raises:
+        UserError: if the unit is another one.
     """
+    if unit not in ("spacing", "pixels"):
+        raise UserError(f"metrics: the unit of a tolerance is {unit!r}: it must be spacing or pixels")
+    # Distances are rounded, and must not exceed an equal number of pixels by that.
+    limit = tolerance * min(pair.spacing) * (1 + 1e-9) if unit == "pixels" else tolerance
 
     def share() -> float:
+        if limit >= pair.diagonal:
+            _warn_of_tolerance(tolerance, unit)
         forth, back = pair.surface_distances
-        near = np.count_nonzero(forth <= tolerance) + np.count_nonzero(back <= tolerance)
+        near = np.count_nonzero(forth <= limit) + np.count_nonzero(back <= limit)
         return near / (len(forth) + len(back))
 
     return by_empty_rule(*pair.n_surface, worst=0.0, formula=share)
+
+
+@cache
+def _warn_of_tolerance(tolerance: float, unit: str) -> None:
+    """Say so once that a tolerance excuses everything."""
+    hint = "; metrics.classes.nsd.unit=pixels counts it in pixels" if unit == "spacing" else ""
+    log.warning(
+        "a tolerance of %g (unit: %s) is no less than the diagonal of an image: its normalised surface Dice is 1 for"
+        " every prediction%s", tolerance, unit, hint,
+    )  # fmt: skip
 
 
 @larger_is_better

@@ -95,7 +95,7 @@ def test_spacing_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         prepare(configure(*settings, command="prepare"))
         printed = " ".join(capsys.readouterr().out.split())
         assert "0.0005 x 0.001 to 0.004 (3 different ones)" in printed
-        assert "metrics.classes.nsd.tolerance, are in mm" in printed
+        assert "distances, such as hd95, are in mm" in printed
         assert "no known format (1): notes.doc" in printed
     prepare(configure(*settings, "data.dataset.spacing=pixels", command="prepare"))
     printed = " ".join(capsys.readouterr().out.split())

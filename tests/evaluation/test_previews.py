@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from segbench.evaluation import previews
 from segbench.evaluation.previews import write_curves
 from segbench.runs.criterion import Criterion
 
@@ -59,3 +60,23 @@ def test_each_curve_has_its_panel(tmp_path: Path, change, third):
 def test_a_single_class_is_drawn_once(tmp_path: Path):
     both = LONG.drop(columns="validation/dice/b").assign(**{"validation/dice/a": LONG["validation/dice"]})
     np.testing.assert_array_equal(draw(both, tmp_path), draw(both.drop(columns="validation/dice"), tmp_path))
+
+
+def test_several_classes_have_a_legend():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (1, 40, 40)).astype(np.uint8)
+    label = np.repeat(np.arange(4), 10)[:, None].repeat(40, axis=1).astype(np.uint8)
+    names = ["background", "nucleus", "cytoplasm", "a name that is so long that it has a line of its own " * 3]
+    plain = np.asarray(previews.preview(image, label, label, 0, "x"))
+    with_legend = np.asarray(previews.preview(image, label, label, 0, "x", names))
+    np.testing.assert_array_equal(with_legend[: len(plain)], plain)
+    legend = with_legend[len(plain) :]
+    rows = [np.argwhere((legend == colour.astype(np.uint8)).all(-1)) for colour in previews.PALETTE]
+    assert [len(found) > 100 for found in rows] == [True] * 3 + [False] * 4  # the classes but the background
+    assert rows[0][0][0] == rows[1][0][0] < rows[2][0][0]
+    binary = (label > 0).astype(np.uint8)
+    one_class = np.asarray(previews.preview(image, binary, binary, 0, "x", names[:2]))
+    assert one_class.shape == plain.shape
+    regions = np.stack([label >= 1, label >= 2])
+    drawn = previews.preview_regions(image, label, regions, {"whole": (1, 2, 3), "core": (2, 3)}, "x")
+    assert drawn.height == len(plain) + 20

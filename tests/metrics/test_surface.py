@@ -3,10 +3,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
+from segbench.errors import UserError
+from segbench.metrics import surface
 from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
 
@@ -152,3 +156,28 @@ def test_a_mask_without_any_surface_left_has_no_distance():
     pair = MaskPair(everything, everything, (1, 1), ignored)
     assert (pair.n_pred, pair.n_ref) == (1, 1)
     assert math.isnan(hd(pair))
+
+
+@given(st.floats(0.01, 3), st.integers(0, 4))
+def test_tolerances_in_pixels_do_not_depend_on_the_unit_of_the_spacing(size, pixels):
+    masks = np.zeros((2, 12, 9), bool)
+    masks[0, 2:8, 2:6] = masks[1, 3:10, 1:6] = True
+    spacing = (size, 2 * size)
+    scored = normalised_surface_dice(MaskPair(*masks, spacing), pixels, unit="pixels")
+    assert scored == normalised_surface_dice(MaskPair(*masks, (1, 2)), pixels)
+    nearly = pixels * size * (1 + 1e-9)  # the same in the unit of the spacing, but for rounding
+    assert scored == pytest.approx(normalised_surface_dice(MaskPair(*masks, spacing), nearly))
+
+
+def test_a_tolerance_beyond_the_image_is_said_once(caplog):
+    surface._warn_of_tolerance.cache_clear()
+    masks = np.zeros((2, 12, 9), bool)
+    masks[0, 2, 2] = masks[1, 9, 8] = True
+    pair = MaskPair(*masks, (0.0005, 0.0005))
+    assert [normalised_surface_dice(pair, 2.0) for _ in range(3)] == [1, 1, 1]
+    assert len(caplog.messages) == 1
+    assert "is 1 for every prediction; metrics.classes.nsd.unit=pixels" in caplog.text
+    assert normalised_surface_dice(pair, 2.0, unit="pixels") == 0
+    assert len(caplog.messages) == 1
+    with pytest.raises(UserError, match="must be spacing or pixels"):
+        normalised_surface_dice(pair, 2.0, unit="mm")

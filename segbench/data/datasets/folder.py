@@ -146,8 +146,8 @@ class Folder(Dataset):
             remarks.append("masks whose only values are 0 and 255 are read as classes 0 and 1")
         if self._spacings.from_files and decode(self.records()[0].files[0]).spacing is not None:
             remarks.append(
-                "the image files say how large their pixels are: distances and their tolerances, such as "
-                "metrics.classes.nsd.tolerance, are in mm (data.dataset.spacing=pixels: in pixels)"
+                "the image files say how large their pixels are: distances, such as hd95, are in mm "
+                "(data.dataset.spacing=pixels: in pixels), tolerances as metrics.classes.nsd.unit says"
             )
         for folder in (root / kind for root, _, _ in self._layout.roots() for kind in self._layout.folders.values()):
             if left := files_left(folder, SUFFIXES):
