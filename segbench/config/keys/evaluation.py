@@ -112,7 +112,10 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.metrics.overlap.pass_at": {"threshold": Share | list_of(Share, 1)},
     "segbench.metrics.surface.hd95": {"mode": Literal["max", "pooled"]},
     "segbench.metrics.surface.boundary_f1": {"tolerance": Least | list_of(Least, 1)},
-    "segbench.metrics.surface.normalised_surface_dice": {"tolerance": Least | list_of(Least, 1)},
+    "segbench.metrics.surface.normalised_surface_dice": {
+        "tolerance": Least | list_of(Least, 1),
+        "unit": Literal["spacing", "pixels"],
+    },
     "segbench.metrics.objects.object_f1": _IOU,
     "segbench.metrics.objects.object_precision": _IOU,
     "segbench.metrics.objects.object_recall": _IOU,
