@@ -27,7 +27,8 @@ BEFORE_IDS = "first"
 def test_a_recorded_configuration_keeps_its_id(path):
     if path.parent.name == BEFORE_IDS:
         pytest.skip("its id has changed, once")
-    assert run_id(OmegaConf.load(path)) == json.loads(path.with_suffix(".json").read_text())["id"]
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert run_id(OmegaConf.create(facts["composed"])) == facts["id"]  # before facts of the data are filled in
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
