@@ -61,7 +61,7 @@ def test_callbacks_and_the_plateau_see_the_same_score(tmp_path):
         ("[dice,hd95]", "larger is better of dice, smaller of hd95; choose by metrics of one direction"),
         ("[]", "must be the name of a metric, or a list of different ones"),
         ("[dice,dice]", "must be the name of a metric, or a list of different ones"),
-        ("null", "must be the name of a metric, or a list of different ones"),
+        ("null", "metrics.choose_by=null: must be a text, or a list, each a text"),
     ],
 )
 def test_what_cannot_choose_is_refused_before_data_is_read(chosen, message, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def build():
 
         def from_yaml(scheduler, *overrides, optimizer="sgd_momentum"):
             groups = [f"+scheduler={scheduler}", f"+optimizer={optimizer}", "optimizer.lr=1"]
-            config = compose(overrides=[*groups, f"+trainer.max_steps={STEPS}", *overrides])
+            config = compose(overrides=[*groups, f"+trainer.max_steps={STEPS}", "+measured.score_mode=max", *overrides])
             built = instantiate(config, _convert_="all")
             optimizer = built["optimizer"]([nn.Parameter(torch.ones(1))])
             return optimizer, built["scheduler"](optimizer)

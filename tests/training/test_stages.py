@@ -185,7 +185,7 @@ def test_a_new_image_is_predicted_by_the_mean_of_the_stage_first(sweep, cascade,
     write_mask(tmp_path / "new", image[0], like=None)
     (written,) = tmp_path.iterdir()
     predict(configure(f"run={cascade.path}", f"input={written}", f"output={tmp_path}/out", command="predict"))
-    (mask,) = (tmp_path / "out").iterdir()
+    (mask,) = (path for path in (tmp_path / "out").iterdir() if not path.name.startswith("."))
     runs = [load_run(sweep / f"fold{fold}", "cpu") for fold in range(3)]
     logits = torch.stack([run.outputs(run.seen(image))["mask"] for run in runs]).mean(0)
     coarse = logits.argmax(0).numpy().astype(np.uint8)
