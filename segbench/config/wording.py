@@ -95,12 +95,15 @@ def _of_node(schema: Mapping[str, Any]) -> str:
 
 
 def _hint(schema: Mapping[str, Any], value: Any) -> str:
-    """The way to write a value that YAML, or the environment, has made another type of."""
+    """The nearest word, or the way to write a value that YAML, or the environment, has made another type of."""
     kinds = {kind.get("type") for kind in schema.get("anyOf", [schema]) if not {"enum", "const"} & set(kind)}
     if isinstance(value, int | float) and not isinstance(value, bool) and "string" in kinds:
         return f""" (in quotes: "'{value}'")"""
     if isinstance(value, str) and _number(value) and kinds & {"integer", "number"}:
         return " (this is a text: no quotes, and from the environment ${oc.decode:${oc.env:NAME}})"
+    words = [word for kind in schema.get("anyOf", [schema]) for word in kind.get("enum", []) if isinstance(word, str)]
+    if isinstance(value, str) and (close := difflib.get_close_matches(value, words, n=1)):
+        return f"; did you mean {close[0]}?"
     return ""
 
 

@@ -103,7 +103,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "choose_by": Text | list_of(Text),
         "classes": Nodes,
         "objects": Nodes,
-        "streaming": Node,
+        "streaming": Node | None,
         "direction": dict[str, Literal["larger", "smaller"]],
         "empty_distance": Literal["diagonal"] | Least,
         "receptive_field": Flag,
