@@ -57,7 +57,7 @@ WRONG = {
     "augmentation.spatial.flip": ("2", "[0.5,2]"),
     "augmentation.intensity.noise.probability": ("1.5",),
     "augmentation.intensity.noise.variance": ("[0.1,0]",),
-    "optimizer.lr": ("-1", "abc", "nan", "1e30", "0"),
+    "optimizer.lr": ("-1", "abc", "nan", "1e30"),
     "optimizer.betas": ("[0.9,1]", "[0.9]"),
     "model.channels": ("[0,0]", "[4,-8]", "[]", "8"),
     "model.norm": ("bach",),

@@ -169,12 +169,13 @@ def test_synchronised_batch_norm_is_another_run_and_its_absence_is_not():
 
 
 def test_synchronised_batch_norm_needs_cuda():
-    from segbench.training.trainer import make_trainer
+    from segbench.training.trainer import check_trainer, make_trainer
 
     trainer = configure("trainer=debug", "trainer.devices=2", "trainer.sync_batchnorm=true").trainer
     with pytest.raises(UserError, match=r"trainer\.sync_batchnorm needs CUDA devices"):
-        make_trainer(trainer, [], [])
+        check_trainer(trainer)
     trainer.devices = 1
+    check_trainer(trainer)
     make_trainer(trainer, [], [])
 
 
@@ -184,7 +185,7 @@ def test_more_gpus_than_the_node_has(monkeypatch):
     monkeypatch.setattr(module, "pick_accelerator", lambda asked: "cuda")
     monkeypatch.setattr(module.torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match=r"trainer\.devices=4: this process sees 1 CUDA device; .*gpus_per_node=4"):
-        module.make_trainer(configure("trainer.devices=4").trainer, [], [])
+        module.check_trainer(configure("trainer.devices=4").trainer)
 
 
 def _environment_of(*overrides: str) -> object:

@@ -34,7 +34,8 @@ Above = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1000)]
+Rate = Annotated[float, Field(ge=0, le=1000)]
+"""A learning rate; 0 keeps the weights as they are."""
 Degrees = Annotated[float, Field(ge=0, le=360)]
 
 Sizes = Annotated[list[Positive], Field(min_length=1, max_length=3)]
