@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from segbench.data.splits import Split
-from segbench.data.store import CaseStore
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segbench.data.splits import Split
+    from segbench.data.store import CaseStore
 
 
 def leaks(store: CaseStore, split: Split) -> dict[str, str]:

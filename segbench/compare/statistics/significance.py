@@ -46,8 +46,6 @@ def _signed_rank_p(positive: Floats, n: Floats, ties: Floats, exact: Bools) -> t
     with np.errstate(divide="ignore", invalid="ignore"):
         greater = np.where(spread > 0, ndtr(-(positive - centre - 0.5) / spread), 1.0)
         less = np.where(spread > 0, ndtr((positive - centre + 0.5) / spread), 1.0)
-    certain = np.where(n > 0, 0.5**n, 1.0)  # the p of differences of one sign, which ties approximated would undercut
-    greater, less = np.maximum(greater, certain), np.maximum(less, certain)
     for size in np.unique(n[exact & (n > 0)]).astype(int):
         chosen = exact & (n == size)
         tail = _signed_rank_tail(size)
@@ -103,7 +101,10 @@ def signed_rank(differences: Floats) -> SignedRank:
     total = n * (n + 1) / 2
     effect = np.divide(2 * positive - total, total, out=np.zeros_like(total), where=total > 0)
     pairs = np.count_nonzero(~np.isnan(differences), axis=1).astype(np.float64)
-    return SignedRank(pairs, greater, less, np.minimum(1.0, 2 * np.minimum(greater, less)), effect)
+    # No two-sided p is below that of differences of one sign, which the approximation for ties would undercut.
+    certain = np.minimum(1.0, 0.5 ** (n - 1.0))
+    two_sided = np.minimum(1.0, np.maximum(2 * np.minimum(greater, less), certain))
+    return SignedRank(pairs, greater, less, two_sided, effect)
 
 
 def resampled_signed_rank(differences: Floats, counts: Integers) -> tuple[Floats, Floats]:
