@@ -88,7 +88,9 @@ class Estimator(nn.Module, ABC):
         return {"mask": torch.from_numpy(np.stack(found)).to(image.device, torch.float32)}
 
     def get_extra_state(self) -> Tensor:
-        """The learnt state as bytes: what checkpoints hold."""
+        """The learnt state as bytes, none before `fit`: what checkpoints hold."""
+        if self.learnt is None:
+            return torch.zeros(0, dtype=torch.uint8)
         return torch.frombuffer(bytearray(skops.io.dumps(self.learnt)), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -98,6 +100,9 @@ class Estimator(nn.Module, ABC):
             UserError: where it holds something else than scikit-learn's estimators, arrays, and classes of the package
                 that this model belongs to.
         """
+        if not len(state):
+            self.learnt = None
+            return
         content = state.cpu().numpy().tobytes()
         home = type(self).__module__.partition(".")[0]
         try:
