@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all models lint format typecheck benchmark clean
+.PHONY: help install demo test test-all models lint format reference typecheck benchmark clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint: install ## style, and which room imports from which, as the gate checks th
 format: install ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: install ## write docs/reference.md: every key, its type, default and meaning
+	$(BIN)/python -m segbench.commands.reference_page > docs/reference.md
 
 typecheck: install ## types, as the gate checks them
 	$(BIN)/mypy

@@ -69,8 +69,16 @@ def report(command: str, arguments: list[str]) -> int:
 
 
 def _execute(command: str, arguments: list[str]) -> int:
+    if command == "help" and arguments:
+        from segbench.commands.help import show_help
+
+        show_help(COMMANDS, arguments)
+        return 0
+    if command == "help":
+        command, arguments = "train", ["--help"]
     if command not in COMMANDS:
-        raise UserError(f"there is no command {command!r}: use one of {', '.join(COMMANDS)}; options are key=value")
+        known = ", ".join([*COMMANDS, "help"])
+        raise UserError(f"there is no command {command!r}: use one of {known}; options are key=value")
     register_resolvers()
     _replace_basic_launcher()
     # Hydra has no way to be given a loader, or what comes between composing and the run directory.

@@ -11,6 +11,9 @@ from pydantic import TypeAdapter
 
 from segbench.config.keys.kinds import Kind
 
+NODE = "keys with values"
+"""The words for a node of the configuration."""
+
 
 def in_words(kind: Kind, value: Any = None) -> str:
     """A type and its range, such as "an integer of at least 1, or null".
@@ -43,6 +46,8 @@ def suggestion(name: str, known: Sequence[str]) -> str:
 
 
 def _of_schema(schema: Mapping[str, Any]) -> str:
+    if "description" in schema:
+        return str(schema["description"])
     if "const" in schema:
         return as_typed(schema["const"])
     if "enum" in schema:
@@ -91,7 +96,7 @@ def _of_list(schema: Mapping[str, Any]) -> str:
 
 def _of_node(schema: Mapping[str, Any]) -> str:
     values = schema.get("additionalProperties", True)
-    return "keys with values" if values is True else f"{{name: value}}, each value {_of_schema(values)}"
+    return NODE if values is True else f"{{name: value}}, each value {_of_schema(values)}"
 
 
 def _hint(schema: Mapping[str, Any], value: Any) -> str:

@@ -18,13 +18,14 @@ from segbench.config.keys.kinds import (
     Sizes,
     Text,
     different,
+    integers,
     least_integer,
     list_of,
     odd,
 )
 
 _Ignore = least_integer(0, 255)
-_Connectivity = Literal[1, 2, 3]
+_Connectivity = integers(1, 2, 3)
 _SMOOTH: dict[str, Kind] = {"include_background": Flag, "batch": Flag, "smooth": Least, "ignore_index": _Ignore}
 _MONAI: dict[str, Kind] = {
     "loss": Node,
@@ -57,7 +58,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.losses.from_monai.FromMonai": _MONAI,
     "segbench.losses.from_monai.PixelwiseFromMonai": {
         "loss": Node,
-        "gamma": Literal[0] | Annotated[float, Field(ge=1)],
+        "gamma": integers(0) | Annotated[float, Field(ge=1)],
         "alpha": Share | list_of(Least, 1) | None,
         "use_softmax": Flag,
         "to_onehot_y": Flag,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 Kind = Any
 """A type annotation that pydantic checks: strictly, so that true is no integer, and a text no number."""
@@ -12,7 +12,7 @@ Kind = Any
 Flag = bool
 Text = Annotated[str, Field(min_length=1)]
 AnyText = str
-Name = str | int | float
+Name = Annotated[str | int | float, Field(description="a name")]
 """A word that a person chooses, which YAML may have read as a number."""
 Labels = Name | list[Name]
 Anything = Any
@@ -25,8 +25,8 @@ Nodes = dict[str, Any]
 Integer = int
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Dimensions = Literal[2, 3]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 Number = float
 Least = Annotated[float, Field(ge=0)]
@@ -47,6 +47,11 @@ Counts = Annotated[list[Positive], Field(min_length=1)]
 def odd(least: int = 1) -> Kind:
     """An odd integer."""
     return Annotated[int, Field(ge=least, json_schema_extra={"odd": True}), AfterValidator(_odd)]
+
+
+def integers(*known: int) -> Kind:
+    """One of some integers, of which true is none: to Python it equals 1."""
+    return Annotated[Literal[known], BeforeValidator(_no_flag)]
 
 
 def least_integer(least: int, most: int | None = None) -> Kind:
@@ -74,6 +79,12 @@ def different(item: Kind, least: int = 0, most: int | None = None) -> Kind:
     """A list without an element that is there twice."""
     field = Field(min_length=least, max_length=most, json_schema_extra={"uniqueItems": True})
     return Annotated[list[item], field, AfterValidator(_different)]
+
+
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError
+    return value
 
 
 def _odd(value: int) -> int:

@@ -18,6 +18,7 @@ from segbench.config.keys.kinds import (
     PositiveShare,
     Text,
     different,
+    integers,
     least_integer,
     list_of,
     odd,
@@ -46,7 +47,7 @@ _SEEDED = _REGIONS | {
     "seeds": Literal["core", "peak", "sure"],
     "depth": Above,
     "share": PositiveShare,
-    "connectivity": Literal[1, 2, 3],
+    "connectivity": integers(1, 2, 3),
 }
 
 KEYS: dict[str, dict[str, Kind]] = {
@@ -78,12 +79,12 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.models.fcn.FCN": _VGG
     | {
         "fuse": dict[str, Number],
-        "pad": Literal[1] | least_integer(97),
+        "pad": integers(1) | least_integer(97),
         "upsampling": Literal["learned", "frozen", "interpolate"],
         "dropout": BelowOne,
         "zero_scores": Flag,
     },
-    "segbench.models.deconvnet.DeconvNet": _VGG | {"fc6_padding": Literal[0, 3]},
+    "segbench.models.deconvnet.DeconvNet": _VGG | {"fc6_padding": integers(0, 3)},
     "segbench.models.context.ContextNet": _MODEL
     | _LAYERS
     | {

@@ -1,0 +1,54 @@
+"""`segbench help` and docs/reference.md say the same of every key as the check of its value."""
+
+from pathlib import Path
+
+import pytest
+
+from segbench.commands.execution import COMMANDS, report
+from segbench.commands.reference_page import page
+from segbench.config.comments import read_comments
+from segbench.config.paths import conf_folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trainer.max_steps"], ["trainer.max_steps=1000", "an integer of at least 1"]),
+        (["trainer.validate_every"], ["trainer.validate_every=null", "steps; null: a tenth of max_steps"]),
+        (["ranking"], ["segbench compare ranking=mean", "one of mean, median, per_case"]),
+        (["model"], ["model=unet: U-Net", "segbench help model="]),
+        (["optimizer=sgd_momentum"], ["optimizer.momentum=0.9", "optimizer.lr="]),
+        (["model.kernel"], ["model=segnet", "model.kernel=3", "an odd integer"]),
+        (["model.kernel", "model=segnet_basic"], ["model.kernel=7"]),
+        (["compare"], ["bootstraps=10000", "wandb.project=null"]),
+    ],
+)
+def test_help(arguments, said, capsys):
+    assert report("help", arguments) == 0
+    text = capsys.readouterr().out
+    assert not [part for part in said if part not in text], text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggested"),
+    [(["inference.windw"], "inference.window"), (["model=unett"], "unet"), (["modle=unet"], "model")],
+)
+def test_what_there_is_not(arguments, suggested, capsys):
+    assert report("help", arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"did you mean {suggested}?" in line
+
+
+def test_comments_of_several_lines_and_in_braces():
+    folder = conf_folder()
+    assert read_comments(folder / "train.yaml").meanings["split.file"].endswith("}")
+    normalize = read_comments(folder / "common_data.yaml").meanings["normalize"]
+    assert normalize.startswith("per image")
+    assert normalize.endswith("none")
+    assert read_comments(folder / "experiment" / "wbc.yaml").package == ""
+
+
+def test_the_reference_is_up_to_date():
+    written = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
+    assert written == page(), "make reference"
+    assert all(f"### segbench {command}\n" in written for command in COMMANDS if command != "prepare")
