@@ -14,6 +14,7 @@ from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.case_meta import CaseMeta
 from segbench.data.object_remarks import unnumbered_objects
 from segbench.data.opening import dataset_of
+from segbench.data.series import hint
 from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights
 
@@ -45,6 +46,8 @@ def prepare(config: DictConfig) -> None:
     found = problems(dataset, cases)
     if dataset.has_instances and (doubt := unnumbered_objects(store, store.ids)):
         found.append(doubt)
+    if (advice := hint(dataset, store)) is not None:
+        found.append(advice)
     for problem in found:
         console.print(f"[yellow]warning:[/yellow] {problem}", highlight=False)
     if not found:

@@ -42,6 +42,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "segbench.data.datasets.folder.Folder": {
         "spacing_file": None,
         "orientation": None,
+        "block_size": None,
         "arrays": None,
         "field_of_view": None,
     },

@@ -23,6 +23,7 @@ from segbench.config.user_modules import named_modules
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
 from segbench.data.leaks import leaks, warning
+from segbench.data.series import hint
 from segbench.evaluation.previews import write_curves
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.evaluation.tables import write_tables
@@ -333,6 +334,8 @@ def _describe(module: SegmentationModule, data: DataModule, precision: str) -> N
         "%s: %d training, %d validation and %d test cases; classes %s",
         dataset.name, len(split.train), len(split.validation), len(split.test), ", ".join(dataset.classes),
     )  # fmt: skip
+    if (advice := hint(dataset, data.store)) is not None:
+        log.warning("%s", advice)
     if found := leaks(data.store, split):
         log.warning(
             "%s; remove one of each, or give both a group (segbench prepare names all)", warning(found, len(split.test))

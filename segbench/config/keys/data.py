@@ -82,6 +82,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "image_suffix": AnyText,
         "mask_suffix": AnyText,
         "group_pattern": Text | None,
+        "block_size": Positive | None,
         "parts": dict[str, Text] | None,
         "image_pattern": Text | None,
         "mask_pattern": Text | None,

@@ -20,6 +20,7 @@ from segbench.data.formats.orientation import shown
 from segbench.data.formats.reader import Decoded
 from segbench.data.labels import LabelMapping, Value, ignore_outside
 from segbench.data.palettes import Palettes
+from segbench.data.series import blocks
 from segbench.data.spacing import Spacings
 from segbench.errors import UserError
 
@@ -64,6 +65,8 @@ class Folder(Dataset):
         arrays: extra arrays by name: the folder beside `images` and `masks` that has a file for each image, such as
             {"weights": "weights"}, or what `FolderArray` takes: {"second": {"folder": "masks2", "labels": True}};
             None: there are none.
+        block_size: how many consecutive images of a numbered series, such as the sections of a stack, form a group.
+            None: each image is its own group.
         field_of_view: the array that is not 0 where an image shows something: what lies outside is neither learnt
             nor scored. None: images are full.
     """
@@ -100,7 +103,10 @@ class Folder(Dataset):
         image_pattern: str | None = None,
         mask_pattern: str | None = None,
         parts: Mapping[str, str] | None = None,
+        block_size: int | None = None,
     ) -> None:
+        if block_size is not None and group_pattern is not None:
+            raise UserError("data.dataset has block_size and group_pattern: a case has one group, so give one of them")
         if masks_are not in ("classes", "instances"):
             raise UserError(f"data.dataset.masks_are is {masks_are!r}: expected is classes or instances")
         if masks_are == "instances" and (len(classes) != 2 or values is not None or instances is not None):
@@ -116,6 +122,7 @@ class Folder(Dataset):
         self.spatial_dims = spatial_dims
         self.has_instances = masks_are == "instances" or instances is not None
         self._spacings = Spacings(spacing, Path(root, spacing_file) if spacing_file else None, spatial_dims)
+        self.block_size = block_size
         self._orientation = orientation
         self._palettes = Palettes("data.dataset.values")
         self._masks_are_instances = masks_are == "instances"
@@ -188,10 +195,13 @@ class Folder(Dataset):
                 raise UserError(f"{self.missing(root / folder)}{self._layout.layout_hint()}")
             found[kind] = self._layout.files(root, kind)
             self._layout.check_pairs(root, found["image"], found[kind], kind)
+        in_blocks = None if self.block_size is None else blocks(list(found["image"]), self.block_size)
         return [
             Record(
                 id=prefix + key.replace("/", "_"),
-                group=self._group(prefix, key, path.relative_to(root / self._layout.folders["image"])),
+                group=prefix + in_blocks[key]
+                if in_blocks is not None
+                else self._group(prefix, key, path.relative_to(root / self._layout.folders["image"])),
                 files=tuple(files[key] for files in found.values()),
                 part=part,
             )
