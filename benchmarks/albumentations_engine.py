@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench.data.augmentation import Blur, Brightness, Contrast, Gamma, LowResolution, Noise
-from segbench.data.colour import HueJitter, StainJitter
+from segbench.data.augmentations.colour import HueJitter, StainJitter
+from segbench.data.augmentations.pipeline import Blur, Brightness, Contrast, Gamma, LowResolution, Noise
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.normalize import zscore
 from segbench.data.patches import PatchSampler

@@ -22,7 +22,9 @@ from skimage.transform import warp
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import segbench.data.store as store_module
-from segbench.data.augmentation import (
+from segbench.data.augmentations.colour import HistogramMatching, HueJitter, StainJitter
+from segbench.data.augmentations.elastic import ControlPoints, SmoothedNoise
+from segbench.data.augmentations.pipeline import (
     Augmentation,
     Blur,
     Brightness,
@@ -31,13 +33,11 @@ from segbench.data.augmentation import (
     LowResolution,
     Noise,
 )
-from segbench.data.colour import HistogramMatching, HueJitter, StainJitter
+from segbench.data.augmentations.spatial import Spatial
 from segbench.data.datasets.synthetic_cells import SyntheticCells
-from segbench.data.elastic import ControlPoints, SmoothedNoise
 from segbench.data.normalize import zscore
 from segbench.data.patches import PatchSampler, read_patch
 from segbench.data.placement import InsideImage, TrainingCases
-from segbench.data.spatial import Spatial
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
 from tests.data.arrays import ArrayCase

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from segbench.evaluation.results import predict
 from segbench.training import assembly
-from segbench.training.finished_run import load_run
+from segbench.training.predictor import load_run
 
 SHIFTS = np.arange(-1.5, 1.6, 0.25)  # pixels
 BORDER = 4  # pixels, where a shift brings in what the image does not have

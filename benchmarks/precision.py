@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.runs.directory import read_cases
 from segbench.system.precision import choose_precision
 from tests.made_runs import configure, execute
@@ -44,7 +44,7 @@ def speed() -> None:
         ("auto", auto, torch.channels_last),
         ("float32", "32-true", torch.contiguous_format),
     ):
-        model = schema.build(config.model, "model").to(memory_format=memory).train()
+        model = build(config.model, "model").to(memory_format=memory).train()
         optimizer = torch.optim.Adam(model.parameters())
         sides[name] = (model, optimizer, image.contiguous(memory_format=memory), target, precision)
     times: dict[str, list[float]] = {name: [] for name in sides}

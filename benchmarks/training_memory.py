@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.description.memory import stand_in
 from segbench.description.network import CPU, Network
 from segbench.metrics.cost import peak_memory, reset_peak_memory
@@ -36,7 +36,7 @@ def measure(overrides, pixels, batch):
     torch.nn.functional.conv2d(torch.zeros(1, 16, 64, 64), torch.zeros(16, 16, 3, 3))
     reset_peak_memory(CPU)
     before = peak_memory(CPU)
-    optimizer = schema.build(network.config.optimizer, "optimizer")
+    optimizer = build(network.config.optimizer, "optimizer")
     step(network.instantiate(CPU), optimizer, (batch, 1, *network.input.patch))
     return estimate, peak_memory(CPU) - before
 

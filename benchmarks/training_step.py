@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.training import assembly
 from segbench.training.trainer import make_trainer
 from tests.made_runs import configure
@@ -65,8 +65,8 @@ def through_segbench(config, data, steps: int) -> tuple[list[float], str, torch.
 def bare(config, data, steps: int, precision: str, device: torch.device) -> list[float]:
     """The shortest loop that trains the same network in the same precision and memory format."""
     torch.manual_seed(0)
-    model = schema.build(config.model, "model").to(device, memory_format=torch.channels_last).train()
-    optimizer = schema.build(config.optimizer, "optimizer")(model.parameters())
+    model = build(config.model, "model").to(device, memory_format=torch.channels_last).train()
+    optimizer = build(config.optimizer, "optimizer")(model.parameters())
     image = torch.randn(4, data.dataset.channels, 256, 256, device=device).contiguous(memory_format=torch.channels_last)
     target = torch.randint(0, len(data.dataset.classes), (4, 256, 256), device=device)
     seconds = []

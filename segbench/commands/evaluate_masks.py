@@ -16,12 +16,12 @@ from segbench.commands.outputs import check_file
 from segbench.commands.run_scores import show_cases
 from segbench.config.schema import require
 from segbench.data.case import check_classes, shape_text
-from segbench.data.files import check_pairs
+from segbench.data.folders.files import check_pairs
+from segbench.data.folders.spacing import parse_spacing
 from segbench.data.formats import as_instances, as_mask, decode, image_files
 from segbench.data.formats.reader import LOSSY
-from segbench.data.labels import LabelMapping
-from segbench.data.palettes import Palettes
-from segbench.data.spacing import parse_spacing
+from segbench.data.labels.palettes import Palettes
+from segbench.data.labels.pixel_values import LabelMapping
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
 from segbench.metrics.configured import functions

@@ -21,7 +21,7 @@ from segbench.metrics.score import OBJECTS
 from segbench.runs.directory import read_cases
 from segbench.runs.training_images import TrainingImages
 from segbench.training import assembly
-from segbench.training.finished_run import FinishedRun, load_run
+from segbench.training.predictor import FinishedRun, load_run
 from segbench.training.stages import StagePredictions
 
 log = logging.getLogger(__name__)

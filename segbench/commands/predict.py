@@ -12,7 +12,7 @@ from rich.progress import track
 
 from segbench.commands.outputs import check_masks, mark_masks
 from segbench.config.schema import require
-from segbench.data.files import few, files_left, stem_of
+from segbench.data.folders.files import few, files_left, stem_of
 from segbench.data.formats import SUFFIXES, image_files, read_image, write_mask
 from segbench.errors import UserError
 
@@ -29,7 +29,7 @@ def predict(config: DictConfig) -> None:
     source = Path(require(config, "input"))
     files, left = _inputs(source)
     check_masks(output, files, source, files.values())
-    from segbench.training.finished_run import FinishedRun, load_run  # only now is PyTorch imported
+    from segbench.training.predictor import FinishedRun, load_run  # only now is PyTorch imported
 
     finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust, config.stages)
     dims, channels = finished.config.measured.spatial_dims, finished.image_channels

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.case_meta import CaseMeta
-from segbench.data.object_remarks import unnumbered_objects
-from segbench.data.opening import dataset_of
+from segbench.data.configured import dataset_of
+from segbench.data.labels.object_remarks import unnumbered_objects
 from segbench.data.series import hint
 from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights

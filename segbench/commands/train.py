@@ -17,8 +17,8 @@ from segbench.config.composing import PinnedLoader
 from segbench.config.identity import default_name, run_id, run_name
 from segbench.config.invocation import Invocation
 from segbench.errors import UserError
+from segbench.runs.data_check import check_still_same
 from segbench.runs.directory import RunDirectory
-from segbench.runs.same_data import check_still_same
 from segbench.runs.stages import find_stages
 from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.system.processes import check_processes, find_launch, is_main_process, keep_quiet, refuse_ddp_in_sweep

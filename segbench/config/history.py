@@ -7,10 +7,10 @@ classes, and a comparison does not take a moved name for a difference between me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-MOVED: Mapping[str, str] = {
+BEFORE_IDS: Mapping[str, str] = {
     "segbench.assembly": "segbench.training.assembly",
     "segbench.data.places": "segbench.data.placement",
     "segbench.logfile": "segbench.system.logfile",
@@ -20,7 +20,20 @@ MOVED: Mapping[str, str] = {
     "segbench.optimizers": "segbench.training.optimizers",
     "segbench.schedulers": "segbench.training.schedulers",
 }
-"""Former name of a module, class or function, and its name now; the longest that fits counts."""
+"""Former name of a module, class or function, and the name that it had when ids became public (0.2.0)."""
+
+MOVED: Mapping[str, str] = {
+    "segbench.data.albumentations_engine": "segbench.data.augmentations.albumentations_engine",
+    "segbench.data.augmentation": "segbench.data.augmentations.pipeline",
+    "segbench.data.colour": "segbench.data.augmentations.colour",
+    "segbench.data.elastic": "segbench.data.augmentations.elastic",
+    "segbench.data.spatial": "segbench.data.augmentations.spatial",
+    "segbench.losses.values": "segbench.losses.regression",
+}
+"""Name that a module, class or function had when ids became public, or when it came, and its name now.
+
+Ids are over the former names, so that they stay. Of several names that fit, the longest counts.
+"""
 
 ADDED: Mapping[str, Any] = {
     "code": "refuse",
@@ -62,27 +75,41 @@ def current_name(name: str) -> str:
     Args:
         name: dotted, such as the `_target_` of a node; of any package.
     """
+    return _moved(_moved(name, BEFORE_IDS), MOVED)
+
+
+def first_name(name: str) -> str:
+    """The name that a module, class or function had when ids became public, or when it came.
+
+    Args:
+        name: dotted, of any version.
+    """
+    return _moved(current_name(name), {now: before for before, now in reversed(MOVED.items())})
+
+
+def _moved(name: str, table: Mapping[str, str]) -> str:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
-        moved = MOVED.get(".".join(parts[:length]))
+        moved = table.get(".".join(parts[:length]))
         if moved is not None:
             return ".".join([moved, *parts[length:]])
     return name
 
 
-def renewed(node: Any) -> Any:
-    """The same plain values with the names that classes and functions have now.
+def renamed(node: Any, name_of: Callable[[str], str] = current_name) -> Any:
+    """The same plain values with other names of classes and functions.
 
     Args:
         node: a configuration or a part of one, as dicts and lists.
+        name_of: from a name of any version to the name that is wanted; default: the name of today.
     """
     if isinstance(node, Mapping):
         names = ("_target_", "path") if str(node.get("_target_", "")).startswith("hydra.utils.") else ("_target_",)
         return {
-            key: current_name(value) if key in names and isinstance(value, str) else renewed(value)
+            key: name_of(value) if key in names and isinstance(value, str) else renamed(value, name_of)
             for key, value in node.items()
         }
-    return [renewed(child) for child in node] if isinstance(node, list) else node
+    return [renamed(child, name_of) for child in node] if isinstance(node, list) else node
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +117,7 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     A key is set only below a node that is there.
     """
-    whole: dict[str, Any] = renewed(config)
+    whole: dict[str, Any] = renamed(config)
     for key, default in ADDED.items():
         node, leaf = _parent(whole, key)
         if node is not None:
@@ -99,8 +126,8 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def essential(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as every version writes it: names as they are now, without later keys at their default."""
-    reduced: dict[str, Any] = _without_later_arguments(renewed(config))
+    """A configuration as it was written when ids became public: first names, no later keys at their default."""
+    reduced: dict[str, Any] = _without_later_arguments(renamed(config, first_name))
     for key, default in ADDED.items():
         node, leaf = _parent(reduced, key)
         if node is not None and leaf in node and node[leaf] == default:
@@ -111,7 +138,7 @@ def essential(config: Mapping[str, Any]) -> dict[str, Any]:
 def _without_later_arguments(node: Any) -> Any:
     """The same plain values without the arguments that came later and are at their default."""
     if isinstance(node, Mapping):
-        later = ARGUMENTS.get(str(node.get("_target_")), {})
+        later = ARGUMENTS.get(current_name(str(node.get("_target_"))), {})
         return {
             key: _without_later_arguments(value)
             for key, value in node.items()

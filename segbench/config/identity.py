@@ -121,7 +121,7 @@ def data_mark(roots: Iterable[str]) -> str:
     """The end of a run directory's name that keeps runs on several folders apart; empty without any.
 
     It follows from the paths as they are written, so that a folder with relative paths in it can be moved, and
-    says nothing of what the folders hold: that is recorded and checked, see `segbench.runs.same_data`.
+    says nothing of what the folders hold: that is recorded and checked, see `segbench.runs.data_check`.
 
     Args:
         roots: where the data is, as far as the user said so.

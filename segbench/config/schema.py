@@ -1,29 +1,22 @@
-"""The validity of a configuration; the one place that instantiates a node of one."""
+"""The validity of a configuration, as far as it can be checked before anything is built."""
 
 from __future__ import annotations
 
 import inspect
-import logging
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
-import yaml
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf._utils import get_omega_conf_dumper
-from omegaconf.errors import OmegaConfBaseException
 
 from segbench.config.history import current_name
 from segbench.config.identity import check_name
 from segbench.config.study import check_study
+from segbench.config.task import check_task
 from segbench.config.values import check_values
 from segbench.config.wording import suggestion
 from segbench.errors import UserError, as_line
 from segbench.system.processes import batch_on_each_device
-
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are raised here, in one line
 
 
 def check(config: DictConfig) -> None:
@@ -53,13 +46,7 @@ def check_composed(config: DictConfig, command: str) -> None:
 
 def _check_run(config: DictConfig) -> None:
     """Check what values of a run have to do with each other."""
-    parts = {name: set(map(str, config.task[name])) for name in ("heads", "targets", "objective")}
-    for name, keys in parts.items():
-        for other, other_keys in parts.items():
-            for odd in sorted(keys - other_keys):
-                raise UserError(
-                    f"task.{name}.{odd}: there is no task.{other}.{odd}; heads, targets and objective must match"
-                )
+    check_task(config.task)
     check_study(config)
     if config.name is not None:
         check_name(str(config.name), "name")
@@ -126,46 +113,6 @@ def check_targets(config: DictConfig) -> None:
                 raise UserError(f"{path}.{key}: {node._target_} takes no {key!r}{suggestion(f'{path}.{key}', known)}")
 
 
-def build(node: Any, key: str, **arguments: Any) -> Any:
-    """Instantiate one node of the configuration.
-
-    Args:
-        node: with a `_target_`.
-        key: where it stands, for messages.
-        arguments: added to those of the node.
-
-    Raises:
-        UserError: where its class refuses the values.
-    """
-    try:
-        if not arguments:
-            return _direct(instantiate(node, _convert_="all"))
-        # Called here, not by Hydra, which would copy the arguments into a configuration.
-        return instantiate(node, _convert_="all", _partial_=True)(**arguments)
-    except (InstantiationException, OmegaConfBaseException, TypeError, ValueError) as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, UserError):
-                raise cause from None
-            deepest, cause = cause, cause.__cause__
-        place = getattr(error, "full_key", None) or key
-        if isinstance(deepest, ImportError | TypeError | ValueError | KeyError | OmegaConfBaseException):
-            raise UserError(f"{place}: {as_line(deepest)}") from error
-        raise
-
-
-def _direct(value: Any) -> Any:
-    """Replace Hydra's partial functions, which check the target anew whenever they are called, by plain ones.
-
-    They were checked when they were made, and metrics are called for every class of every case.
-    """
-    if isinstance(value, partial):
-        return partial(value.func, *value.args, **value.keywords)
-    if isinstance(value, dict):
-        return {key: _direct(element) for key, element in value.items()}
-    return value
-
-
 def _unknown_keys(config: DictConfig, reference: DictConfig, prefix: str) -> Iterator[tuple[str, list[str]]]:
     """Keys that the reference does not have, with the known keys beside them.
 
@@ -196,22 +143,3 @@ def _target_nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
 def _raw(node: DictConfig, key: str) -> Any:
     """A child as written: neither resolved nor required to be set."""
     return node._get_node(key)
-
-
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """OmegaConf's YAML dumper, in C where PyYAML was built with it."""
-
-
-_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
-
-
-def as_yaml(config: DictConfig) -> str:
-    """The configuration, resolved, as OmegaConf writes it, in a fraction of the time."""
-    return str(yaml.dump(as_plain(config), Dumper=_Dumper, allow_unicode=True, sort_keys=False))
-
-
-def as_plain(config: DictConfig) -> Mapping[str, Any]:
-    """The configuration, resolved, as plain dicts and lists."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from segbench.data.case import IGNORE
 from segbench.data.class_balance import inverse_frequency
-from segbench.data.object_remarks import LOOKED_AT, touching_objects
+from segbench.data.labels.object_remarks import LOOKED_AT, touching_objects
 from segbench.data.sample import Sample
 from segbench.data.store import CaseStore
 from segbench.errors import UserError

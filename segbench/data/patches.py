@@ -12,14 +12,14 @@ import torch
 from torch.nn.functional import grid_sample
 
 from segbench.data.arrays import ArraySpec, LazyArrays
-from segbench.data.augmenter import Augmenter, Place
+from segbench.data.augmentations.augmenter import Augmenter, Place
+from segbench.data.augmentations.spatial import SpatialDraw, offsets
 from segbench.data.case import IGNORE
 from segbench.data.case_meta import Intensities
 from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import Normalize
 from segbench.data.placement import Placement, TrainingCases
 from segbench.data.sample import Sample
-from segbench.data.spatial import SpatialDraw, offsets
 from segbench.data.store import StoredCase
 from segbench.data.targets import Target
 

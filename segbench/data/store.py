@@ -22,8 +22,8 @@ from rich.progress import track
 from segbench.data.arrays import ArrayProvider, LazyArrays, check_names
 from segbench.data.case import IGNORE, Dataset, Record, check_case
 from segbench.data.case_meta import CaseMeta, measure_intensities
-from segbench.data.label_errors import together
-from segbench.data.regions import connected_regions
+from segbench.data.labels.connected_regions import connected_regions
+from segbench.data.labels.errors import together
 from segbench.errors import UserError
 from segbench.system.atomic import replaced
 from segbench.system.lock import FileLock

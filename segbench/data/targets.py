@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.data.case import IGNORE
-from segbench.data.region_classes import RegionClasses, region_masks
+from segbench.data.labels.region_classes import RegionClasses, region_masks
 from segbench.data.sample import Sample
 from segbench.errors import UserError
 

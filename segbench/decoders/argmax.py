@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from segbench.data.regions import connected_regions
+from segbench.data.labels.connected_regions import connected_regions
 from segbench.errors import UserError
 
 

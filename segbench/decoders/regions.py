@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segbench.data.region_classes import RegionClasses, default_order
+from segbench.data.labels.region_classes import RegionClasses, default_order
 from segbench.decoders.argmax import Argmax
 from segbench.errors import UserError
 

@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from segbench.config import schema
-from segbench.description.field import Field, find_field
+from segbench.config.instantiation import build
 from segbench.description.memory import Memory, estimate_memory, measure_memory
+from segbench.description.receptive_field import Field, find_field
 from segbench.description.sizes import Sizes, find_sizes
 from segbench.description.source import find_source
 from segbench.description.stages import Stage, count, list_stages
@@ -109,7 +110,7 @@ class Network:
             patch = tuple(self._nearest(size) for size in self.input.patch)
             self.input = replace(self.input, patch=patch)
             self._fill_in()
-        Objective(schema.build(self.config.task.objective, "task.objective"), self.config.task.weight is not None)
+        Objective(build(self.config.task.objective, "task.objective"), self.config.task.weight is not None)
         self._try(self.input.patch, self.input.batch)
 
     @property
@@ -175,12 +176,12 @@ class Network:
         """The estimated memory of a training step; None for what is fitted, or where the network refuses the sizes."""
         if self.fitted or not self._accepts(patch, batch):
             return None
-        optimizer = schema.build(self.config.optimizer, "optimizer")
+        optimizer = build(self.config.optimizer, "optimizer")
         return estimate_memory(self.module, optimizer, self.input.channels, patch, batch)
 
     def measured_memory(self, device: torch.device) -> tuple[int | None, str]:
         """Peak bytes of a training step on a CUDA device, None where its memory is too small; and the precision."""
-        optimizer = schema.build(self.config.optimizer, "optimizer")
+        optimizer = build(self.config.optimizer, "optimizer")
         precision = choose_precision(self.config.trainer.precision, "cuda")
         module = self.instantiate(CPU).to(device)
         shape = (self.input.batch, self.input.channels, *self.input.patch)
@@ -224,7 +225,7 @@ class Network:
     def instantiate(self, device: torch.device) -> nn.Module:
         """The network anew, on a device."""
         with device:
-            module: nn.Module = schema.build(self.config.model, "model")
+            module: nn.Module = build(self.config.model, "model")
         return module
 
     def _predict(self, patch: Sequence[int]) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
 from segbench.data.case import IGNORE
-from segbench.data.region_classes import RegionClasses, region_masks
+from segbench.data.labels.region_classes import RegionClasses, region_masks
 from segbench.runs.criterion import Criterion
 from segbench.system.atomic import write_atomically
 

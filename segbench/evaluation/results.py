@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from segbench.data.region_classes import RegionClasses
+from segbench.data.labels.region_classes import RegionClasses
 from segbench.evaluation.previews import preview, preview_regions, write_picture
 from segbench.metrics import cost
 from segbench.models.estimator import Estimator

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from segbench.data.case import IGNORE
 from segbench.data.class_balance import inverse_frequency, median_frequency
 from segbench.errors import UserError
+from segbench.losses.pixel_weight import weighted_mean
 from segbench.losses.regions import are_regions, binary_cross_entropy
-from segbench.losses.weight import weighted_mean
 
 
 class CrossEntropy(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from segbench.data.case import IGNORE
+from segbench.losses.pixel_weight import weighted_mean
 from segbench.losses.regions import are_regions, known_masks
-from segbench.losses.weight import weighted_mean
 
 _OF_CLASSES = ("softmax", "to_onehot_y", "include_background", "ignore_index")
 """Settings that only exclusive classes have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench.losses.weight import weighted_mean
+from segbench.losses.pixel_weight import weighted_mean
 
 
 def takes_regions(loss: object) -> bool:

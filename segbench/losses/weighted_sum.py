@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from segbench.errors import UserError
+from segbench.losses.pixel_weight import takes_weight
 from segbench.losses.regions import takes_regions
-from segbench.losses.weight import takes_weight
 
 
 class Term(TypedDict):

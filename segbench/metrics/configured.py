@@ -7,12 +7,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from segbench.config.schema import build
+from segbench.config.instantiation import build
 from segbench.config.wording import suggestion
 from segbench.errors import UserError
 from segbench.metrics.direction import direction_of
-from segbench.metrics.family import members
 from segbench.metrics.overlap import dice
+from segbench.metrics.thresholds import members
 from segbench.runs.criterion import DIRECTIONS, Criterion, Direction
 
 GROUPS = ("classes", "objects")

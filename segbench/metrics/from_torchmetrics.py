@@ -25,7 +25,7 @@ from torchmetrics import Metric
 from segbench.data.case import IGNORE
 from segbench.errors import as_line
 from segbench.metrics.direction import direction_of
-from segbench.metrics.pair import BoolArray, MaskPair
+from segbench.metrics.mask_pair import BoolArray, MaskPair
 from segbench.runs.criterion import Direction
 
 PROBE = (6, 10)
@@ -38,9 +38,8 @@ class CaseMetric:
     It is given both masks as (1, *S) integers, 1 in the class. Pixels that count for nothing are marked by the metric's
     own `ignore_index` where it has one, and are else outside the class in both.
 
-    Empty masks follow `segbench.metrics.pair.by_empty_rule` as far as the library knows no better: a class that both
-    lack is NaN, and where the library finds no finite number the value is the worst there is, 0 or
-    `MaskPair.empty_distance`.
+    Empty masks follow `mask_pair.by_empty_rule` as far as the library knows no better: a class that both lack is NaN,
+    and where the library finds no finite number the value is the worst there is, 0 or `MaskPair.empty_distance`.
 
     Args:
         metric: with one number as its value.

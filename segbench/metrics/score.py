@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.case import IGNORE
-from segbench.data.region_classes import RegionClasses, region_masks
-from segbench.metrics.instances import InstancePair, Instances
-from segbench.metrics.pair import BoolArray, EmptyDistance, MaskPair
+from segbench.data.labels.region_classes import RegionClasses, region_masks
+from segbench.metrics.mask_pair import BoolArray, EmptyDistance, MaskPair
+from segbench.metrics.object_matching import InstancePair, Instances
 
 ClassMetric = Callable[[MaskPair], float]
 ObjectMetric = Callable[[InstancePair], float]

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
-from segbench.config.schema import build
+from segbench.config.instantiation import build
 from segbench.data.case import IGNORE
 from segbench.errors import UserError, as_line
 from segbench.runs.criterion import Criterion

@@ -14,7 +14,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from segbench.errors import UserError
 from segbench.models.estimator import Estimator, TrainingCase
-from segbench.models.regions import ASSIGNMENTS, choose, class_table, count_classes
+from segbench.models.unsupervised_regions import ASSIGNMENTS, choose, class_table, count_classes
 
 
 class Clusters(NamedTuple):
@@ -61,7 +61,7 @@ class KMeans(Estimator):
                 normalised image, from the middle of the image to its border; 0: colour alone.
             pixels: how many of them are clustered.
             starts: the best of so many random starts is kept.
-            assign: "vote" or "dice": see `segbench.models.regions.GreyRegions`.
+            assign: "vote" or "dice": see `segbench.models.unsupervised_regions.GreyRegions`.
 
         Raises:
             UserError: where a value is out of its range.

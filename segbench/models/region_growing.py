@@ -10,8 +10,8 @@ from skimage.filters import sobel
 from skimage.segmentation import watershed
 
 from segbench.errors import UserError
-from segbench.models.regions import GreyRegions, choose
 from segbench.models.seeds import RULES, Seeds
+from segbench.models.unsupervised_regions import GreyRegions, choose
 
 
 class Flooding(GreyRegions):

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.filters import threshold_local, threshold_multiotsu, threshold_niblack, threshold_otsu, threshold_sauvola
 
 from segbench.errors import UserError
-from segbench.models.regions import GreyRegions, choose
+from segbench.models.unsupervised_regions import GreyRegions, choose
 
 
 class Otsu(GreyRegions):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segbench.errors import UserError
 from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, padded_size, upsampling
 from segbench.models.heads import Heads, Outputs
-from segbench.models.valid import POOLINGS, UPSAMPLINGS, ValidSizes
+from segbench.models.valid_convolutions import POOLINGS, UPSAMPLINGS, ValidSizes
 
 
 class DecoderStage(nn.Module):

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.history import essential
 from segbench.config.identity import NOT_SCIENCE
-from segbench.config.schema import as_plain
+from segbench.config.plain import as_plain
 from segbench.data.arrays import ArraySpec, check_names
 from segbench.data.case_meta import CaseMeta
 from segbench.errors import UserError

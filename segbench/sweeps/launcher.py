@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.loggers import check_loggers
+from segbench.runs.data_check import check_still_same
 from segbench.runs.directory import RunDirectory
-from segbench.runs.same_data import check_still_same
 from segbench.runs.sweep_record import add_asked
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan

@@ -12,19 +12,20 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
-from segbench.config.schema import as_plain, build
-from segbench.data.augmenter import Augmenter
+from segbench.config.instantiation import build
+from segbench.config.plain import as_plain
+from segbench.data.augmentations.augmenter import Augmenter
 from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
+from segbench.data.configured import open_dataset
 from segbench.data.datamodule import DataModule
-from segbench.data.instance_requirement import check_objects
+from segbench.data.labels.instance_requirement import check_objects
+from segbench.data.labels.object_remarks import unnumbered_objects
+from segbench.data.labels.region_classes import region_classes
 from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import NORMALIZATIONS, Normalize
-from segbench.data.object_remarks import unnumbered_objects
-from segbench.data.opening import open_dataset
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
-from segbench.data.region_classes import region_classes
 from segbench.data.splits import Split, make_split, read_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -150,7 +151,7 @@ def build_augmenter(node: DictConfig) -> Augmenter:
     built = build(node, "augmentation")
     if isinstance(built, Augmenter):
         return built
-    from segbench.data.albumentations_engine import AlbumentationsEngine  # takes seconds to import
+    from segbench.data.augmentations.albumentations_engine import AlbumentationsEngine  # takes seconds to import
 
     return AlbumentationsEngine(built)
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from segbench.errors import UserError
+from segbench.losses.pixel_weight import takes_weight
 from segbench.losses.regions import takes_regions
-from segbench.losses.weight import takes_weight
 
 Loss = Callable[..., Tensor]
 

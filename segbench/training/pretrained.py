@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 
 
@@ -34,7 +34,7 @@ def fetch_weights(config: DictConfig, console: Console) -> None:
         if encoder is not None:
             model.encoder = encoder
         before = sum(map(_size, folders))
-        schema.build(model, "model")
+        build(model, "model")
         new = sum(map(_size, folders)) - before
         console.print(
             f"{model.weights} weights of {encoder or 'the model'}: "

@@ -18,7 +18,9 @@ from omegaconf import DictConfig
 
 from segbench.config import schema
 from segbench.config.identity import run_id
+from segbench.config.instantiation import build
 from segbench.config.invocation import Invocation
+from segbench.config.plain import as_plain, as_yaml
 from segbench.config.user_modules import named_modules
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
@@ -32,7 +34,7 @@ from segbench.loggers.curves import Curves
 from segbench.metrics.configured import criterion, directions
 from segbench.metrics.cost import parameters, peak_memory, reset_peak_memory
 from segbench.models.estimator import Estimator
-from segbench.runs import same_data
+from segbench.runs import data_check
 from segbench.runs.code_states import states_of
 from segbench.runs.criterion import finite
 from segbench.runs.directory import RunDirectory, now, read_cases
@@ -44,9 +46,9 @@ from segbench.system.processes import batch_on_each_device, processes, total_bat
 from segbench.training import assembly, initial_weights
 from segbench.training.checkpoint_file import read_checkpoint
 from segbench.training.checkpoints import Checkpoints
-from segbench.training.finished_run import load_run
 from segbench.training.fitting import fit
 from segbench.training.module import SegmentationModule
+from segbench.training.predictor import load_run
 from segbench.training.progress_bar import ProgressBar
 from segbench.training.stages import StagePredictions
 from segbench.training.stopper import Stopper
@@ -78,7 +80,7 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
     identity = run_id(config)
     with RunDirectory(invocation.path).open(identity, patient=invocation.in_sweep) as directory:
         if directory.done:
-            same_data.check_still_same([directory], config.data)
+            data_check.check_still_same([directory], config.data)
             log.info("%s already: %s", directory.status, directory.path)
             return directory
         _execute(config, invocation, identity, directory)
@@ -104,8 +106,8 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         load = partial(load_run, accelerator=config.trainer.accelerator, trusted=config.trust)
         predictions = StagePredictions(stages, config.data.cache, load, stopper.check)
         data = assembly.build_data(config, predictions)
-        same_data.check_same(directory, data.store)
-        same_data.check_place(directory.path, data.store.records, config.data.root)
+        data_check.check_same(directory, data.store)
+        data_check.check_place(directory.path, data.store.records, config.data.root)
         module = assembly.build_module(config, assembly.Labels.of(data.dataset, data.store))
         if source is not None:
             initial_weights.check_unseen(source, data.dataset.name, data.store, data.split)
@@ -114,7 +116,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             ending.callback(data.end)
             data.begin()
         facts = _facts(config, invocation, identity, data, directory)
-        directory.start(schema.as_yaml(config), {**facts, **_stage_facts(stages, data), "code": code})
+        directory.start(as_yaml(config), {**facts, **_stage_facts(stages, data), "code": code})
         seen = {"seen": TrainingImages.at_start(directory, data.store, data.split, source).as_json()}
         if stages:
             seen["seen_by_stages"] = known_to(stages).as_json()
@@ -124,7 +126,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
                 "fold": config.fold,
                 "folds": config.folds,
                 **seen,
-                same_data.DIGESTS: same_data.digests(data.store),
+                data_check.DIGESTS: data_check.digests(data.store),
             }
         )
         with _open_loggers(config, directory) as loggers:
@@ -135,8 +137,8 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
                 module.criterion,
                 stopper,
             )
-            callbacks = [schema.build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
-            search = None if config.search is None else schema.build(config.search, "search")
+            callbacks = [build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
+            search = None if config.search is None else build(config.search, "search")
             callbacks += [] if search is None else [search]
             if config.trainer.progress:
                 callbacks.append(ProgressBar(module.criterion, config.trainer.log_every))
@@ -218,7 +220,7 @@ def _evaluate(
         return
     order = {case: position for position, case in enumerate(data.split.test)}
     directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
-    cases, regions = read_cases(directory.cases), schema.as_plain(config.measured.regions)
+    cases, regions = read_cases(directory.cases), as_plain(config.measured.regions)
     write_previews(cases, labels, data, trainer, module, directory.path / "previews", regions)
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png", module.criterion)
     tables = {name: table.numpy() for name, table in module.tables.items()}
@@ -226,7 +228,7 @@ def _evaluate(
     used = peak_memory(module.device)  # before the network is measured, which only some runs do
     patch_shape = config.measured.in_channels, *config.data.patch_size
     cost = {
-        **measure_cost(module, patch_shape, config.metrics.receptive_field, schema.as_plain(config.model)),
+        **measure_cost(module, patch_shape, config.metrics.receptive_field, as_plain(config.model)),
         "seconds_per_case": statistics.median(module.seconds),
         "train_seconds": directory.record["training"]["seconds"],
         "peak_memory_bytes": used,
@@ -252,7 +254,7 @@ def _open_loggers(config: DictConfig, directory: RunDirectory) -> Iterator[list[
     failed = True
     try:
         for key, node in (config.logger or {}).items():
-            loggers.append(schema.build(node, f"logger.{key}", directory=directory, config=schema.as_plain(config)))
+            loggers.append(build(node, f"logger.{key}", directory=directory, config=as_plain(config)))
         yield loggers
         failed = False
     finally:
@@ -275,7 +277,7 @@ def _facts(
             "background": dataset.background,
             "objects": None if dataset.objects is None else list(dataset.objects),
             "cases": {part: len(ids) for part, ids in split.as_dict().items()},
-            **same_data.facts(data.store),
+            **data_check.facts(data.store),
             "leaks": leaks(data.store, split),
         },
         "choices": dict(invocation.choices),
@@ -295,7 +297,7 @@ def _facts(
         },
         "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
         "chosen_by": criterion(config.metrics).as_json,
-        "metric_settings": {key: value for key, value in schema.as_plain(config.metrics).items() if key != "streaming"},
+        "metric_settings": {key: value for key, value in as_plain(config.metrics).items() if key != "streaming"},
         "versions": versions(),
         "git": git_state(),
         "hardware": hardware(),

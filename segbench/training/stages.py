@@ -23,7 +23,7 @@ from segbench.runs.stages import Stage, StageRun, prediction_key
 from segbench.system.atomic import write_atomically
 from segbench.system.lock import FileLock
 from segbench.training import assembly
-from segbench.training.finished_run import FinishedRun, Load
+from segbench.training.predictor import FinishedRun, Load
 
 log = logging.getLogger(__name__)
 

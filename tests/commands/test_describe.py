@@ -12,7 +12,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from segbench.commands.describe import describe
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.config.paths import conf_folder
 from segbench.description.memory import stand_in
 from segbench.description.network import CPU, META, Network
@@ -178,7 +178,7 @@ def test_memory_is_what_pytorch_allocates(overrides):
     found = network(*overrides.split())
     shape = (found.input.batch, 1, *found.input.patch)
     estimate = found.memory(found.input.patch, found.input.batch)
-    measured = allocated(found.instantiate(CPU), schema.build(found.config.optimizer, "optimizer"), shape)
+    measured = allocated(found.instantiate(CPU), build(found.config.optimizer, "optimizer"), shape)
     assert estimate.peak - estimate.weights == pytest.approx(measured, rel=0.05)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
 from segbench.runs.directory import read_cases
 from segbench.training import assembly
-from segbench.training.finished_run import load_run
+from segbench.training.predictor import load_run
 from tests.made_runs import execute
 
 

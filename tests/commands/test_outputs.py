@@ -11,7 +11,7 @@ from segbench.commands.outputs import check_masks, mark_masks
 from segbench.commands.predict import predict
 from segbench.data.case import Record
 from segbench.errors import UserError
-from segbench.runs.same_data import check_place
+from segbench.runs.data_check import check_place
 from tests.made_runs import configure
 
 

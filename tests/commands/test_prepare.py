@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from segbench.commands.prepare import prepare, problems
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.training import assembly
@@ -76,7 +76,7 @@ def test_duplicates(tmp_path: Path) -> None:
 def test_every_data_set_can_be_named(path: Path) -> None:
     data = configure(f"data={path.stem}", command="prepare").data
     assert data.batch_size > 0
-    dataset = schema.build(data.dataset, "data.dataset")
+    dataset = build(data.dataset, "data.dataset")
     assert len(data.patch_size) == dataset.spatial_dims
     assert dataset.source.address
 

@@ -13,9 +13,9 @@ from omegaconf import OmegaConf, open_dict
 from segbench.compare.reading.naming import differences
 from segbench.compare.reading.runs import Run
 from segbench.config import history
-from segbench.config.history import MOVED, completed, current_name, essential
+from segbench.config.history import MOVED, completed, current_name, essential, first_name
 from segbench.config.identity import run_id
-from segbench.training.finished_run import load_run
+from segbench.training.predictor import load_run
 from tests.made_runs import configure
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*/*.yaml"))
@@ -51,9 +51,9 @@ def test_a_recorded_run_still_predicts(path, tmp_path):
     assert label.max() < len(facts["dataset"]["classes"])
 
 
-@pytest.mark.parametrize("former", MOVED)
+@pytest.mark.parametrize("former", [*history.BEFORE_IDS, *MOVED])
 def test_what_has_moved_is_where_the_table_says(former):
-    get_object(MOVED[former])
+    get_object(current_name(former))
     with pytest.raises(ImportError):
         get_object(former)
 
@@ -63,6 +63,12 @@ def test_the_longest_name_that_fits_counts(monkeypatch):
     assert [current_name(name) for name in ("a.b.x", "a.b.D", "a.b.D.y", "a.bc", "z")] == [
         "c.x", "e.F", "e.F.y", "a.bc", "z",
     ]  # fmt: skip
+
+
+def test_ids_are_over_first_names(monkeypatch):
+    monkeypatch.setattr(history, "BEFORE_IDS", {"old": "a"})
+    monkeypatch.setattr(history, "MOVED", {"a": "c", "b": "c"})
+    assert [first_name(name) for name in ("old.X", "a.X", "b.X", "c.X", "d.X")] == ["a.X", "a.X", "a.X", "a.X", "d.X"]
 
 
 def test_a_moved_class_and_a_later_key_change_no_id(monkeypatch):

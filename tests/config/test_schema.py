@@ -4,6 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from segbench.config import schema
+from segbench.config.instantiation import build
+from segbench.config.plain import as_yaml
 from segbench.errors import UserError
 from tests.made_runs import configure
 
@@ -51,32 +53,32 @@ def test_a_class_that_cannot_be_imported_is_named():
 def test_a_value_that_a_class_refuses_is_one_line():
     config = configure("inference.overlap=1.5")
     with pytest.raises(UserError, match=r"overlap=1\.5") as caught:
-        schema.build(config.inference, "inference")
+        build(config.inference, "inference")
     assert "\n" not in str(caught.value)
 
 
 def test_build_passes_objects_as_they_are():
     sentinel = object()
     node = OmegaConf.create({"_target_": "builtins.dict", "a": [1, 2]})
-    assert schema.build(node, "node", b=sentinel) == {"a": [1, 2], "b": sentinel}
+    assert build(node, "node", b=sentinel) == {"a": [1, 2], "b": sentinel}
 
 
 @pytest.mark.parametrize("experiment", ["wbc", "isbi2012", "demo"])
 def test_the_written_configuration_is_omegaconfs(experiment):
     config = configure(f"experiment={experiment}")
-    assert schema.as_yaml(config) == OmegaConf.to_yaml(config, resolve=True)
+    assert as_yaml(config) == OmegaConf.to_yaml(config, resolve=True)
 
 
 def test_text_that_looks_like_something_else_stays_text():
     values = {"a": "1e-3", "b": "on", "c": "null", "d": "ä", "e": "a: b", "f": "7", "g": "", "h": "two words " * 30,
               "i": 0.1, "j": None, "k": [1, [2.5, "3"]], "l": {"m": True}, "n": "x\ny", "o": "${p}",
               "p": "#1"}  # fmt: skip
-    written = schema.as_yaml(OmegaConf.create(values))
+    written = as_yaml(OmegaConf.create(values))
     assert OmegaConf.to_container(OmegaConf.create(written)) == values | {"o": "#1"}
     assert written == OmegaConf.to_yaml(OmegaConf.create(values), resolve=True)
 
 
 def test_functions_are_called_without_detours():
     """Hydra's own kind of partial function checks its target at every call."""
-    built = schema.build(configure("metrics=standard").metrics.classes, "metrics.classes")
+    built = build(configure("metrics=standard").metrics.classes, "metrics.classes")
     assert {type(metric) for metric in built.values()} == {partial}

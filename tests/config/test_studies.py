@@ -15,6 +15,7 @@ from segbench.compare.request import Request
 from segbench.config import schema
 from segbench.config.composing import referred_to
 from segbench.config.identity import run_id
+from segbench.config.instantiation import build
 from segbench.config.paths import conf_folder
 from segbench.config.study import check_study, comparison_settings
 from segbench.runs.directory import RunDirectory
@@ -141,7 +142,7 @@ def test_tissue_drawn_by_code_and_whole_slides(name, models, small, data, here):
     (folder,) = (here / "sweeps").iterdir()
     assert {record["status"] for record in records(folder)} == {"finished"}
     table = (folder / "comparison" / "table.md").read_text().replace("\\", "")
-    classes = schema.build(configure(f"data={data}").data.dataset, "data.dataset").classes
+    classes = build(configure(f"data={data}").data.dataset, "data.dataset").classes
     for row in (*classes[1:], "rank sum", "parameters (M)"):
         assert f"| {row} |" in table
     for method in models.split(","):

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from segbench.data import normalize
-from segbench.data.augmentation import Augmentation
-from segbench.data.elastic import ControlPoints
+from segbench.data.augmentations.elastic import ControlPoints
+from segbench.data.augmentations.pipeline import Augmentation
+from segbench.data.augmentations.spatial import Spatial
 from segbench.data.patches import PatchSampler, read_patch
 from segbench.data.placement import InsideImage, TrainingCases
-from segbench.data.spatial import Spatial
 from segbench.data.targets import mask
 from tests.data.arrays import ArrayCase, Cases
 

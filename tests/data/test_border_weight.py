@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from segbench.config import schema
 from segbench.data.border_weight import REACH, BorderWeight, two_distances
-from segbench.data.instance_requirement import names_with_objects
+from segbench.data.labels.instance_requirement import names_with_objects
 from segbench.data.sample import Sample
 from segbench.errors import UserError
 from segbench.training.assembly import build_data

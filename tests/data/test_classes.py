@@ -6,7 +6,7 @@ import tifffile
 
 from segbench.commands.evaluate_masks import evaluate_masks
 from segbench.data.case import check_classes
-from segbench.data.opening import dataset_of, open_dataset
+from segbench.data.configured import dataset_of, open_dataset
 from segbench.errors import UserError
 from segbench.runs.directory import read_cases
 from tests.data_sets import folder

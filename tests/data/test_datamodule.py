@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segbench.data import normalize
-from segbench.data.augmentation import Augmentation
+from segbench.data.augmentations.pipeline import Augmentation
 from segbench.data.case import IGNORE
 from segbench.data.datamodule import DataModule, StepBatches, WholeCases
 from segbench.data.datasets.synthetic_cells import SyntheticCells

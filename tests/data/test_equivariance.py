@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 from scipy.ndimage import gaussian_filter
 
 from segbench.data import normalize
+from segbench.data.augmentations.elastic import ControlPoints, SmoothedNoise
+from segbench.data.augmentations.spatial import QuarterTurns, Spatial, SpatialDraw
 from segbench.data.case import IGNORE
-from segbench.data.elastic import ControlPoints, SmoothedNoise
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import CentreByClass, TrainingCases
-from segbench.data.spatial import QuarterTurns, Spatial, SpatialDraw
 from segbench.data.targets import centre
 from tests.data.arrays import ArrayCase, Cases, random_case
 from tests.data.samplers import read

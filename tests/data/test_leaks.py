@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from segbench.compare.reading.methods import Rules, load_runs
+from segbench.data.configured import open_dataset
 from segbench.data.leaks import leaks
-from segbench.data.opening import open_dataset
 from segbench.data.splits import Split
 from tests.compare.fake_runs import make_run
 from tests.data_sets import folder

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from segbench.data import normalize
-from segbench.data.augmentation import Augmentation, Gamma, Noise
+from segbench.data.augmentations.pipeline import Augmentation, Gamma, Noise
 from segbench.data.case import IGNORE
 from segbench.data.datamodule import StepBatches
 from segbench.data.datasets.synthetic_cells import SyntheticCells

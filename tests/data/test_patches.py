@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from segbench.data import normalize
+from segbench.data.augmentations.spatial import Spatial, SpatialDraw, offsets
 from segbench.data.case import IGNORE
 from segbench.data.patches import mirror
-from segbench.data.spatial import Spatial, SpatialDraw, offsets
 from tests.data.arrays import ArrayCase, coordinate_case, random_case
 from tests.data.samplers import EVERYTHING, read
 

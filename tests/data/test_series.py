@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.opening import dataset_of, open_dataset
+from segbench.data.configured import dataset_of, open_dataset
 from segbench.data.series import blocks, hint
 from segbench.data.splits import make_split
 from segbench.errors import UserError

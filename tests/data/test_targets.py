@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segbench.data.augmentation import Augmentation, Noise
-from segbench.data.colour import HistogramMatching
+from segbench.data.augmentations.colour import HistogramMatching
+from segbench.data.augmentations.pipeline import Augmentation, Noise
 from segbench.data.sample import Sample
 from segbench.data.targets import ArrayLabel, ArrayWeight, original
 from segbench.errors import UserError

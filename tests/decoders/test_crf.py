@@ -5,8 +5,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from segbench.config.instantiation import build
 from segbench.config.paths import conf_folder
-from segbench.config.schema import build
 from segbench.decoders.argmax import Argmax
 from segbench.decoders.crf import Crf
 from segbench.errors import UserError

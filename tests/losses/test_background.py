@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from segbench.config import schema
 from segbench.config.identity import run_id
+from segbench.config.instantiation import build
 from segbench.training import assembly
 from tests.data_sets import folder
 from tests.losses.draws import draw
@@ -23,7 +24,7 @@ TERMS = {"dice_ce": "loss.terms.dice.loss", "boundary": "loss", "dice_boundary":
 def objective(*overrides: str) -> torch.nn.Module:
     config = configure("data.workers=0", "augmentation=none", *overrides)
     assembly.build_data(config)
-    return schema.build(config.task.objective, "task.objective")["mask"].loss
+    return build(config.task.objective, "task.objective")["mask"].loss
 
 
 def soft_dice(logits: Tensor, target: Tensor, classes: range) -> Tensor:

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from segbench.errors import UserError
 from segbench.losses.regions import takes_regions
-from segbench.losses.values import ValueLoss
+from segbench.losses.regression import ValueLoss
 from segbench.training.objective import Objective, Part, resize
 from tests.made_runs import configure
 

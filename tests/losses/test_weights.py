@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from segbench.data.class_balance import inverse_frequency, median_frequency, shares_where_present
 from segbench.errors import UserError
 from segbench.losses.cross_entropy import WeightedCrossEntropy
-from segbench.losses.weight import takes_weight
+from segbench.losses.pixel_weight import takes_weight
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.training.objective import Objective, Part
 from tests.losses.draws import NAMES, draw

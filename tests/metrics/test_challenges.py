@@ -8,9 +8,9 @@ from scipy import ndimage
 from skimage.metrics import variation_of_information
 
 from segbench.metrics.challenges import glas_f1, information_score, seg
-from segbench.metrics.instances import InstancePair
+from segbench.metrics.mask_pair import MaskPair
+from segbench.metrics.object_matching import InstancePair
 from segbench.metrics.overlap import dice, pass_at, pixel_error
-from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import boundary_f1, normalised_surface_dice
 from tests.metrics.test_golden_case import CELLS, PREDICTION, REFERENCE, SPLIT
 from tests.metrics.test_objects import CASES, ids

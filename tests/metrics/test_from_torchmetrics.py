@@ -13,8 +13,8 @@ from torchmetrics.segmentation import DiceScore
 from segbench.errors import UserError
 from segbench.metrics.configured import directions, functions
 from segbench.metrics.from_torchmetrics import CaseMetric
+from segbench.metrics.mask_pair import MaskPair
 from segbench.metrics.overlap import dice, iou
-from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import hd
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from segbench.metrics import objects as of_objects
-from segbench.metrics.instances import InstancePair
+from segbench.metrics.mask_pair import MaskPair
+from segbench.metrics.object_matching import InstancePair
 from segbench.metrics.overlap import dice, iou, precision, recall, specificity, volume_difference
-from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
 
 

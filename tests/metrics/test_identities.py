@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from segbench.metrics import objects as of_objects
-from segbench.metrics.instances import InstancePair
+from segbench.metrics.mask_pair import MaskPair
+from segbench.metrics.object_matching import InstancePair
 from segbench.metrics.overlap import dice, iou, precision, recall, volume_difference
-from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
 
 SHAPES = array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7)

@@ -9,7 +9,8 @@ from scipy import ndimage
 from skimage.metrics import adapted_rand_error as skimage_adapted_rand_error
 from torchmetrics.functional.detection import panoptic_quality as torchmetrics_panoptic_quality
 
-from segbench.metrics.instances import InstancePair
+from segbench.metrics.mask_pair import MaskPair
+from segbench.metrics.object_matching import InstancePair
 from segbench.metrics.objects import (
     THRESHOLDS,
     adapted_rand_error,
@@ -25,7 +26,6 @@ from segbench.metrics.objects import (
     segmentation_quality,
 )
 from segbench.metrics.overlap import dice
-from segbench.metrics.pair import MaskPair
 from segbench.metrics.surface import hd
 
 SCORES = [

@@ -5,8 +5,8 @@ import pytest
 import torch
 from monai.metrics import compute_confusion_matrix_metric, compute_dice, compute_iou, get_confusion_matrix
 
+from segbench.metrics.mask_pair import MaskPair
 from segbench.metrics.overlap import dice, iou, precision, recall, specificity, volume_difference
-from segbench.metrics.pair import MaskPair
 
 ALL = [dice, iou, precision, recall, specificity, volume_difference]
 

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from skimage.measure import label
 
 from segbench.metrics.configured import directions, functions
-from segbench.metrics.instances import InstancePair
+from segbench.metrics.object_matching import InstancePair
 from segbench.metrics.objects import count_error, object_f1, object_precision, object_recall
 from segbench.metrics.overlap import dice
 from segbench.metrics.score import Score, score_case, score_objects

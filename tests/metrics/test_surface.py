@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from segbench.errors import UserError
 from segbench.metrics import surface
-from segbench.metrics.pair import MaskPair
+from segbench.metrics.mask_pair import MaskPair
 from segbench.metrics.surface import assd, hd, hd95, normalised_surface_dice
 
 SPACINGS = [(1.0, 1.0), (0.5, 2.0), (3.0, 1.0, 1.0), (0.7, 0.9, 5.0)]

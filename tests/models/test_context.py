@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 from segbench.metrics.cost import receptive_field
 from segbench.models.centre_view import centre_view
@@ -30,7 +30,7 @@ def tiny(**options):
 def configured(letter, patch, *overrides):
     config = configure(f"model=context_{letter}", f"data.patch_size=[{patch},{patch}]", *overrides)
     config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 4}
-    return schema.build(config.model, "model")
+    return build(config.model, "model")
 
 
 @pytest.mark.parametrize("letter", PUBLISHED)

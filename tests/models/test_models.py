@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from segbench.config import schema
+from segbench.config import instantiation
 from segbench.errors import UserError
 from segbench.models.blocks import ACTIVATIONS
 from segbench.models.estimator import Estimator, TrainingCase
@@ -97,7 +97,7 @@ def fresh(name, channels=1, seed=0, model=None, **heads):
                        "class_frequencies": [1 / classes] * classes}  # fmt: skip
     OmegaConf.update(config, "task.heads", heads or {"mask": 2}, merge=False)
     torch.manual_seed(seed)
-    net = schema.build(config.model, "model")
+    net = instantiation.build(config.model, "model")
     if isinstance(net, Estimator):
         rng = np.random.default_rng(seed)
         image = rng.normal(size=(2, channels, 40, 32)).astype(np.float32)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, SegResNet, UNet
 
-from segbench.config import schema
+from segbench.config import instantiation
 from segbench.errors import UserError
 from tests.made_runs import configure
 
@@ -15,7 +15,7 @@ def build(name, *overrides, dims=2, channels=1, heads=None):
     config = configure(f"model={name}", *(f"model.{override}" for override in overrides))
     config.measured = {"spatial_dims": dims, "in_channels": channels, "classes": 2, "class_frequencies": [0.5, 0.5]}
     config.task.heads = heads or {"mask": 2}
-    return schema.build(config.model, "model")
+    return instantiation.build(config.model, "model")
 
 
 def draw(*size):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 from segbench.models.segnet import SegNet
 from tests.made_runs import configure
@@ -102,7 +102,7 @@ def test_segnet_basic_says_that_there_are_no_weights_for_it():
     config = configure("model=segnet_basic", "model.weights=imagenet")
     config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 2}
     with pytest.raises(UserError) as error:
-        schema.build(config.model, "model")
+        build(config.model, "model")
     assert str(error.value) == (
         "model.weights=imagenet: VGG16 is 2D with model.convs=[2, 2, 3, 3, 3] of model.kernel=3; for another network"
         " or volumes set model.weights=null"

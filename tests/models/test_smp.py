@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn import functional as F
 
-from segbench.config import schema
+from segbench.config import instantiation
 from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.models.smp import PooledBatchNorm2d, SmpModel
@@ -60,7 +60,7 @@ def test_every_decoder_is_the_librarys_where_the_size_fits(name):
         f"model={name}", "model.encoder=tu-vit_tiny_patch16_224" if "dpt" in name else "model.encoder=resnet18"
     )
     config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 3, "class_frequencies": [1 / 3] * 3}
-    net, image = schema.build(config.model, "model").eval(), draw(1, 3, 128, 160)
+    net, image = instantiation.build(config.model, "model").eval(), draw(1, 3, 128, 160)
     with torch.inference_mode():
         assert torch.equal(net(image)["mask"], net.net(image))
 
@@ -207,7 +207,7 @@ def test_decoders_that_take_some_encoders_only(model, encoder):
     config = configure(f"model={model}", f"model.encoder={encoder}")
     config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 2}
     with pytest.raises(UserError) as error:
-        schema.build(config.model, "model")
+        instantiation.build(config.model, "model")
     message = str(error.value)
     assert message.startswith(f"model.encoder={encoder} model.weights=None: ")
     assert message.endswith("the model's file names fits: leave model.encoder out, or choose one of its kind")

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.data.patches import mirror
 from segbench.data.placement import InsideImage
 from segbench.errors import UserError
 from segbench.inference import OverlapTile, Whole
 from segbench.models.unet import UNet
-from segbench.models.valid import ValidSizes
+from segbench.models.valid_convolutions import ValidSizes
 from tests.made_runs import configure, execute
 
 PAPER = ValidSizes((2, 2, 2, 2, 2), up=0)
@@ -26,7 +26,7 @@ def draw(*size, seed=0):
 def original(channels=1, **overrides):
     config = configure("model=unet_original", *(f"model.{key}={value}" for key, value in overrides.items()))
     config.measured = {"spatial_dims": 2, "in_channels": channels, "classes": 2, "class_frequencies": [0.5, 0.5]}
-    return schema.build(config.model, "model")
+    return build(config.model, "model")
 
 
 def test_the_papers_network():

@@ -85,7 +85,7 @@ def test_arrays_as_input(root: Path, tmp_path: Path) -> None:
 
 def test_a_run_that_sees_arrays_is_scored_again_and_refuses_files_without(root: Path, tmp_path: Path) -> None:
     from segbench.commands.evaluate import evaluate
-    from segbench.training.finished_run import load_run
+    from segbench.training.predictor import load_run
 
     choice = (*SMALL, f"data.root={root}", "data.dataset.arrays={weights: weights}", "data.input_arrays=[weights]")
     run = execute(tmp_path / "run", *choice, tiny=False)

@@ -12,7 +12,7 @@ import torch
 from segbench.errors import Stopped
 from segbench.models.kmeans import KMeans
 from segbench.runs.directory import RunDirectory, read_cases
-from segbench.training.finished_run import load_run
+from segbench.training.predictor import load_run
 from tests.made_runs import execute
 
 SMALL = ("data.dataset.cases=10", "data.dataset.size=[96,96]", "data.patch_size=[32,32]", "data.workers=0",
@@ -48,7 +48,7 @@ def test_a_run_leaves_what_every_run_leaves(finished):
 
 def test_it_is_loaded_and_predicts_as_it_was_tested(finished):
     from segbench.training.assembly import build_dataset
-    from segbench.training.finished_run import load_run
+    from segbench.training.predictor import load_run
 
     loaded = load_run(finished.path, "cpu")
     assert isinstance(loaded.module.model, KMeans)

@@ -10,8 +10,8 @@ import torch
 from segbench.config.identity import run_id
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
-from segbench.training.finished_run import load_run
 from segbench.training.initial_weights import take_over
+from segbench.training.predictor import load_run
 from tests.made_runs import TINY, configure, execute
 
 SMALL = [one for one in TINY if not one.startswith("model.")]

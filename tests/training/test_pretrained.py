@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import save
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 from segbench.training.pretrained import fetch_weights
 from tests.made_runs import configure
@@ -84,7 +84,7 @@ def test_weights_are_there_without_a_network_afterwards(
     Hub.asked.clear()
     config = configure(*asked)
     config.measured = {"spatial_dims": 2, "in_channels": 3, "classes": 4, "class_frequencies": [0.25] * 4}
-    loaded = schema.build(config.model, "model").net.encoder.state_dict()
+    loaded = build(config.model, "model").net.encoder.state_dict()
     assert not Hub.asked
     assert all(torch.equal(loaded[key], value) for key, value in served.items())
 

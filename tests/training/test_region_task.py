@@ -10,7 +10,7 @@ import torch
 from segbench.commands.predict import predict
 from segbench.data.datamodule import WholeCases
 from segbench.data.formats import read_image
-from segbench.data.region_classes import region_masks
+from segbench.data.labels.region_classes import region_masks
 from segbench.errors import UserError
 from segbench.training.assembly import Labels, build_data, build_module
 from tests.made_runs import TINY, configure, execute

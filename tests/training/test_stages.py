@@ -22,8 +22,8 @@ from segbench.runs.directory import RunDirectory, read_cases
 from segbench.runs.discovery import find_runs
 from segbench.runs.stages import TrainingImages, find_stages, recorded_stages
 from segbench.training import assembly
-from segbench.training.finished_run import FinishedRun, load_run
 from segbench.training.initial_weights import check_unseen
+from segbench.training.predictor import FinishedRun, load_run
 from segbench.training.stages import StagePredictions
 from tests.ddp import launch  # noqa: F401
 from tests.made_runs import TINY, configure, execute

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from segbench.compare.reading.comparability import check_fairness
-from segbench.compare.reading.copies import without_copies
 from segbench.compare.reading.data_sets import told_apart
 from segbench.compare.reading.directions import directions
+from segbench.compare.reading.duplicates import without_copies
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.naming import name_methods, renamed
 from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores

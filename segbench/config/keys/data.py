@@ -102,13 +102,13 @@ KEYS: dict[str, dict[str, Kind]] = {
     | {"scale": Annotated[float, Field(ge=0.1, le=4)]},
     "segbench.data.datasets.synthetic_vessels.SyntheticVessels": _DRAWN,
     "segbench.data.datasets.wbc.Wbc": {"root": Text, "folder": Text},
-    "segbench.data.augmentation.Augmentation": {
+    "segbench.data.augmentations.pipeline.Augmentation": {
         "spatial": Node,
         "matching": Node | None,
         "colour": Nodes,
         "intensity": Nodes,
     },
-    "segbench.data.spatial.Spatial": {
+    "segbench.data.augmentations.spatial.Spatial": {
         "flip": Share | list_of(Share, 2, 3),
         "quarter_turns": Share,
         "rotation": Degrees,
@@ -123,28 +123,28 @@ KEYS: dict[str, dict[str, Kind]] = {
         "distortion_probability": Share,
         "thick_slices": Annotated[float, Field(ge=1)] | None,
     },
-    "segbench.data.elastic.ControlPoints": {
+    "segbench.data.augmentations.elastic.ControlPoints": {
         "deviation": Least,
         "points": least_integer(2),
         "interpolation": Literal["spline", "bicubic"],
     },
-    "segbench.data.elastic.SmoothedNoise": {"alpha": span(Least), "sigma": span(Above)},
-    "segbench.data.colour.HistogramMatching": _DRAWN_WITH,
-    "segbench.data.colour.StainJitter": _DRAWN_WITH
+    "segbench.data.augmentations.elastic.SmoothedNoise": {"alpha": span(Least), "sigma": span(Above)},
+    "segbench.data.augmentations.colour.HistogramMatching": _DRAWN_WITH,
+    "segbench.data.augmentations.colour.StainJitter": _DRAWN_WITH
     | {"factor": span(Least), "shift": span(Number), "white": Above | None},
-    "segbench.data.colour.HueJitter": _DRAWN_WITH
+    "segbench.data.augmentations.colour.HueJitter": _DRAWN_WITH
     | {
         "hue": span(Annotated[float, Field(ge=-1, le=1)]),
         "saturation": span(Least),
         "value": span(Least),
         "white": Above | None,
     },
-    "segbench.data.augmentation.Noise": _DRAWN_WITH | {"variance": span(Least)},
-    "segbench.data.augmentation.Blur": _DRAWN_WITH | {"sigma": span(Least), "channels": Share},
-    "segbench.data.augmentation.Brightness": _DRAWN_WITH | {"shift": span(Number), "factor": span(Least)},
-    "segbench.data.augmentation.Contrast": _DRAWN_WITH | {"factor": span(Least)},
-    "segbench.data.augmentation.Gamma": _DRAWN_WITH | {"exponent": span(Above), "invert": Flag},
-    "segbench.data.augmentation.LowResolution": _DRAWN_WITH
+    "segbench.data.augmentations.pipeline.Noise": _DRAWN_WITH | {"variance": span(Least)},
+    "segbench.data.augmentations.pipeline.Blur": _DRAWN_WITH | {"sigma": span(Least), "channels": Share},
+    "segbench.data.augmentations.pipeline.Brightness": _DRAWN_WITH | {"shift": span(Number), "factor": span(Least)},
+    "segbench.data.augmentations.pipeline.Contrast": _DRAWN_WITH | {"factor": span(Least)},
+    "segbench.data.augmentations.pipeline.Gamma": _DRAWN_WITH | {"exponent": span(Above), "invert": Flag},
+    "segbench.data.augmentations.pipeline.LowResolution": _DRAWN_WITH
     | {"zoom": span(Annotated[float, Field(gt=0, le=1)]), "channels": Share, "axes": different(Count, 1, 3) | None},
-    "segbench.data.albumentations_engine.saved_pipeline": {"file": Text, "pipeline": Anything},
+    "segbench.data.augmentations.albumentations_engine.saved_pipeline": {"file": Text, "pipeline": Anything},
 }

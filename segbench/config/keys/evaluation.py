@@ -69,7 +69,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.losses.overlap.GeneralizedDice": _SMOOTH,
     "segbench.losses.overlap.LogDice": _SMOOTH | {"exponent": Above},
     "segbench.losses.overlap.LogOneMinusDice": _SMOOTH | {"floor": Above},
-    "segbench.losses.values.ValueLoss": {"distance": Literal["l1", "mse", "smooth_l1"]},
+    "segbench.losses.regression.ValueLoss": {"distance": Literal["l1", "mse", "smooth_l1"]},
     "segbench.losses.weighted_sum.WeightedSum": {"terms": Nodes | None},
     "segbench.losses.weighted_sum.WeightedSum.terms.*": {"weight": Least, "loss": Node},
     "segbench.inference.Whole": _VIEWS,

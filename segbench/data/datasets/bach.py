@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Record, Source
-from segbench.data.contours import Contour, paint, read_contours
-from segbench.data.files import files_by_key
+from segbench.data.folders.files import files_by_key
+from segbench.data.labels.contours import Contour, paint, read_contours
 from segbench.data.slides import SLIDE_EXTENSIONS, read_slide
 from segbench.errors import UserError
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
-from segbench.data.files import check_pairs, files_by_key
+from segbench.data.folders.files import check_pairs, files_by_key
 from segbench.data.formats import read_image
-from segbench.data.labels import LabelMapping, ignore_outside
+from segbench.data.labels.pixel_values import LabelMapping, ignore_outside
 from segbench.errors import UserError
 
 _PARTS: dict[str, Part] = {"training": "train", "test": "test"}

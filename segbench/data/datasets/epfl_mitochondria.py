@@ -8,7 +8,7 @@ import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
 from segbench.data.formats.tiff import count_pages, read_pages
-from segbench.data.labels import LabelMapping
+from segbench.data.labels.pixel_values import LabelMapping
 from segbench.errors import UserError
 
 _STACKS: dict[str, Part] = {"training": "train", "testing": "test"}

@@ -12,16 +12,16 @@ import numpy as np
 
 from segbench.data.arrays import ArraySpec
 from segbench.data.case import Case, Dataset, Part, Record, Source, shape_text
-from segbench.data.files import few, files_left, stem_of
-from segbench.data.folder_arrays import file_kind, folder_arrays, quantities
-from segbench.data.folder_layout import FileNames, FolderLayout, parse_pattern
+from segbench.data.folders.arrays import file_kind, folder_arrays, quantities
+from segbench.data.folders.files import few, files_left, stem_of
+from segbench.data.folders.layout import FileNames, FolderLayout, parse_pattern
+from segbench.data.folders.spacing import Spacings
 from segbench.data.formats import SUFFIXES, as_image, as_instances, as_mask, count_channels, decode
 from segbench.data.formats.orientation import shown
 from segbench.data.formats.reader import Decoded
-from segbench.data.labels import LabelMapping, Value, ignore_outside
-from segbench.data.palettes import Palettes
+from segbench.data.labels.palettes import Palettes
+from segbench.data.labels.pixel_values import LabelMapping, Value, ignore_outside
 from segbench.data.series import blocks
-from segbench.data.spacing import Spacings
 from segbench.errors import UserError
 
 

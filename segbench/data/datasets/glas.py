@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
-from segbench.data.files import check_pairs
+from segbench.data.folders.files import check_pairs
 from segbench.data.formats import read_image, read_mask
 from segbench.errors import UserError
 

@@ -9,7 +9,7 @@ import numpy as np
 from segbench.data.case import Case, Dataset, Part, Record, Source
 from segbench.data.formats import read_image, read_mask
 from segbench.data.formats.tiff import count_pages
-from segbench.data.labels import LabelMapping
+from segbench.data.labels.pixel_values import LabelMapping
 from segbench.errors import UserError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Part, Record, Source
-from segbench.data.contours import paint, read_contours
-from segbench.data.files import check_pairs, files_by_key
+from segbench.data.folders.files import check_pairs, files_by_key
 from segbench.data.formats import read_image
+from segbench.data.labels.contours import paint, read_contours
 from segbench.errors import UserError
 
 _PATIENT = re.compile(r"^(TCGA-\w+-\w+)")

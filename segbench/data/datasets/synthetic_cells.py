@@ -8,7 +8,7 @@ from skimage import measure
 
 from segbench.data.case import Case, Record
 from segbench.data.datasets.drawn import Drawn
-from segbench.data.noise import smooth_noise
+from segbench.data.datasets.textures import smooth_noise
 
 _ROUND, _SPINDLE, _RING = 1, 2, 3
 _SHARE = {_ROUND: 0.56, _SPINDLE: 0.36, _RING: 0.08}

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from segbench.data.case import Case, Record
 from segbench.data.datasets.drawn import Drawn
-from segbench.data.noise import smooth_noise
+from segbench.data.datasets.textures import smooth_noise
 from segbench.errors import UserError
 
 # Pixels at scale 1, made for patches of 512.

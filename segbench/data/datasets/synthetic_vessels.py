@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from segbench.data.case import IGNORE, Case, Record
 from segbench.data.datasets.drawn import Drawn
-from segbench.data.noise import smooth_noise
+from segbench.data.datasets.textures import smooth_noise
 
 _FIELD = 0.47  # radius of the field of view, as a share of the shorter side
 _COLOUR = np.array([170.0, 90.0, 45.0])  # of the retina: red, green, blue

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.case import Case, Dataset, Record, Source
-from segbench.data.files import check_pairs, files_by_key
+from segbench.data.folders.files import check_pairs, files_by_key
 from segbench.data.formats import read_image, read_mask
 from segbench.errors import UserError
 

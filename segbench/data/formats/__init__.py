@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segbench.data.files import files_by_key
+from segbench.data.folders.files import files_by_key
 from segbench.data.formats import raster, tiff
 from segbench.data.formats.reader import LOSSY, Decoded, Reader, is_grey, reading
 from segbench.errors import UserError

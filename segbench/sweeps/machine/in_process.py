@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.utils import configure_log, run_job
 from omegaconf import open_dict
 
-from segbench.data import open_stores as opened
+from segbench.data import store_cache
 from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
 
@@ -25,7 +25,7 @@ class InProcess(SweepLauncher):
     def execute(self, jobs: Sequence[Job]) -> None:
         """Execute one run after the other."""
         last = self._number + len(jobs)
-        with opened.kept():
+        with store_cache.kept():
             for job in jobs:
                 log.info("run %d of %d: %s", self._number + 1, last, job.name)
                 self._execute(job)

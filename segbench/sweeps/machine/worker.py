@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from segbench.data import open_stores as opened
+from segbench.data import store_cache
 
 OUTPUT = "output.log"
 """The file in a run's directory that takes what the run prints."""
@@ -47,7 +47,7 @@ def start(parent: int, stop: Path) -> None:
     os.close(nowhere)
     # loky's own way of starting processes is not for processes that load data.
     multiprocessing.set_start_method(None, force=True)
-    opened.keep()
+    store_cache.keep()
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
 
 

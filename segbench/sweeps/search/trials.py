@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 from segbench.runs.criterion import Criterion
 from segbench.sweeps.search.journal import STUDY, open_journal
@@ -140,11 +140,11 @@ class Trials:
         key = "hydra.sweeper.sampler"
         seed = OmegaConf.select(self.sampler, "seed")
         if seed is None:
-            return _Rounded(schema.build(self.sampler, key))
+            return _Rounded(build(self.sampler, key))
         if not isinstance(seed, int) or seed < 0:
             raise UserError(f"{key}.seed={seed}: must be a whole number, or null")
         drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        return _Rounded(schema.build(self.sampler, key, seed=drawn))
+        return _Rounded(build(self.sampler, key, seed=drawn))
 
     def _check_space(self, journal: Path) -> None:
         varied = self.space.varied
@@ -201,7 +201,7 @@ def build_pruner(node: DictConfig | Mapping[str, Any] | None) -> optuna.pruners.
     Raises:
         UserError: where its class refuses its values.
     """
-    pruner = optuna.pruners.NopPruner() if node is None else schema.build(node, "hydra.sweeper.pruner")
+    pruner = optuna.pruners.NopPruner() if node is None else build(node, "hydra.sweeper.pruner")
     if not isinstance(pruner, optuna.pruners.BasePruner):
         raise UserError(f"hydra.sweeper.pruner: {type(pruner).__name__} is no pruner of Optuna")
     return pruner

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.data.case import Case, Dataset
 from tests.data.datasets.reading import Read
 from tests.data_layouts import MAKERS
@@ -17,7 +17,7 @@ def read(tmp_path: Path) -> Read:
         if made:
             MAKERS[name](tmp_path / name)
         config = configure(f"data={name}", f"data.root={tmp_path / name}", *overrides, command="prepare")
-        dataset = schema.build(config.data.dataset, "data.dataset")
+        dataset = build(config.data.dataset, "data.dataset")
         assert isinstance(dataset, Dataset)
         return dataset
 

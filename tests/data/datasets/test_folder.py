@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageOps
 
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.data.case import Dataset, check_case
 from segbench.data.formats import count_channels
 from segbench.data.store import CaseStore
@@ -20,7 +20,7 @@ SIZE = (12, 16)
 def folder(root: Path, **settings: object) -> Dataset:
     """The data set as conf/data/folder.yaml says, with some settings changed."""
     config = configure("data=folder", f"data.root={root}", command="prepare")
-    dataset: Dataset = schema.build(config.data.dataset, "data.dataset", **settings)
+    dataset: Dataset = build(config.data.dataset, "data.dataset", **settings)
     return dataset
 
 

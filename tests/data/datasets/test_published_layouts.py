@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.commands.prepare import prepare
-from segbench.config import schema
+from segbench.config.instantiation import build
 from segbench.data.splits import make_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -39,7 +39,7 @@ def test_prepare(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(UserError, match=r"there is no .*; data\.root must name a folder with .* from http") as error:
         prepare(config)
     assert "\n" not in str(error.value)
-    source = type(schema.build(config.data.dataset, "data.dataset")).source
+    source = type(build(config.data.dataset, "data.dataset")).source
     printed = " ".join(capsys.readouterr().out.split())
     for text in (source.address, source.licence, source.citation, source.layout):
         assert " ".join(text.split()[:3]) in printed

@@ -1,0 +1,1 @@
+"""Random changes of training samples: the contract, the pipelines, and their transforms."""

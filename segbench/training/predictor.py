@@ -1,0 +1,184 @@
+"""A finished run, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.config.allowed_targets import check_trust
+from segbench.config.history import completed
+from segbench.config.plain import as_plain
+from segbench.data.arrays import ArraySpec
+from segbench.data.case_meta import measure_intensities
+from segbench.data.network_input import NetworkInput
+from segbench.data.store import image_digest
+from segbench.errors import UserError
+from segbench.evaluation.results import predict
+from segbench.runs.directory import RunDirectory
+from segbench.runs.stage_ids import Takes
+from segbench.runs.stages import Stage, recorded_stages
+from segbench.training import assembly
+from segbench.training.checkpoint_file import read_checkpoint
+from segbench.training.module import SegmentationModule
+from segbench.training.trainer import make_trainer
+
+Outputs = Mapping[str, torch.Tensor]
+Load = Callable[[Path], "FinishedRun"]
+"""A function that loads the run of a directory."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The best network of a run with all that it needs to predict a case.
+
+    Attributes:
+        directory: where it comes from.
+        config: the run's configuration.
+        labels: its data set's name and classes.
+        module: with the best weights.
+        trainer: gives the device and precision.
+        stages: the runs whose predictions its network sees.
+        load: loads one of these, in the way in which this run was loaded.
+    """
+
+    directory: RunDirectory
+    config: DictConfig
+    labels: assembly.Labels
+    module: SegmentationModule
+    trainer: L.Trainer
+    stages: tuple[Stage, ...]
+    load: Load
+
+    @property
+    def image_channels(self) -> int:
+        """The channels of an image, without those of arrays that the network sees besides it."""
+        names = self.config.data.input_arrays
+        return int(self.config.measured.in_channels) - sum(self._specs()[name].inputs for name in names)
+
+    def outputs(self, seen: np.ndarray) -> Outputs:
+        """Logits (K, *S) of each head for what the network sees of a case (C, *S)."""
+        return predict(self.module, self.trainer, seen)
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Classes (*S) uint8 of one raw image (C, *S); see `predict_regions`."""
+        return self.predict_regions(image)[0]
+
+    def predict_regions(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Classes (*S) uint8 of one raw image (C, *S), and the masks (R, *S) of regions, if the network finds some.
+
+        Raises:
+            UserError: where the network sees arrays besides the image, other than predictions of its stages.
+        """
+        seen = self.seen(image)
+        outputs, decoder = self.outputs(seen), self.module.decoder
+        return decoder.label(outputs, torch.from_numpy(seen)), decoder.regions(outputs)
+
+    def seen(self, image: np.ndarray) -> np.ndarray:
+        """The network's input (C, *S) for one raw image; its stages predict it first.
+
+        Of each stage those runs predict it that do not know it, and where all do, or none does, all.
+        """
+        arrays = {stage.name: self._stage_array(stage, image) for stage in self.stages}
+        specs = {name: self._specs()[name] for name in self.config.data.input_arrays}
+        network_input = NetworkInput(assembly.normalization(self.config), specs)
+        return network_input.extended(network_input.normalize(image, measure_intensities(image)), arrays)
+
+    def taken(self, outputs: Sequence[Outputs], seen: np.ndarray, takes: Takes) -> np.ndarray:
+        """The label map (*S) uint8, or the probabilities (K, *S) float32, of the mean of several runs' logits.
+
+        Args:
+            outputs: of runs of this method, this one among them.
+            seen: what this run's network sees of the case (C, *S).
+            takes: which of the two.
+        """
+        mean = {head: torch.stack([each[head] for each in outputs]).mean(0) for head in outputs[0]}
+        if takes == "labels":
+            return self.module.decoder.label(mean, torch.from_numpy(seen))
+        return np.asarray(mean["mask"].float().softmax(0).cpu().numpy())
+
+    @cached_property
+    def _networks(self) -> dict[Path, FinishedRun]:
+        """The runs of its stages that have been loaded."""
+        return {}
+
+    def _stage_array(self, stage: Stage, image: np.ndarray) -> np.ndarray:
+        digest = image_digest(image)
+        runs = [run for run in stage.runs if digest not in run.known.images] or stage.runs
+        for run in runs:
+            if run.path not in self._networks:
+                self._networks[run.path] = self.load(run.path)
+        networks = [self._networks[run.path] for run in runs]
+        seen = [network.seen(image) for network in networks]
+        outputs = [network.outputs(each) for network, each in zip(networks, seen, strict=True)]
+        return networks[0].taken(outputs, seen[0], stage.takes)
+
+    def _specs(self) -> Mapping[str, ArraySpec]:
+        """The forms of the arrays that its stages predict.
+
+        Raises:
+            UserError: where the network sees others.
+        """
+        specs = {stage.name: stage.spec for stage in self.stages}
+        others = [name for name in self.config.data.input_arrays if name not in specs]
+        if others:
+            raise UserError(
+                f"run={self.directory.path}: its network sees {', '.join(others)} besides the image"
+                " (data.input_arrays), which a file alone does not have; segbench evaluate scores data sets that do"
+            )
+        return specs
+
+
+def load_run(
+    path: Path,
+    accelerator: str = "auto",
+    inference: Any = None,
+    trusted: Iterable[str] = (),
+    stages: DictConfig | None = None,
+) -> FinishedRun:
+    """Load the best weights of a run.
+
+    Args:
+        path: the run directory.
+        accelerator: where to predict.
+        inference: a configuration that replaces the run's, or None.
+        trusted: packages, besides ours and our libraries, of which the run may be made.
+        stages: where the runs of its stages are now, as `stages` names them; None: where they were.
+
+    Raises:
+        UserError: where this is no run directory, the run has no weights yet, it names code of another package, or a
+            stage is not where it was.
+    """
+    if not (path / "run.json").exists():
+        raise UserError(f"run={path}: is no run directory, it has no run.json")
+    directory = RunDirectory(path)
+    if not directory.best_checkpoint.exists():
+        raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
+    recorded = OmegaConf.load(path / "config.yaml")
+    assert isinstance(recorded, DictConfig)
+    plain = completed(as_plain(recorded))
+    check_trust(plain, trusted, f"run={path}")
+    config = OmegaConf.create(plain)
+    if inference is not None:
+        config.inference = inference
+    if "weights" in config.model:
+        config.model.weights = None  # they are in the checkpoint
+    facts = directory.record["dataset"]
+    objects = facts.get("objects")  # runs of earlier versions have none
+    labels = assembly.Labels(
+        facts["name"], tuple(facts["classes"]), facts["background"], None if objects is None else tuple(objects)
+    )
+    module = assembly.build_module(config, labels)
+    module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
+    config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
+    config.trainer.num_nodes = 1
+    trainer = make_trainer(config.trainer, [], [], alone=True)
+    load = partial(load_run, accelerator=accelerator, trusted=trusted, stages=stages)
+    return FinishedRun(directory, config, labels, module, trainer, recorded_stages(path, stages), load)
