@@ -84,7 +84,7 @@ def first_name(name: str) -> str:
     Args:
         name: dotted, of any version.
     """
-    return _moved(current_name(name), {now: before for before, now in reversed(MOVED.items())})
+    return _moved(current_name(name), {now: before for before, now in reversed(list(MOVED.items()))})
 
 
 def _moved(name: str, table: Mapping[str, str]) -> str:
