@@ -49,7 +49,7 @@ def _direct(value: Any) -> Any:
     They were checked when they were made, and metrics are called for every class of every case.
     """
     if isinstance(value, partial):
-        return partial(value.func, *value.args, **value.keywords)
+        return partial(value.func, *value.args, **{key: _direct(argument) for key, argument in value.keywords.items()})
     if isinstance(value, dict):
         return {key: _direct(element) for key, element in value.items()}
     return value

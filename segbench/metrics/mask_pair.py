@@ -108,6 +108,18 @@ class MaskPair:
         self._reference = _padded(reference[box], margin)
         self._ignored = None if ignored is None else _padded(ignored[box], margin)
 
+    @property
+    def masks(self) -> tuple[BoolArray, BoolArray]:
+        """Prediction and reference, cropped, with empty pixels around; pixels that are ignored are in neither."""
+        return self._prediction, self._reference
+
+    @property
+    def solids(self) -> tuple[BoolArray, BoolArray]:
+        """The same with the ignored pixels in both: where a mask ends for sure."""
+        if self._ignored is None:
+            return self.masks
+        return self._prediction | self._ignored, self._reference | self._ignored
+
     @cached_property
     def n_pred(self) -> int:
         """Pixels of the prediction."""

@@ -63,7 +63,7 @@ class InstancePair:
         if ignored is not None:
             prediction, reference = np.where(ignored, 0, prediction), np.where(ignored, 0, reference)
         self._prediction, self._reference = prediction, reference
-        self._matched: dict[float, Shares] = {}
+        self._matched: dict[float, Indices] = {}
 
         # One key per pixel holds both numbers. Neighbours mostly agree: sort runs of pixels, not pixels.
         keys = (prediction.astype(np.int64) << 32 | reference.astype(np.int64)).reshape(-1)
@@ -125,6 +125,18 @@ class InstancePair:
         predicted, true = self._labels
         return ndimage.find_objects(predicted), ndimage.find_objects(true)
 
+    @cached_property
+    def centroids(self) -> tuple[Shares, Shares]:
+        """(P, len(S)) and (R, len(S)) centres of gravity of the objects, in the unit of the spacing."""
+        found = []
+        for labels, areas in zip(self._labels, (self.prediction_areas, self.reference_areas), strict=True):
+            places = np.flatnonzero(labels)
+            index = labels.reshape(-1)[places] - 1
+            axes = np.unravel_index(places, labels.shape)
+            sums = [np.bincount(index, axis, minlength=len(areas)) for axis in axes]
+            found.append(np.stack(sums, axis=1) / areas[:, None] * self.spacing)
+        return found[0], found[1]
+
     def masks(self, row: int, column: int) -> MaskPair:
         """A predicted and a reference object as masks, in the smallest box that holds both."""
         sides = zip(self.boxes[0][row], self.boxes[1][column], strict=True)
@@ -133,29 +145,41 @@ class InstancePair:
         return MaskPair(predicted[box] == row + 1, true[box] == column + 1, self.spacing)
 
     def matched_iou(self, threshold: float) -> Shares:
-        """IoU of each pair in the one-to-one matching of objects whose IoU exceeds a threshold; computed once for each.
+        """IoU of each pair of `matches`."""
+        return self.iou[self.matches(threshold)]
+
+    def matches(self, threshold: float) -> Indices:
+        """The entries of the one-to-one matching of objects whose IoU exceeds a threshold; computed once for each.
 
         From 0.5 on no object can have two partners. Below, the matching has as many pairs as there can
         be and, of those, the largest sum of IoUs (Hungarian method), as in StarDist.
         """
         if threshold not in self._matched:
-            self._matched[threshold] = self._matching(threshold)
+            entries = np.flatnonzero(self.iou > threshold)
+            if threshold < 0.5 and entries.size:
+                # All IoUs together weigh less than one object without a partner.
+                entries = self._assigned(entries, 1 - self.iou[entries] / (2 * self.n_pred), alone=2.0)
+            self._matched[threshold] = entries
         return self._matched[threshold]
 
-    def _matching(self, threshold: float) -> Shares:
-        good = self.iou > threshold
-        if threshold >= 0.5 or not good.any():
-            return self.iou[good]
-        rows, columns, iou = self.rows[good], self.columns[good], self.iou[good]
-        # Every predicted object gets a reference object or else a dummy of its own. A dummy costs 2, an
-        # object 0.5 to 1, and all IoUs together weigh less than one dummy.
+    @cached_property
+    def best_assignment(self) -> Indices:
+        """The entries of the one-to-one matching of objects with the largest sum of IoUs."""
+        return self._assigned(np.arange(len(self.iou)), 2 - self.iou, alone=2.0)
+
+    def _assigned(self, entries: Indices, costs: Shares, alone: float) -> Indices:
+        """The entries of the cheapest one-to-one matching, where a predicted object without partner costs `alone`."""
+        if not entries.size:
+            return entries
+        rows, columns = self.rows[entries], self.columns[entries]
         dummies = np.arange(self.n_pred)
-        costs = np.concatenate([1 - iou / (2 * self.n_pred), np.full(self.n_pred, 2.0)])
+        weights = np.concatenate([costs, np.full(self.n_pred, alone)])
         ends = np.concatenate([rows, dummies]), np.concatenate([columns, self.n_ref + dummies])
-        row, column = min_weight_full_bipartite_matching(coo_array((costs, ends)).tocsr())
-        real = column < self.n_ref
-        table = coo_array((iou, (rows, columns)), shape=(self.n_pred, self.n_ref)).tocsr()
-        return np.asarray(table[row[real], column[real]])
+        row, column = min_weight_full_bipartite_matching(coo_array((weights, ends)).tocsr())
+        partner = np.full(self.n_pred, -1)
+        partner[row] = column
+        chosen: Indices = entries[partner[rows] == columns]
+        return chosen
 
 
 def _areas(numbers: NDArray[np.int64], counts: Areas) -> tuple[NDArray[np.int64], Areas]:

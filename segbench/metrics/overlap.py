@@ -43,6 +43,36 @@ def recall(pair: MaskPair) -> float:
 
 
 @larger_is_better
+def f_beta(pair: MaskPair, beta: float = 2.0) -> float:
+    """F-beta: (1 + beta^2) TP / ((1 + beta^2) TP + beta^2 FN + FP), 0 to 1 (van Rijsbergen 1979).
+
+    Args:
+        pair: the masks.
+        beta: how many times as much recall counts as precision; 1 is the Dice coefficient.
+    """
+    weight = beta * beta
+    return _overlap(pair, lambda: (1 + weight) * pair.true_positives / (weight * pair.n_ref + pair.n_pred))
+
+
+@larger_is_better
+def mcc(pair: MaskPair) -> float:
+    """Matthews' correlation coefficient of the pixels, -1 to 1 (Biochimica et Biophysica Acta 405:442, 1975).
+
+    It is no overlap: the worst is -1, and 0 is a prediction that knows nothing, which is also the value where one
+    mask is empty or fills all that is scored, since the formula then divides 0 by 0.
+    """
+
+    def correlation() -> float:
+        sizes = pair.n_pred, pair.n_ref, pair.scored - pair.n_pred, pair.scored - pair.n_ref
+        if not all(sizes):
+            return float(pair.n_pred == pair.n_ref == pair.scored)
+        agree = pair.true_positives * pair.scored - pair.n_pred * pair.n_ref
+        return agree / math.prod(map(math.sqrt, sizes))
+
+    return _overlap(pair, correlation)
+
+
+@larger_is_better
 def specificity(pair: MaskPair) -> float:
     """TN / (TN + FP), 0 to 1: how much of what is outside the reference is left out.
 

@@ -62,6 +62,12 @@ def assd(pair: MaskPair) -> float:
     )
 
 
+@smaller_is_better
+def masd(pair: MaskPair) -> float:
+    """Mean average surface distance: the mean of the two directed means, whatever the sizes of the surfaces."""
+    return _distance(pair, lambda forth, back: (forth.mean(dtype=float) + back.mean(dtype=float)) / 2)
+
+
 @larger_is_better
 def normalised_surface_dice(pair: MaskPair, tolerance: float, unit: Literal["spacing", "pixels"] = "spacing") -> float:
     """Share of the surface pixels of both masks that lie within a tolerance of the other surface.
