@@ -1,5 +1,5 @@
 """Ranks of methods and the certainty of their order; needs neither torch nor a run directory."""
 
-from segbench.compare.api import pairwise, rank, rank_sums
+from segbench.compare.api import intervals, pairwise, rank, rank_sums
 
-__all__ = ["pairwise", "rank", "rank_sums"]
+__all__ = ["intervals", "pairwise", "rank", "rank_sums"]

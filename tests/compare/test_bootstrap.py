@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from segbench.compare.statistics import bootstrap
-from segbench.compare.statistics.bootstrap import Tally, rank_certainty, resample, score_intervals
+from segbench.compare.statistics.bootstrap import Tally, rank_certainty, resample, resampled_summaries, retrained
 from segbench.compare.statistics.ranking import RULES, Options
 from segbench.compare.statistics.ties import place
 from tests.compare.fake_scores import make_scores
@@ -65,8 +65,9 @@ def test_ranks_are_those_of_the_resampled_cases(scores, rule, monkeypatch):
     np.testing.assert_array_equal(standing.low, low)
 
 
-def test_score_intervals_agree_with_scipy(scores):
-    ((low, high),) = score_intervals([scores], RULES["mean"], draws=20_000)
+def test_resampled_scores_agree_with_scipy(scores):
+    (drawn,) = resampled_summaries([scores], RULES["mean"], draws=20_000, seed=0)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     for row, method in itertools.product(range(2), range(4)):
         sample = (scores.values[row, method],)
         theirs = stats.bootstrap(sample, np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
@@ -74,11 +75,11 @@ def test_score_intervals_agree_with_scipy(scores):
     assert low.shape == (3, 4)  # the last row is the mean over the classes
 
 
-def test_grouped_cases_widen_the_intervals(scores):
+def test_grouped_cases_widen_the_spread(scores):
     alike = make_scores(np.repeat(scores.values[:, :, :10], 3, axis=2))
     grouped = replace(alike, groups=np.repeat(np.arange(10), 3))
-    (narrow,), (wide,) = (score_intervals([s], RULES["mean"], draws=4000) for s in (alike, grouped))
-    ratio = np.mean((wide[1] - wide[0]) / (narrow[1] - narrow[0]))
+    (narrow,), (wide,) = (resampled_summaries([s], RULES["mean"], draws=4000, seed=0) for s in (alike, grouped))
+    ratio = np.mean(wide.std(axis=0) / narrow.std(axis=0))
     assert ratio == pytest.approx(np.sqrt(3), rel=0.05)
 
 
@@ -121,7 +122,6 @@ def test_memory_does_not_grow_with_the_number_of_resamples(scores):
     def peak(draws):
         tracemalloc.start()
         certainty(scores, draws=draws)
-        score_intervals([scores], RULES["mean"], draws=draws)
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size
@@ -139,3 +139,26 @@ def test_tally_quantiles():
         expected = np.quantile(values, share, axis=0, method="inverted_cdf")
         np.testing.assert_allclose(tally.quantile(share), expected, atol=0.0006)
     assert np.isnan(Tally(np.zeros(1), np.ones(1), 3).quantile(0.5)[0])
+
+
+def test_the_share_of_the_best_score_is_that_of_the_resampled_means(scores):
+    result = certainty(scores, draws=400, metric="dice", seed=2)
+    weights = resample(scores.drawn, 400, np.random.default_rng([2, 0]))
+    means = (weights @ scores.values.transpose(0, 2, 1) / 30).mean(axis=0)
+    assert result.best_score == pytest.approx(np.eye(4)[means.argmax(axis=1)].mean(axis=0))
+
+
+def test_seeds_are_drawn_with_the_cases(scores):
+    """The spread of a mean over resamples is that of cases and of seeds together."""
+    rng = np.random.default_rng(0)
+    shifts = rng.normal(0, 0.05, (3, 1, 4, 1))
+    shifts -= shifts.mean(axis=0)
+    seeds = scores.values + shifts
+    several = replace(scores, seeds=seeds, values=seeds.mean(axis=0))
+    means = [retrained(several, rng).values.mean(axis=2) - several.values.mean(axis=2) for _ in range(4000)]
+    expected = shifts[:, 0, :, 0].std(axis=0, ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(np.std(means, axis=0)[0], expected, rtol=0.05)
+    assert retrained(scores, rng) is scores
+    alone, together = (certainty(s, draws=2000).standings["total"] for s in (scores, several))
+    np.testing.assert_array_equal(together.rank_sums, alone.rank_sums)
+    assert together.first[:2].sum() > alone.first[:2].sum() + 0.01

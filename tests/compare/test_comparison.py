@@ -103,7 +103,7 @@ def test_the_verdict_where_no_test_could_decide(tmp_path, units, size, smallest)
     if smallest:
         what = "groups" if size > 1 else "cases"
         assert verdict.sentence.endswith(
-            f" No signed-rank test of {units} {what} can be significant at 0.05: its smallest possible p is {smallest};"
+            f" No test of {units} {what} can be significant at 0.05: its smallest possible p is {smallest};"
             f" it takes 6 {what} or more."
         )
 
@@ -113,7 +113,7 @@ def test_with_three_methods_six_groups_are_too_few(tmp_path):
     groups = {name: str(number // 2) for number, name in enumerate(cases)}
     make_sweep(tmp_path, {("a", "x"): 0.9, ("b", "x"): 0.5, ("c", "x"): 0.2}, cases=cases, groups=groups)
     sentence = judge(compare_scores(load(tmp_path).sets, Settings(("dice",), bootstraps=100))).sentence
-    assert "is 0.031, 0.094 adjusted for 3 pairs of methods; it takes 7 groups or more" in sentence
+    assert "is 0.031, 0.094 adjusted for 3 tests; it takes 7 groups or more" in sentence
 
 
 def test_notes_on_what_cannot_be_known(tmp_path):

@@ -21,7 +21,7 @@ from segbench.compare.statistics.friedman import (
 from segbench.compare.statistics.significance import (
     group_means,
     holm,
-    median_interval,
+    median_of_known,
     pairs_needed,
     resampled_signed_rank,
     signed_rank,
@@ -193,18 +193,11 @@ def test_holm_of_its_textbook_example():
     assert holm(np.array([0.01, 0.04, np.nan, 0.03])) == pytest.approx([0.03, 0.06, np.nan, 0.06], nan_ok=True)
 
 
-def test_median_interval_by_the_binomial_distribution():
-    sample = np.arange(1.0, 21.0)
-    median, low, high = median_interval(sample[None], 0.95)
-    assert (median[0], low[0], high[0]) == (10.5, 6.0, 15.0)  # Conover: order statistics 6 and 15 of 20
-    expected = stats.quantile_test(sample, p=0.5).confidence_interval(0.95)
-    assert (low[0], high[0]) == (expected.low, expected.high)
-
-
-def test_median_interval_of_few_pairs_is_unbounded():
-    median, low, high = median_interval(np.array([[0.1, 0.2, np.nan]]), 0.95)
-    assert median[0] == pytest.approx(0.15)
-    assert (low[0], high[0]) == (-np.inf, np.inf)
+def test_median_of_known():
+    values = np.random.default_rng(0).normal(size=(6, 9))
+    values[values > 1] = np.nan
+    np.testing.assert_allclose(median_of_known(values), np.nanmedian(values, axis=1))
+    assert np.isnan(median_of_known(np.full((1, 3), np.nan))[0])
 
 
 def test_group_means():

@@ -30,7 +30,7 @@ def score_figure(comparison: Comparison, k: int, metric: str) -> Figure:
     The diamond is the mean with its interval; the box is quartiles and median, whiskers reach 1.5
     times its length.
     """
-    scores, (low, high) = comparison.sets[k], comparison.intervals[k]
+    scores, interval = comparison.sets[k], comparison.intervals[k]
     rows = np.flatnonzero(scores.chosen([metric]))
     order = comparison.order
     columns = min(PANELS, len(rows))
@@ -39,7 +39,7 @@ def score_figure(comparison: Comparison, k: int, metric: str) -> Figure:
     figure = new_figure(1.4 + max(2.6 * columns, 4.5), height)
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axes, row in zip(grid.flat, rows, strict=False):
-        _boxes(axes, scores.values[row], comparison.summaries[k][row], low[row], high[row], order)
+        _boxes(axes, scores.values[row], comparison.summaries[k][row], interval.low[row], interval.high[row], order)
         axes.set_title(scores.rows[row].label)
         axes.set_xlabel(metric_name(metric))
     for axes in grid.flat[len(rows) :]:
@@ -146,7 +146,7 @@ def stability_figure(comparison: Comparison) -> Figure:
 def significance_figure(comparison: Comparison, metric: str) -> Figure:
     """Every pair on the mean over classes: blue where the row's method is significantly better, orange worse.
 
-    The number is the median paired difference, row minus column.
+    The number is the difference in what methods are ranked by, row minus column.
     """
     scores, row = comparison.overall, Row(metric, MEAN_OF_CLASSES)
     from matplotlib.collections import PatchCollection
@@ -159,17 +159,16 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
     axes = figure.subplots()
     p, noise = (comparison.matrix(scores, row, column) for column in ("p_holm", "within_seed_noise"))
     difference = _signed_differences(comparison, metric)
-    sign = 1 if comparison.larger(metric) else -1
+    better = comparison.better(scores, row)
     cells, colours = [], []
     for line, first in enumerate(order):
         for column, second in enumerate(order):
             if first == second or p is None or noise is None:
                 continue
-            significant = p[first, second] < comparison.settings.level
-            better = sign * difference[first, second] > 0
+            significant = better[first, second] or better[second, first]
             strength = 0.25 if not significant else 0.45 if noise[first, second] == 1 else 0.85
             cells.append(Rectangle((column - 0.47, line - 0.47), 0.94, 0.94))
-            colours.append(to_rgba((BETTER if better else WORSE) if significant else LEVEL, strength))
+            colours.append(to_rgba((BETTER if better[first, second] else WORSE) if significant else LEVEL, strength))
             if methods <= LEGIBLE:
                 text = f"{difference[first, second]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
                 ink = "white" if strength > 0.5 else INK
@@ -185,7 +184,7 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
 
 
 def _signed_differences(comparison: Comparison, metric: str) -> np.ndarray:
-    """(M, M) median paired difference, row minus column."""
+    """(M, M) difference in what methods are ranked by, row minus column."""
     square = comparison.matrix(comparison.overall, Row(metric, MEAN_OF_CLASSES), "difference")
     assert square is not None
     lower = np.tril_indices(len(square), k=-1)

@@ -21,12 +21,13 @@ def score_frame(comparison: Comparison) -> pd.DataFrame:
 
     Returns:
         dataset, trained_on, split, metric, class, method; score (mean or median over the cases, as the
-        ranking rule has it) with low and high; sd over the cases; cases with a score; absent (cases
+        ranking rule has it) with low and high, interval (how it was computed), units (independent ones behind it) and
+        warning (why it cannot be taken at its word); sd over the cases; cases with a score; absent (cases
         that lack the class in reference and prediction); seeds and seed_sd (standard deviation of the
         score between seeds).
     """
     lines = []
-    for scores, mean, summary, (low, high) in zip(
+    for scores, mean, summary, interval in zip(
         comparison.sets, comparison.means, comparison.summaries, comparison.intervals, strict=True
     ):
         values = np.concatenate([scores.values, mean.values])
@@ -36,8 +37,11 @@ def score_frame(comparison: Comparison) -> pd.DataFrame:
             place = (scores.rows + mean.rows)[row]
             columns = {
                 "score": summary[row],
-                "low": low[row],
-                "high": high[row],
+                "low": interval.low[row],
+                "high": interval.high[row],
+                "interval": interval.method[row],
+                "units": interval.units[row],
+                "warning": interval.warning[row],
                 "sd": spread(values[row]),
                 "cases": np.count_nonzero(~np.isnan(values[row]), axis=1),
                 "absent": absent[row],

@@ -105,9 +105,9 @@ def _order_plans(comparison: Comparison) -> Iterator[_Plan]:
         yield _Plan(
             "significance",
             f"Every pair in {name}",
-            "Wilcoxon's signed-rank test on the mean over classes, adjusted by Holm: blue where the method of the row"
-            " is significantly better, orange where it is worse, grey where nothing can be said, pale where the gap is"
-            " within the seed noise. The number is the median paired difference, row minus column.",
+            f"Difference in the {comparison.settings.rule.statistic}, row minus column, on the mean over classes: blue"
+            " where the method of the row is significantly better (adjusted by Holm), orange where it is worse, grey"
+            " where nothing can be said, pale where the gap is within the seed noise.",
             partial(significance_figure, comparison, metric),
             metric=metric,
         )

@@ -1,7 +1,8 @@
 """The paired bootstrap: the spread of scores, ranks and rank sums had other cases been drawn.
 
 Cases are drawn with replacement within each data set, whole groups (patients) at a time where groups
-are known; every method sees the same draw. Draws are made, ranked and counted in blocks, and only
+are known; every method sees the same draw. Where methods were trained with several seeds, these are drawn too, for each
+method by itself: cases and seeds are crossed. Draws are made, ranked and counted in blocks, and only
 counts are kept, so memory does not grow with their number.
 """
 
@@ -15,13 +16,12 @@ from numpy.typing import NDArray
 
 from segbench.compare.statistics.ranking import Options, Rule
 from segbench.compare.statistics.scores import Scores
-from segbench.compare.statistics.ties import Bools, Floats, place
+from segbench.compare.statistics.ties import Bools, Floats, place, settle
 
 BLOCK = 2**22
 """Numbers in the largest array of a block."""
-BINS = 2048
-SPREAD = 8.0
-"""Resampled scores are counted in 2,048 bins over 8 standard errors to either side."""
+RETRAININGS = 200
+"""Number of draws of the seeds, each for a block of draws of the cases."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ class RankCertainty:
         low: for each of the score sets, (R, M) lower end of the interval of the rank.
         high: upper ends.
         standings: by name, the orders asked for.
+        best_score: (M,) share of the resamples in which the method has the best score; NaN where it was not asked.
     """
 
     low: list[Floats]
     high: list[Floats]
     standings: dict[str, Standing]
+    best_score: Floats
 
 
 def resample(groups: NDArray[np.intp], draws: int, generator: np.random.Generator) -> Floats:
@@ -114,16 +116,6 @@ class Tally:
         total = reached[:, -1:]
         points = np.count_nonzero(reached < share * total, axis=1)
         return np.where(total[:, 0] > 0, self.start + self.step * points, np.nan)
-
-
-def _score_tally(values: Floats) -> Tally:
-    """A grid wide and fine enough for more values like these (B, K)."""
-    known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, values, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
-    step = 2 * SPREAD * spread / BINS
-    return Tally(centre - BINS // 2 * step, np.where(step > 0, step, 1.0), BINS + 1)
 
 
 class _Order:
@@ -195,6 +187,8 @@ def _draws(score_sets: Sequence[Scores], draws: int, seed: int) -> Iterator[list
     generators = [np.random.default_rng([seed, k]) for k in range(len(score_sets))]
     sizes = [s.values.shape for s in score_sets]
     block = int(np.clip(BLOCK // max(max(n, r * m, m * m) for r, m, n in sizes), 16, 1024))
+    if any(s.seeds is not None for s in score_sets):
+        block = min(block, -(-draws // RETRAININGS))
     for begin in range(0, draws, block):
         count = min(block, draws - begin)
         yield [resample(s.drawn, count, g) for s, g in zip(score_sets, generators, strict=True)]
@@ -207,37 +201,13 @@ def summarise(scores: Scores, weights: Floats, rule: Rule) -> Floats:
     return np.concatenate([rows, np.stack(means, axis=1)], axis=1)
 
 
-def score_intervals(
-    score_sets: Sequence[Scores],
-    rule: Rule,
-    *,
-    draws: int = 10_000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> list[tuple[Floats, Floats]]:
-    """Percentile intervals of the scores shown.
-
-    Args:
-        score_sets: the scores, one set for each data set.
-        rule: whose summary (mean or median over the cases) is meant.
-        draws: number of resamples.
-        confidence: 0.95 for 95 % intervals.
-        seed: same seed, same draws.
-
-    Returns:
-        For each score set, low and high, (R + K, M) as in `summarise`.
-    """
-    tallies: list[Tally] = []
-    for weights in _draws(score_sets, draws, seed):
-        blocks = [summarise(s, w, rule).reshape(len(w), -1) for s, w in zip(score_sets, weights, strict=True)]
-        tallies = tallies or [_score_tally(values) for values in blocks]
-        for tally, values in zip(tallies, blocks, strict=True):
-            tally.add(values)
-    tail = (1 - confidence) / 2
-    shapes = [(-1, len(s.methods)) for s in score_sets]
-    return [
-        (t.quantile(tail).reshape(x), t.quantile(1 - tail).reshape(x)) for t, x in zip(tallies, shapes, strict=True)
+def resampled_summaries(score_sets: Sequence[Scores], rule: Rule, *, draws: int, seed: int) -> list[Floats]:
+    """For each score set, (B, R + K, M) the scores of B resamples, as in `summarise`."""
+    blocks = [
+        [summarise(s, w, rule) for s, w in zip(score_sets, weights, strict=True)]
+        for weights in _draws(score_sets, draws, seed)
     ]
+    return [np.concatenate(of_set) for of_set in zip(*blocks, strict=True)]
 
 
 def rank_certainty(
@@ -249,9 +219,10 @@ def rank_certainty(
     draws: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
+    metric: str | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> RankCertainty:
-    """Resample the cases and rank again.
+    """Resample the cases and, where there are several, the seeds of each method, and rank again.
 
     Args:
         score_sets: the scores, one set for each data set; all of the same M methods.
@@ -261,6 +232,7 @@ def rank_certainty(
         draws: number of resamples.
         confidence: 0.95 for 95 % percentile intervals.
         seed: same seed, same draws.
+        metric: whose mean over classes and data sets seen in training says which score is best.
         progress: called with the number of resamples done after each block.
 
     Returns:
@@ -276,8 +248,13 @@ def rank_certainty(
     }
     tallies = [Tally(np.ones(f.size), np.full(f.size, 0.5), 2 * worst) for f in full]
     done = 0
+    best = np.zeros(methods)
+    retraining = [np.random.default_rng([seed, k, 2]) for k in range(len(score_sets))]
     for weights in _draws(score_sets, draws, seed):
-        blocks = [rank_rows(s, w, rule, options) for s, w in zip(score_sets, weights, strict=True)]
+        again = [retrained(s, generator) for s, generator in zip(score_sets, retraining, strict=True)]
+        blocks = [rank_rows(s, w, rule, options) for s, w in zip(again, weights, strict=True)]
+        if metric is not None:
+            best += _best_scores(again, weights, rule, metric)
         for tally, ranks in zip(tallies, blocks, strict=True):
             tally.add(ranks.transpose(1, 0, 2).reshape(ranks.shape[1], -1))
         last = [np.where(np.isnan(ranks), worst, ranks) for ranks in blocks]
@@ -290,4 +267,37 @@ def rank_certainty(
         low=[t.quantile(tail).reshape(f.shape) for t, f in zip(tallies, full, strict=True)],
         high=[t.quantile(1 - tail).reshape(f.shape) for t, f in zip(tallies, full, strict=True)],
         standings={name: order.standing(draws, tail) for name, order in counted.items()},
+        best_score=best / draws if metric is not None else np.full(methods, np.nan),
     )
+
+
+def retrained(scores: Scores, generator: np.random.Generator) -> Scores:
+    """The scores of as many repetitions of each method, drawn with replacement; the same where there is one each.
+
+    A mean over S seeds drawn from S varies by (S - 1) / S of the variance between seeds too little, for which the
+    deviations are stretched.
+    """
+    if scores.seeds is None:
+        return scores
+    run: Bools = np.logical_or.reduce(~np.isnan(scores.seeds), axis=(1, 3))
+    values = scores.values.copy()
+    for method in range(len(scores.methods)):
+        seeds = np.flatnonzero(run[:, method])
+        if len(seeds) > 1:
+            drawn = scores.seeds[generator.choice(seeds, len(seeds)), :, method].mean(axis=0)
+            moved = (drawn - scores.seeds[seeds, :, method].mean(axis=0)) * np.sqrt(len(seeds) / (len(seeds) - 1))
+            values[:, method] += np.nan_to_num(moved)
+    return replace(scores, values=values)
+
+
+def _best_scores(sets: Sequence[Scores], weights: Sequence[Floats], rule: Rule, metric: str) -> Floats:
+    """(M,) number of the resamples in which a method has the best score of a metric; equals share one."""
+    means, larger = [], True
+    for s, w in zip(sets, weights, strict=True):
+        rows = s.chosen([metric])
+        if s.split == "test" and rows.any():
+            larger = bool(s.larger[rows][0])
+            means.append(np.mean([rule.summary(values, w) for values in s.values[rows]], axis=0))
+    joint = settle(np.mean(means, axis=0)) * (1 if larger else -1)
+    leads = joint == np.where(np.isnan(joint), -np.inf, joint).max(axis=1, keepdims=True)
+    return np.asarray((leads / np.maximum(leads.sum(axis=1, keepdims=True), 1)).sum(axis=0))

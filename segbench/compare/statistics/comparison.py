@@ -15,13 +15,17 @@ from segbench.compare.statistics.bootstrap import (
     Standing,
     rank_certainty,
     rank_rows,
-    score_intervals,
+    resampled_summaries,
     sum_ranks,
     summarise,
 )
 from segbench.compare.statistics.friedman import Friedman, friedman
+from segbench.compare.statistics.intervals import Intervals
 from segbench.compare.statistics.pairs import pairwise_tests
+from segbench.compare.statistics.planning import seeds_needed
 from segbench.compare.statistics.ranking import CUTS, RULES, Options, Rule
+from segbench.compare.statistics.rows import tested_rows
+from segbench.compare.statistics.score_intervals import intervals_of_means, intervals_of_medians
 from segbench.compare.statistics.scores import (
     MEAN_OF_CLASSES,
     Row,
@@ -31,7 +35,8 @@ from segbench.compare.statistics.scores import (
     classes_as_cases,
 )
 from segbench.compare.statistics.significance import group_means
-from segbench.compare.statistics.ties import Floats, Ties
+from segbench.compare.statistics.ties import Bools, Floats, Ties
+from segbench.compare.statistics.variance import pooled_seeds
 from segbench.errors import UserError
 
 TOTAL = "total"
@@ -50,6 +55,8 @@ class Settings:
         confidence: of every interval; 1 - confidence is the level of every test.
         bootstraps: number of resamples.
         seed: of the resampling.
+        relevant: the smallest difference that matters, in units of the score; None: every one.
+        baseline: a method that all others are compared with.
     """
 
     metrics: tuple[str, ...]
@@ -59,6 +66,8 @@ class Settings:
     confidence: float = 0.95
     bootstraps: int = 10_000
     seed: int = 0
+    relevant: float | None = None
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         if self.ranking not in RULES:
@@ -98,9 +107,11 @@ class Comparison:
         ranks: for each of the sets, (R, M).
         summaries: for each of the sets, (R + K, M) the score shown, mean or median over the cases;
             then its mean over the classes for each of the K metrics.
-        intervals: for each of the sets, low and high of the summaries; NaN where not resampled.
+        intervals: for each of the sets, (R + K, M) of the summaries.
         rank_intervals: for each of the sets, low and high of the ranks; NaN where not resampled.
         standings: orders by rank sum, for each data set and as "total" over the data sets seen in training.
+        best_score: (M,) share of the resamples in which the mean over classes and data sets of the method's scores is
+            the best; NaN where not resampled.
         other_rules: the standing of "total" by every rule.
         means: for each of the sets, the mean over classes of each metric, case by case.
         overall: the same over all data sets seen in training.
@@ -114,9 +125,10 @@ class Comparison:
     sets: list[Scores]
     ranks: list[Floats]
     summaries: list[Floats]
-    intervals: list[tuple[Floats, Floats]]
+    intervals: list[Intervals]
     rank_intervals: list[tuple[Floats, Floats]]
     standings: dict[str, Standing]
+    best_score: Floats
     other_rules: dict[str, Standing]
     means: list[Scores]
     overall: Scores
@@ -134,6 +146,12 @@ class Comparison:
         """Return whether some method was run with more than one seed."""
         known = ~np.isnan(self.overall.repeats[self.overall.chosen([metric])])
         return bool((known.sum(axis=2) > 1).any())
+
+    @property
+    def retrained(self) -> bool:
+        """True if every method was trained with several seeds: methods are compared, and not trained networks."""
+        known = ~np.isnan(self.overall.repeats).all(axis=0)
+        return bool((known.sum(axis=1) > 1).all())
 
     def larger(self, metric: str) -> bool:
         """Return whether a larger score of a metric is better."""
@@ -157,6 +175,29 @@ class Comparison:
         first, second = np.triu_indices(len(self.methods), k=1)
         square = np.full((len(self.methods),) * 2, np.nan)
         square[first, second] = square[second, first] = self.pairs[column].to_numpy(dtype=np.float64)[tests]
+        return square
+
+    def overall_pairs(self, metric: str) -> pd.DataFrame:
+        """The pairs on the mean over classes and data sets of a metric."""
+        s = self.overall
+        tests = self._tests.get((s.trained_on, s.dataset, s.split, metric, MEAN_OF_CLASSES))
+        return self.pairs.iloc[[] if tests is None else tests]
+
+    def seeds_for(self, gap: float) -> int | None:
+        """The number of seeds of two methods for a gap in the mean to exceed their noise; None where not known."""
+        row = self.overall.rows.index(Row(self.settings.metrics[0], MEAN_OF_CLASSES))
+        variance, freedom, _ = pooled_seeds(self.overall.repeats[row])
+        return seeds_needed(float(np.sqrt(variance)) / gap, self.settings.level) if freedom and gap else None
+
+    def better(self, scores: Scores, row: Row) -> Bools:
+        """(M, M) true where the first method is significantly better than the second on a row."""
+        square = np.zeros((len(self.methods),) * 2, dtype=bool)
+        tests = self._tests.get((scores.trained_on, scores.dataset, scores.split, *row))
+        if tests is not None:
+            lines = self.pairs.iloc[tests]
+            first, second = np.triu_indices(len(self.methods), k=1)
+            square[first, second] = lines["better"].to_numpy() == lines["method"].to_numpy()
+            square[second, first] = lines["better"].to_numpy() == lines["other"].to_numpy()
         return square
 
     @cached_property
@@ -207,15 +248,31 @@ def compare_scores(
     means = [class_means(s) for s in sets]
     overall = classes_as_cases(seen) if plain else all_data_sets([m for m in means if m.split == "test"])
     tested = [overall] if plain else [*sets, *means, *([overall] if len(seen) > 1 else [])]
+    certainty = None
     if plain:
-        intervals = [(np.full_like(x, np.nan),) * 2 for x in summaries]
         rank_intervals = [(np.full_like(x, np.nan),) * 2 for x in ranks]
         standings = {name: Standing.unsure(sum_ranks(ranks, rows)) for name, rows in masks.items()}
     else:
-        intervals = score_intervals(sets, rule, **draws)
-        certainty = rank_certainty(sets, masks, rule, options, progress=partial(progress, settings.ranking), **draws)
+        certainty = rank_certainty(
+            sets,
+            masks,
+            rule,
+            options,
+            metric=settings.metrics[0],
+            progress=partial(progress, settings.ranking),
+            **draws,
+        )
         rank_intervals = list(zip(certainty.low, certainty.high, strict=True))
         standings = certainty.standings
+    resamples = None
+    if rule.of_cases is None and not plain:
+        resamples = resampled_summaries(sets, rule, draws=settings.bootstraps, seed=settings.seed)
+        intervals = [
+            intervals_of_medians(s, x, r, confidence=settings.confidence)
+            for s, x, r in zip(sets, summaries, resamples, strict=True)
+        ]
+    else:
+        intervals = [intervals_of_means(s, mean, **draws) for s, mean in zip(sets, means, strict=True)]
     others = {
         name: standings[TOTAL] if other is rule else _total(seen, settings, name, draws, plain, progress)
         for name, other in RULES.items()
@@ -228,11 +285,19 @@ def compare_scores(
         intervals=intervals,
         rank_intervals=rank_intervals,
         standings=standings,
+        best_score=np.full(len(sets[0].methods), np.nan) if certainty is None else certainty.best_score,
         other_rules=others,
         means=means,
         overall=overall,
         tested=tested,
-        pairs=pairwise_tests(tested, settings.confidence),
+        pairs=pairwise_tests(
+            tested_rows(sets, means, overall, rule, summaries, resamples),
+            rule,
+            settings.confidence,
+            relevant=settings.relevant,
+            together=settings.metrics,
+            baseline=settings.baseline,
+        ),
         friedman=_friedman(overall, settings.level),
         notes=_notes(sets, overall, plain),
     )

@@ -1,4 +1,4 @@
-"""Every pair of methods on every row: test, effect size, wins, and whether seeds alone explain the gap."""
+"""Every pair of methods on every row: what they differ by where they are ranked, its test, and what may be claimed."""
 
 from __future__ import annotations
 
@@ -6,59 +6,96 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from segbench.compare.statistics.effects import Pairs, mean_effects, resampled_effects
+from segbench.compare.statistics.folds import corrected_p
+from segbench.compare.statistics.ranking import Rule
+from segbench.compare.statistics.relevance import relevance
+from segbench.compare.statistics.rows import Tested
 from segbench.compare.statistics.scores import Scores
-from segbench.compare.statistics.significance import group_means, holm, median_interval, signed_rank
+from segbench.compare.statistics.significance import group_means, holm, median_of_known, signed_rank
 from segbench.compare.statistics.ties import Floats, settle
+from segbench.compare.statistics.variance import seed_noise, seed_variance
 
 BLOCK = 2**21
 """Differences tested at once."""
+COLUMNS = [
+    *("dataset", "trained_on", "split", "metric", "class", "method", "other", "statistic", "test", "n"),
+    *("difference", "low", "high", "mean_difference", "median_difference", "wins", "ties", "losses", "effect"),
+    *("p", "p_holm", "p_baseline", "p_signed_rank", "p_folds", "leads", "better", "false_claim", "relevance"),
+    *("seed_noise", "within_seed_noise"),
+]
 
 
-def pairwise_tests(score_sets: Sequence[Scores], confidence: float = 0.95) -> pd.DataFrame:
-    """Compare every two methods on every row of every score set.
+def pairwise_tests(
+    tested: Sequence[Tested],
+    rule: Rule,
+    confidence: float = 0.95,
+    *,
+    relevant: float | None = None,
+    together: Sequence[str] = (),
+    baseline: str | None = None,
+) -> pd.DataFrame:
+    """Compare every two methods on every row.
 
-    Scores are paired by case, or by group where groups are known. Two methods without a common case
-    are compared by the rank-sum test (Mann and Whitney) instead, and the column `test` says so.
-    p-values are adjusted by Holm within a row: one family is all pairs of one metric of one class of
-    one data set.
+    Methods are compared by what they are ranked by, unit by unit where they are (cases, or groups where groups are
+    known); see `effects`. p-values are adjusted by Holm: one family is all pairs on one class of one data set, and all
+    metrics that were asked for together.
 
     Args:
-        score_sets: the scores.
+        tested: the rows.
+        rule: the ranking rule.
         confidence: of the intervals; tests are made at 1 - confidence.
+        relevant: differences below it do not matter; None: not asked.
+        together: metrics whose tests are one family.
+        baseline: a method whose comparisons with the others are also a family of their own.
 
     Returns:
-        A line for each pair and row: dataset, trained_on, split, metric, class, method, other, test,
-        n (pairs), difference (median of method - other) with low and high, mean_difference, wins, ties
-        and losses of `method`, effect (rank-biserial correlation, positive where `method` has larger
-        scores), p, p_holm, better (the significantly better one, or empty), seed_noise (the gap that a
-        change of seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
+        A line for each pair and row: dataset, trained_on, split, metric, class, method, other, statistic ("mean", ..),
+        test, n (independent units), difference (of the statistic, method - other) with low and high; mean_difference,
+        median_difference, wins, ties and losses of `method`, effect (rank-biserial correlation, positive where `method`
+        has larger scores), p, p_holm, p_baseline, p_signed_rank (Wilcoxon's, as a second opinion), p_folds (over folds,
+        corrected for their common training cases), leads (the method that the difference is in favour of, or empty),
+        better (the same where it is significant), false_claim (probability that the leading one is not better),
+        relevance ("better", "equivalent", "worse" or "undecided" of `method`), seed_noise (the gap that a change of
+        seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
     """
-    lines = [_row_tests(scores, row, confidence) for scores in score_sets for row in range(len(scores.rows))]
-    return pd.concat(lines, ignore_index=True)
+    lines = pd.concat([_row_tests(one, rule, confidence, relevant) for one in tested], ignore_index=True)
+    family = lines["metric"].where(~lines["metric"].isin(list(together)), "")
+    keys = [lines[name] for name in ("dataset", "trained_on", "split", "class")]
+    asked = {"p_holm": lines["p"]}
+    if baseline is not None:
+        asked["p_baseline"] = lines["p"].where((lines["method"] == baseline) | (lines["other"] == baseline))
+    for name, p in asked.items():
+        lines[name] = p.groupby([*keys, family], sort=False).transform(lambda group: holm(group.to_numpy()))
+    significant = (lines["p_holm"] < round(1 - confidence, 12)) & lines.pop("agrees")
+    lines["better"] = lines["leads"].where(significant, "")
+    return lines.assign(**{name: np.nan for name in COLUMNS if name not in lines})[COLUMNS]
 
 
-def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
-    values, _ = group_means(scores.values[row], scores.units)
-    first, second = np.triu_indices(len(values), k=1)
-    step = max(1, BLOCK // values.shape[1])
-    parts = [_paired(values, first[k : k + step], second[k : k + step], confidence) for k in range(0, len(first), step)]
-    tests = pd.concat(parts, ignore_index=True)
-    tests["test"] = "signed-rank"
-    tests.loc[tests["n"] == 0, "p"] = np.nan
-    scored = np.asarray(~np.isnan(values).all(axis=1))
-    for pair in np.flatnonzero((tests["n"].to_numpy() == 0) & scored[first] & scored[second]):
-        for column, value in _unpaired(values[first[pair]], values[second[pair]]).items():
-            tests.loc[pair, column] = value
+def _row_tests(one: Tested, rule: Rule, confidence: float, relevant: float | None) -> pd.DataFrame:
+    scores, row = one.scores, one.row
+    pairs = np.triu_indices(len(scores.methods), k=1)
+    noise = seed_noise(scores.repeats[row], confidence)[pairs]
+    if one.parts is not None:
+        seeds = seed_variance(scores.repeats[row], pairs) if rule.statistic == "mean" else None
+        effects = mean_effects(one.parts, pairs, confidence, seeds)
+    else:
+        assert one.resamples is not None
+        units = np.count_nonzero(~np.isnan(group_means(scores.values[row], scores.units)[0]), axis=1)
+        effects = resampled_effects(one.statistic, one.resamples, units, pairs, confidence)
+    table = _described(scores.values[row], scores, pairs)
+    sign = -1.0 if one.smaller else 1.0
+    ahead = np.sign(sign * np.nan_to_num(effects.difference)).astype(int)
+    way = np.sign(table["effect"].to_numpy()) * (1 if scores.larger[row] else -1)
+    p, test, agrees = effects.p, effects.test, np.ones(len(ahead), dtype=bool)
+    if rule.test:
+        p, test, agrees = table["p_signed_rank"].to_numpy(), np.full(len(ahead), rule.test), way == ahead
     if not scores.larger[row]:
-        tests = tests.rename(columns={"wins": "losses", "losses": "wins"})
-    tests["p_holm"] = holm(tests["p"].to_numpy())
-    names = np.array(scores.methods, dtype=object)
-    leads = (tests["effect"].to_numpy() > 0) == scores.larger[row]
-    significant = tests["p_holm"].to_numpy() < round(1 - confidence, 12)
-    noise = seed_noise(scores.repeats[row], confidence)[first, second]
-    return tests.assign(
+        table = table.rename(columns={"wins": "losses", "losses": "wins"})
+    names = np.array([*scores.methods, ""], dtype=object)
+    first, second = pairs
+    return table.assign(
         dataset=scores.dataset,
         trained_on=scores.trained_on,
         split=scores.split,
@@ -66,79 +103,47 @@ def _row_tests(scores: Scores, row: int, confidence: float) -> pd.DataFrame:
         **{"class": scores.rows[row].label},
         method=names[first],
         other=names[second],
-        better=np.where(significant, np.where(leads, names[first], names[second]), ""),
+        statistic=rule.statistic,
+        test=test,
+        n=effects.n,
+        difference=effects.difference,
+        low=effects.low,
+        high=effects.high,
+        p=p,
+        p_folds=np.nan if one.parts is None else corrected_p(one.parts, scores.unit_folds, pairs),
+        leads=np.where(ahead > 0, names[first], np.where(ahead < 0, names[second], "")),
+        agrees=agrees,
+        false_claim=effects.false_claim,
+        relevance="" if relevant is None else relevance(effects, sign, relevant),
         seed_noise=noise,
-        within_seed_noise=np.abs(tests["mean_difference"].to_numpy()) < noise,
-    )[COLUMNS]
-
-
-COLUMNS = [
-    *("dataset", "trained_on", "split", "metric", "class", "method", "other", "test", "n"),
-    *("difference", "low", "high", "mean_difference", "wins", "ties", "losses", "effect"),
-    *("p", "p_holm", "better", "seed_noise", "within_seed_noise"),
-]
-
-
-def _paired(values: Floats, first: NDArray[np.intp], second: NDArray[np.intp], confidence: float) -> pd.DataFrame:
-    differences = settle(values[first] - values[second], scale=values)
-    result = signed_rank(differences)
-    median, low, high = median_interval(differences, confidence)
-    known = ~np.isnan(differences)
-    counts = np.maximum(known.sum(axis=1), 1)
-    return pd.DataFrame(
-        {
-            "n": result.n.astype(np.int64),
-            "difference": median,
-            "low": low,
-            "high": high,
-            "mean_difference": np.where(result.n > 0, np.where(known, differences, 0.0).sum(axis=1) / counts, np.nan),
-            "wins": np.count_nonzero(differences > 0, axis=1),
-            "ties": np.count_nonzero(differences == 0, axis=1),
-            "losses": np.count_nonzero(differences < 0, axis=1),
-            "effect": result.effect,
-            "p": result.p,
-        }
+        within_seed_noise=np.abs(table["mean_difference"].to_numpy()) < noise,
     )
 
 
-def _unpaired(first: Floats, second: Floats) -> dict[str, float | str]:
-    """The rank-sum test of two methods that share no case."""
-    from scipy.stats import mannwhitneyu
-
-    first, second = first[~np.isnan(first)], second[~np.isnan(second)]
-    result = mannwhitneyu(first, second)
-    return {
-        "test": "rank-sum",
-        "difference": float(np.median(first) - np.median(second)),
-        "mean_difference": float(first.mean() - second.mean()),
-        "effect": float(2 * result.statistic / (len(first) * len(second)) - 1),
-        "p": float(result.pvalue),
-    }
-
-
-def seed_noise(repeats: Floats, confidence: float = 0.95) -> Floats:
-    """The gap between two methods that their seeds alone explain.
-
-    Fisher's least significant difference between means over seeds, with the variance between the
-    seeds of one method pooled over the methods.
-
-    Args:
-        repeats: (M, S) mean score of each repetition, NaN where there is none.
-        confidence: 0.95 for a gap that chance exceeds in 1 of 20 pairs.
-
-    Returns:
-        (M, M), NaN where no method was repeated.
-    """
-    from scipy.special import stdtrit
-
-    known = ~np.isnan(repeats)
-    counts = known.sum(axis=1)
-    means = np.where(known, repeats, 0.0).sum(axis=1) / np.maximum(counts, 1)
-    squares = np.where(known, (repeats - means[:, None]) ** 2, 0.0).sum()
-    freedom = int(np.maximum(counts - 1, 0).sum())
-    if not freedom:
-        return np.full((len(repeats), len(repeats)), np.nan)
-    with np.errstate(divide="ignore"):
-        share = np.where(counts > 0, 1 / counts, np.nan)
-    limit = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(squares / freedom)
-    return np.asarray(limit * np.sqrt(share[:, None] + share[None]))
+def _described(values: Floats, scores: Scores, pairs: Pairs) -> pd.DataFrame:
+    """The differences themselves, unit by unit: mean, median, wins, and Wilcoxon's signed-rank test of them."""
+    units, _ = group_means(values, scores.units)
+    first, second = pairs
+    step = max(1, BLOCK // units.shape[1])
+    parts = []
+    for k in range(0, len(first), step):
+        differences = settle(units[first[k : k + step]] - units[second[k : k + step]], scale=units)
+        result = signed_rank(differences)
+        known = ~np.isnan(differences)
+        counts = known.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(known, differences, 0.0).sum(axis=1) / counts
+        parts.append(
+            pd.DataFrame(
+                {
+                    "mean_difference": mean,
+                    "median_difference": median_of_known(differences),
+                    "wins": np.count_nonzero(differences > 0, axis=1),
+                    "ties": np.count_nonzero(differences == 0, axis=1),
+                    "losses": np.count_nonzero(differences < 0, axis=1),
+                    "effect": result.effect,
+                    "p_signed_rank": np.where(counts > 0, result.p, np.nan),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)

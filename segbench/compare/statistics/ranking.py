@@ -110,13 +110,18 @@ def by_median(scores: Floats, weights: Floats, options: Options) -> Floats:
     return place(settle(weighted_median(scores, weights)), options.larger, options.ties)
 
 
+def ranks_of_cases(scores: Floats, larger: bool) -> Floats:
+    """(M, N) rank of each method in each case, 1 = best; equal scores share the average of their ranks."""
+    return place(settle(scores).T, larger, "average").T
+
+
 def per_case(scores: Floats, weights: Floats, options: Options) -> Floats:
     """Rank, then aggregate: ranks of the mean rank over cases; arguments and result as `by_mean`.
 
     Within a case equal scores share the average of their ranks, so that every case hands out the
     same sum; `options.ties` is for equal mean ranks.
     """
-    ranks = place(settle(scores).T, options.larger, "average").T
+    ranks = ranks_of_cases(scores, options.larger)
     return place(settle(weighted_mean(ranks, weights)), larger=False, ties=options.ties)
 
 
@@ -175,29 +180,44 @@ def by_tiers(scores: Floats, weights: Floats, options: Options) -> Floats:
 
 @dataclass(frozen=True)
 class Rule:
-    """A ranking rule.
+    """A ranking rule, and what two methods are compared by where it ranks them.
 
     Attributes:
         ranks: scores (M, N), weights (B, N) and options in, ranks (B, M) out.
         summary: the score shown beside the rank; same arrays in, (B, M) out.
         meaning: one sentence for the reader of the report.
+        statistic: the statistic in which two methods differ: "mean", "median" or "mean rank".
+        of_cases: scores (M, N) and whether larger is better in, (M, N) values out whose mean that is; None where it is
+            no mean.
+        test: "" for that of the statistic, or "signed-rank".
         slow: whether it is resampled only when asked for.
     """
 
     ranks: Callable[[Floats, Floats, Options], Floats]
     summary: Callable[[Floats, Floats], Floats]
     meaning: str
+    statistic: str = "mean"
+    of_cases: Callable[[Floats, bool], Floats] | None = lambda scores, larger: scores
+    test: str = ""
     slow: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name of the score that is shown: mean or median."""
+        return "median" if self.statistic == "median" else "mean"
 
 
 RULES: dict[str, Rule] = {
     "mean": Rule(by_mean, weighted_mean, "The mean over the test cases, then ranked."),
-    "median": Rule(by_median, weighted_median, "The median over the test cases, then ranked."),
-    "per_case": Rule(per_case, weighted_mean, "Ranked in every test case; the mean rank, ranked again."),
+    "median": Rule(by_median, weighted_median, "The median over the test cases, then ranked.", "median", None),
+    "per_case": Rule(
+        per_case, weighted_mean, "Ranked in every test case; the mean rank, ranked again.", "mean rank", ranks_of_cases
+    ),
     "significance": Rule(
         by_significance,
         weighted_mean,
         "Ranked by the share of the other methods beaten in a one-sided Wilcoxon signed-rank test.",
+        test="signed-rank",
         slow=True,
     ),
     "tiers": Rule(

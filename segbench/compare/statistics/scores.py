@@ -54,6 +54,8 @@ class Scores:
         absent: (R, M) cases in which reference and prediction both lack the class.
         repeats: (R, M, S) mean over the cases of each of S repetitions (seeds), NaN where not run.
         lopsided: cases and rows in which some methods rightly predict nothing and others do not.
+        folds: (N,) number of the fold that each case is tested in; None where there is one, or folds share cases.
+        seeds: (S, R, M, N) the scores of each repetition where there are several, NaN where not run.
     """
 
     dataset: str
@@ -68,6 +70,8 @@ class Scores:
     absent: NDArray[np.intp]
     repeats: Floats
     lopsided: int = 0
+    folds: NDArray[np.intp] | None = None
+    seeds: Floats | None = None
     grouped: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,10 +93,20 @@ class Scores:
         """(N,) number of what the bootstrap draws: groups, or cases."""
         return self.groups if self.grouped else np.arange(len(self.cases))
 
+    @property
+    def unit_folds(self) -> NDArray[np.intp] | None:
+        """Fold of each independent unit; None where cases were not cross-validated."""
+        if self.folds is None or not self.grouped:
+            return self.folds
+        folds = np.zeros(int(self.groups.max()) + 1, dtype=np.intp)
+        folds[self.groups] = self.folds
+        return folds
+
     def only(self, metrics: Sequence[str]) -> Scores:
         """The rows of these metrics."""
         rows = self.chosen(metrics)
         kept = {name: getattr(self, name)[rows] for name in ("values", "larger", "absent", "repeats")}
+        kept["seeds"] = None if self.seeds is None else self.seeds[:, rows]
         return replace(self, rows=tuple(r for r, keep in zip(self.rows, rows, strict=True) if keep), **kept)
 
     @property
@@ -205,7 +219,9 @@ def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, a
         value = np.where(is_absent, np.where(larger[row], 1.0, 0.0), value)
     values = _means(value, cell, shape)
     repeat = _repetitions(frame, cell)
-    repeated = (*shape[:2], int(repeat.max()) + 1)
+    count = int(repeat.max()) + 1
+    repeated = (*shape[:2], count)
+    of_repetition = cell + repeat * np.prod(shape)
     group, _ = _numbered(frame["group"])
     groups = np.zeros(len(cases), dtype=np.intp)
     groups[case[::-1]] = group[::-1]
@@ -226,6 +242,8 @@ def _one_set(frame: pd.DataFrame, better: Mapping[str, str], missing: Missing, a
         absent=absences.astype(bool).sum(axis=2),
         repeats=_means(value, np.ravel_multi_index((row, method, repeat), repeated), repeated),
         lopsided=int(np.count_nonzero(lopsided)),
+        folds=_folds(frame["fold"], case),
+        seeds=_means(value, of_repetition, (count, *shape)) if count > 1 else None,
     )
     return replace(scores, values=_filled(scores, lacking, missing))
 
@@ -252,6 +270,14 @@ def _repetitions(frame: pd.DataFrame, cell: NDArray[np.intp]) -> NDArray[np.intp
     if len(np.unique(with_seed)) == len(with_seed):
         return seed
     return pd.factorize(pd.MultiIndex.from_frame(frame[["seed", "fold"]]))[0]
+
+
+def _folds(column: pd.Series, case: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Number of the fold of each case, where there are several and no case is tested in two."""
+    fold, names = pd.factorize(column)
+    folds = np.zeros(int(case.max()) + 1, dtype=np.intp)
+    folds[case] = fold
+    return folds if len(names) > 1 and (folds[case] == fold).all() else None
 
 
 def _filled(scores: Scores, lacking: Bools, missing: Missing) -> Floats:
@@ -299,6 +325,7 @@ def class_means(scores: Scores) -> Scores:
         absent=np.zeros((len(masks), len(scores.methods)), dtype=np.intp),
         repeats=np.stack([_mean_of_known(scores.repeats[mask]) for mask in masks]),
         lopsided=0,
+        seeds=None,
     )
 
 
@@ -338,6 +365,7 @@ def all_data_sets(means: Sequence[Scores]) -> Scores:
         larger=first.larger[chosen[0]],
         absent=np.zeros((len(metrics), len(first.methods)), dtype=np.intp),
         repeats=_mean_of_known(np.stack(repeats)),
+        folds=None,
     )
 
 
@@ -360,4 +388,6 @@ def classes_as_cases(sets: Sequence[Scores]) -> Scores:
         absent=np.zeros((len(metrics), len(sets[0].methods)), dtype=np.intp),
         repeats=np.full((len(metrics), len(sets[0].methods), 1), np.nan),
         lopsided=0,
+        folds=None,
+        seeds=None,
     )

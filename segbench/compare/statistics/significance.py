@@ -174,29 +174,9 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def median_interval(differences: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
-    """Median of each sample with the interval of the sign test, which assumes no distribution.
-
-    The interval runs between order statistics k and n - k + 1, k the largest with
-    2 P(Binomial(n, 1/2) < k) <= 1 - confidence (Conover, Practical Nonparametric Statistics, 3.2).
-
-    Args:
-        differences: (P, N), NaN = no pair.
-        confidence: 0.95 for a 95 % interval.
-
-    Returns:
-        (P,) median, low and high; the interval is infinite where no k does.
-    """
-    from scipy.special import bdtr
-
-    ordered = np.sort(differences, axis=1)
-    medians, lows, highs = (np.full(len(ordered), np.nan) for _ in range(3))
+def median_of_known(values: Floats) -> Floats:
+    """(P,) median of each line of (P, N) values; NaN does not count."""
+    ordered = np.sort(values, axis=1)
     counts = np.count_nonzero(~np.isnan(ordered), axis=1)
-    for n in np.unique(counts[counts > 0]):
-        chosen = counts == n
-        values = ordered[chosen, :n]
-        k = int(np.count_nonzero(2 * bdtr(np.arange(n), n, 0.5) <= round(1 - confidence, 12)))
-        medians[chosen] = (values[:, (n - 1) // 2] + values[:, n // 2]) / 2
-        lows[chosen] = values[:, k - 1] if k else -np.inf
-        highs[chosen] = values[:, n - k] if k else np.inf
-    return medians, lows, highs
+    lines, last = np.arange(len(ordered)), np.maximum(counts - 1, 0)
+    return np.asarray((ordered[lines, last // 2] + ordered[lines, (last + 1) // 2]) / 2)

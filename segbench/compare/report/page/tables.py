@@ -253,7 +253,7 @@ def pair_section(comparison: Comparison) -> Markup | None:
     heads = [
         *_NAMES,
         "other",
-        "median difference",
+        f"difference in {comparison.settings.rule.statistic}",
         "wins / ties / losses",
         "effect",
         "p (Holm)",
