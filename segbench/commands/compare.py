@@ -78,6 +78,8 @@ def execute(request: Request) -> Comparison:
         confidence=request.confidence,
         bootstraps=request.bootstraps,
         seed=request.seed,
+        relevant=request.relevant,
+        baseline=request.baseline,
     )
     loaded = replace(_load(request), places=request.places)
     _check_output(request.output, loaded, request.scores)

@@ -33,7 +33,7 @@ USER_ERROR = 2
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 """The errors that Hydra meets when it makes the run directory where none can be."""
 
-COMMANDS = ("train", "predict", "evaluate", "prepare", "describe", "compare", "status", "publish")
+COMMANDS = ("train", "predict", "evaluate", "prepare", "describe", "compare", "power", "status", "publish")
 """Each is the function of that name in `segbench.commands.<name>`, imported when it is asked for."""
 
 

@@ -40,6 +40,7 @@ class Request:
     ties: str = "min"
     cuts: tuple[float, ...] = CUTS
     baseline: str | None = None
+    relevant: float | None = None
     rules: Rules = field(default_factory=Rules)
     bootstraps: int = 10_000
     confidence: float = 0.95
@@ -85,6 +86,7 @@ class Request:
             ties=str(plain["ties"]),
             cuts=tuple(_number("cuts", cut) for cut in plain["cuts"]),
             baseline=None if plain["baseline"] is None else str(plain["baseline"]),
+            relevant=None if plain["relevant"] is None else _number("relevant", plain["relevant"]),
             rules=_rules(plain),
             bootstraps=int(_number("bootstraps", plain["bootstraps"])),
             confidence=_number("confidence", plain["confidence"]),

@@ -79,7 +79,9 @@ OF_COMMANDS = {
     "compare": (
         "scores=x confidence=1", "scores=x bootstraps=-1", "scores=x ranking=best", "scores=x cuts=[0.1,x]",
         "scores=x better=up", "runs=[] ", "scores=x strict=maybe", "scores=x wandb.mode=on", "scores=x ties=first",
+        "scores=x relevant=0",
     ),
+    "power": ("runs=r difference=0", "runs=r difference=1 seeds=[0]", "runs=r difference=1 power=1"),
     "predict": ("run=r input=i output=o accelerator=tpu", "run=r input=i output=o trust=mine", "run=1 input=i"),
     "evaluate": ("run=r background=-1", "prediction=p reference=r spacing=[0,1]", "run=r masks_are=both"),
     "status": ("runs=r all=x", "runs=[]"),

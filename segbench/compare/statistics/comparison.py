@@ -19,6 +19,7 @@ from segbench.compare.statistics.bootstrap import (
     sum_ranks,
     summarise,
 )
+from segbench.compare.statistics.components import Components, components
 from segbench.compare.statistics.friedman import Friedman, friedman
 from segbench.compare.statistics.intervals import Intervals
 from segbench.compare.statistics.pairs import pairwise_tests
@@ -117,6 +118,7 @@ class Comparison:
         overall: the same over all data sets seen in training.
         tested: what the pairs were tested on: the sets, their means, and `overall`.
         pairs: every pair of methods on every row of these, see `pairwise_tests`.
+        components: the components of variance of each data set seen in training, for the first metric.
         friedman: Friedman's test of `overall` for each metric.
         notes: what a reader must know: what was left out, what could not be computed.
     """
@@ -134,6 +136,7 @@ class Comparison:
     overall: Scores
     tested: list[Scores]
     pairs: pd.DataFrame
+    components: list[Components]
     friedman: dict[str, Friedman]
     notes: list[str]
 
@@ -277,6 +280,7 @@ def compare_scores(
         name: standings[TOTAL] if other is rule else _total(seen, settings, name, draws, plain, progress)
         for name, other in RULES.items()
     }
+    sources = [c for s in seen if (c := components(s, settings.metrics[0])) is not None]
     return Comparison(
         settings=settings,
         sets=list(sets),
@@ -298,8 +302,9 @@ def compare_scores(
             together=settings.metrics,
             baseline=settings.baseline,
         ),
+        components=sources,
         friedman=_friedman(overall, settings.level),
-        notes=_notes(sets, overall, plain),
+        notes=[*_notes(sets, overall, plain), *(c.planned(settings.level) for c in sources)],
     )
 
 

@@ -90,3 +90,16 @@ def seeds_needed(sd: float, level: float = 0.05, most: int = 1000) -> int | None
     seeds = np.arange(2, most + 1)
     enough = stdtrit(2 * (seeds - 1), 1 - level / 2) * sd * np.sqrt(2 / seeds) < 1
     return int(seeds[enough.argmax()]) if enough.any() else None
+
+
+def resolution(chance: Chance, cases: int, seeds: int, level: float = 0.05) -> str:
+    """A sentence: the difference that is found, and what half of it takes."""
+    least = detectable(chance, cases, seeds, level)
+    half = least / 2
+    more = cases_needed(chance, half, seeds, level)
+    again = seeds_to_find(chance, half, cases, level) if chance.seeds or chance.rest else None
+    ways = [f"{more:,} cases" if more else "", f"{again} seeds of each" if again else ""]
+    takes = " or ".join(filter(None, ways)) or "more cases and more seeds"
+    return (
+        f"one test finds a difference of {least:.2g} with a power of {100 * POWER:g} %; one of {half:.2g} takes {takes}"
+    )
