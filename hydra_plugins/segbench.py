@@ -84,3 +84,9 @@ class Optuna(Grid):
     """hydra/sweeper=optuna."""
 
     target = "segbench.sweeps.search.search.Search"
+
+
+class Race(Grid):
+    """hydra/sweeper=race."""
+
+    target = "segbench.sweeps.race.race.Race"

@@ -56,18 +56,19 @@ class Criterion:
         """Return whether a score is better than another."""
         if not math.isfinite(score):
             return False
-        return not math.isfinite(other) or self._sign * score > self._sign * other
+        return not math.isfinite(other) or self.sign * score > self.sign * other
 
     def best(self, scores: Iterable[float]) -> float | None:
         """Return the best of the finite scores, None where there is none."""
-        return max(filter(math.isfinite, scores), key=lambda score: self._sign * score, default=None)
+        return max(filter(math.isfinite, scores), key=lambda score: self.sign * score, default=None)
 
     def gap(self, train: float, validation: float) -> float:
         """Return how much better the training cases are scored than the validation cases."""
-        return self._sign * (train - validation)
+        return self.sign * (train - validation)
 
     @property
-    def _sign(self) -> int:
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is."""
         return 1 if self.direction == "larger" else -1
 
 

@@ -165,6 +165,14 @@ KEYS: dict[str, dict[str, Kind]] = {
         "pruner": Node | None,
         "params": dict[str, Anything] | None,
     },
+    "hydra_plugins.segbench.Race": {
+        "decide": Literal["winner", "order"] | Positive,
+        "certainty": Annotated[float, Field(ge=0.5, lt=1)],
+        "effect": Above,
+        "at_once": Positive,
+        "runs": Positive | None,
+        "params": dict[str, Anything] | None,
+    },
     "optuna.samplers.TPESampler": {"n_startup_trials": Count, "seed": Seed | None},
     "optuna.pruners.MedianPruner": {"n_startup_trials": Count, "n_warmup_steps": Count},
 }
