@@ -35,7 +35,7 @@ class Rules:
     effect: float = EFFECT
 
     def states(self, scores: np.ndarray, failed: Collection[int] = ()) -> list[State]:
-        """What is known of each method.
+        """The knowledge of each method.
 
         Args:
             scores: (methods, blocks) in the order of the race, larger is better, NaN where there is no run.

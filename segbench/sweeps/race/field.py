@@ -16,7 +16,7 @@ BLOCKS = ("seed", "fold")
 
 @dataclass(frozen=True)
 class Field:
-    """What meets what.
+    """Methods and the blocks on which they meet.
 
     Attributes:
         fixed: overrides of all runs.

@@ -24,7 +24,7 @@ TABLE, PICTURE, CONCLUSION = "race.csv", "race.png", "race.txt"
 
 @dataclass(frozen=True)
 class Course:
-    """What has been run and what is known.
+    """The runs of a race and the knowledge from them.
 
     Attributes:
         field: methods and blocks.
@@ -64,7 +64,7 @@ def write_results(course: Course, folder: Path) -> None:
 
 
 def conclusion(course: Course) -> list[str]:
-    """What a reader may conclude, in sentences."""
+    """The conclusions that a reader may draw, in sentences."""
     field, states = course.field, course.states
     used, asked = int(np.isfinite(course.scores).sum()), course.scores.size
     lines = [f"{used} of the {asked} runs of the full grid were needed"]
