@@ -76,7 +76,7 @@ class Rules:
 
     @property
     def places(self) -> int:
-        """How many methods are sought; 0 where the order of all is."""
+        """The number of methods that are sought; 0 where the order of all is."""
         return {"winner": 1, "order": 0}[self.decide] if isinstance(self.decide, str) else self.decide
 
     def _of_best(self, better: np.ndarray) -> list[State]:
@@ -103,5 +103,5 @@ class Rules:
         return result
 
     def _claims(self, methods: int) -> int:
-        """How many claims could be wrong: of the winner, that another method beats it; else one for each pair."""
+        """The number of claims that could be wrong: that a method beats the winner, or else one for each pair."""
         return methods - 1 if self.decide == "winner" else math.comb(methods, 2)
