@@ -66,6 +66,7 @@ def execute(request: Request) -> Comparison:
     """
     from rich.console import Console
 
+    from segbench.compare.reading.methods import with_costs
     from segbench.compare.report.outputs import write_outputs
     from segbench.compare.statistics.comparison import Settings, compare_scores
 
@@ -82,6 +83,8 @@ def execute(request: Request) -> Comparison:
         baseline=request.baseline,
     )
     loaded = replace(_load(request), places=request.places)
+    if request.costs is not None:
+        loaded = with_costs(loaded, request.costs)
     _check_output(request.output, loaded, request.scores)
     settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
     with _progress(console, settings.bootstraps) as progress:
@@ -100,7 +103,7 @@ def _load(request: Request) -> Loaded:
     from segbench.runs.discovery import find_runs
 
     if request.scores is not None:
-        return load_table(request.scores, request.metric[0] if request.metric else "score", request.rules)
+        return load_table(request.scores, request.metric, request.rules)
     places = [place for place in request.runs if not place.startswith(WANDB)]
     directories = find_runs(places) if places else []
     for place in request.runs:

@@ -68,7 +68,9 @@ def _pilots(config: DictConfig) -> list[tuple[Components, Loaded]]:
     if (config.runs is None) == (config.scores is None):
         raise UserError("say what the pilot is: either runs=DIR or scores=FILE")
     if config.scores is not None:
-        loaded = load_table(Path(str(config.scores)), str(config.metric or "score"), Rules(better="larger"))
+        loaded = load_table(
+            Path(str(config.scores)), [str(config.metric)] if config.metric else [], Rules(better="larger")
+        )
     else:
         places = [str(p) for p in config.runs] if isinstance(config.runs, ListConfig) else [str(config.runs)]
         loaded = load_runs(find_runs(places), Rules(strict=False))

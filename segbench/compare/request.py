@@ -41,6 +41,7 @@ class Request:
     cuts: tuple[float, ...] = CUTS
     baseline: str | None = None
     relevant: float | None = None
+    costs: Path | None = None
     rules: Rules = field(default_factory=Rules)
     bootstraps: int = 10_000
     confidence: float = 0.95
@@ -86,6 +87,7 @@ class Request:
             ties=str(plain["ties"]),
             cuts=tuple(_number("cuts", cut) for cut in plain["cuts"]),
             baseline=None if plain["baseline"] is None else str(plain["baseline"]),
+            costs=None if plain["costs"] is None else Path(str(plain["costs"])),
             relevant=None if plain["relevant"] is None else _number("relevant", plain["relevant"]),
             rules=_rules(plain),
             bootstraps=int(_number("bootstraps", plain["bootstraps"])),

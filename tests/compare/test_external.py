@@ -22,7 +22,7 @@ def write(folder, text):
 
 
 def test_the_published_table_as_it_stands():
-    loaded = load_table(TABLE, "f1", Rules(better="larger"))
+    loaded = load_table(TABLE, ["f1"], Rules(better="larger"))
     comparison = compare_scores(loaded.sets, Settings(("f1",), ranking="tiers", cuts=PRINTED_CUTS))
     assert comparison.methods == tuple("ABCDEFGHIJ")
     assert comparison.standings["prostate"].rank_sums.tolist() == [20, 19, 17, 19, 13, 13, 8, 8, 12, 7]
@@ -33,7 +33,7 @@ def test_the_published_table_as_it_stands():
 
 
 def test_column_means_of_the_published_table():
-    comparison = compare_scores(load_table(TABLE, "f1", Rules(better="larger")).sets, Settings(("f1",)))
+    comparison = compare_scores(load_table(TABLE, ["f1"], Rules(better="larger")).sets, Settings(("f1",)))
     means = [0.649, 0.704, 0.724, 0.700, 0.762, 0.760, 0.782, 0.778, 0.756, 0.784]
     np.testing.assert_allclose(comparison.summaries[0][-1], means, atol=6e-4)
 
@@ -41,7 +41,7 @@ def test_column_means_of_the_published_table():
 def test_a_long_table_of_cases(tmp_path):
     lines = ["method,case,value,group,remark"]
     lines += [f"{m},{c},{0.5 + 0.1 * (m == 'a') + c / 100},{c // 2},x" for m in "ab" for c in range(12)]
-    loaded = load_table(write(tmp_path, "\n".join(lines)), "score", Rules(better="larger"))
+    loaded = load_table(write(tmp_path, "\n".join(lines)), ["score"], Rules(better="larger"))
     (scores,) = loaded.sets
     assert scores.methods == ("a", "b")
     assert scores.grouped
@@ -51,8 +51,8 @@ def test_a_long_table_of_cases(tmp_path):
 def test_renaming_and_missing_values(tmp_path):
     path = write(tmp_path, "class,A,B\nx,0.1,0.2\ny,,0.3\n")
     with pytest.raises(UserError, match=r"'A' has no score of 'y'"):
-        load_table(path, "score", Rules(better="larger"))
-    loaded = load_table(path, "score", Rules(better="larger", missing="worst", rename={"A": "ours"}))
+        load_table(path, ["score"], Rules(better="larger"))
+    loaded = load_table(path, ["score"], Rules(better="larger", missing="worst", rename={"A": "ours"}))
     assert loaded.sets[0].values[1, 0, 0] == 0
     assert loaded.sets[0].methods == ("ours", "B")
 
@@ -74,7 +74,7 @@ def test_renaming_and_missing_values(tmp_path):
 def test_clear_errors(tmp_path, text, message):
     def compare():
         return compare_scores(
-            load_table(write(tmp_path, text), "score", Rules(better="larger")).sets, Settings(("score",))
+            load_table(write(tmp_path, text), ["score"], Rules(better="larger")).sets, Settings(("score",))
         )
 
     with pytest.raises(UserError) as error:
@@ -91,6 +91,6 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_direction_is_asked_for_and_not_guessed(tmp_path):
     path = write(tmp_path, "class,A,B\nx,1,2\n")
     with pytest.raises(UserError, match="metric 'hd95': not known whether larger or smaller is better"):
-        load_table(path, "hd95", Rules())
-    assert not load_table(path, "hd95", Rules(better={"hd95": "smaller"})).sets[0].larger.any()
-    assert not load_table(path, "hd95", Rules(better="smaller")).sets[0].larger.any()
+        load_table(path, ["hd95"], Rules())
+    assert not load_table(path, ["hd95"], Rules(better={"hd95": "smaller"})).sets[0].larger.any()
+    assert not load_table(path, ["hd95"], Rules(better="smaller")).sets[0].larger.any()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.compare.reading.comparability import check_fairness
+from segbench.compare.reading.costs import read_costs
 from segbench.compare.reading.data_sets import told_apart
 from segbench.compare.reading.directions import directions
 from segbench.compare.reading.duplicates import without_copies
@@ -32,14 +33,16 @@ class Method:
     Attributes:
         name: see `name_methods`.
         runs: its finished runs; none for scores from elsewhere.
+        costs: its costs from elsewhere, by name.
     """
 
     name: str
     runs: tuple[Run, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def cost(self, key: str) -> float:
-        """Median over the runs of an entry of run.json's `cost`, NaN where no run has it."""
-        return self._median("cost", key)
+        """The cost given, else the median over the runs of an entry of run.json's `cost`; NaN where there is none."""
+        return self.costs[key] if key in self.costs else self._median("cost", key)
 
     @property
     def gap(self) -> float:
@@ -147,16 +150,27 @@ def _leaks(runs: Sequence[Run]) -> list[str]:
     return list(notes.values())
 
 
-def load_table(path: Path, metric: str, rules: Rules) -> Loaded:
+def load_table(path: Path, metrics: Sequence[str], rules: Rules) -> Loaded:
     """Read scores made by any other tool; see `read_score_table`.
 
     Raises:
         UserError: if the table cannot be read or compared.
     """
-    frame = completed(read_score_table(path, metric))
+    frame = completed(read_score_table(path, metrics))
     names = renamed(frame["method"].tolist(), rules.rename)
     frame["method"] = pd.Categorical(names, categories=list(dict.fromkeys(names)))
     frame, notes = check_fairness(frame, (), strict=rules.strict, fill=rules.missing is not None)
     better = directions(frame["metric"].unique(), rules.better)
     sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
     return Loaded(sets, [Method(name) for name in sets[0].methods], notes=notes)
+
+
+def with_costs(loaded: Loaded, path: Path) -> Loaded:
+    """The same with the costs of a table; see `read_costs`.
+
+    Raises:
+        UserError: if it cannot be read, or lacks a method.
+    """
+    costs, notes = read_costs(path, [method.name for method in loaded.methods])
+    methods = [replace(method, costs=costs[method.name]) for method in loaded.methods]
+    return replace(loaded, methods=methods, notes=[*loaded.notes, *notes])

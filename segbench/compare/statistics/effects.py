@@ -94,7 +94,7 @@ def mean_effects(
         ratio = np.where(difference == 0, 0.0, np.abs(difference) / error)
     below = np.where(np.isnan(error), np.nan, stdtr(freedom, -np.minimum(ratio, 1e12)))
     p = np.fmax(2 * below, np.where(n > 0, np.array([smallest_p(int(min(k, 99))) for k in n]), np.nan))
-    p = np.where(np.isnan(below), np.where(n == 1, 1.0, np.nan), np.minimum(p, 1.0))
+    p = np.where(np.isnan(below), np.nan, np.minimum(p, 1.0))
     flipped = (n > 1) & (n <= FLIPPED)
     if flipped.any():
         p[flipped] = np.maximum(

@@ -75,6 +75,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "compare": {
         "runs": _Places | None,
         "scores": Text | None,
+        "costs": Text | None,
         "output": Text | None,
         "metric": Labels | None,
         "ranking": Literal["mean", "median", "per_case", "significance", "tiers"],
