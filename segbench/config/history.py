@@ -52,6 +52,10 @@ ADDED: Mapping[str, Any] = {
 """Dotted keys that came after the first version, and the value that stands for what held before them."""
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "segbench.data.augmentations.pipeline.Contrast": {"keep_range": False},
+    "segbench.data.augmentations.pipeline.Gamma": {"channels_apart": False},
+    "segbench.data.augmentations.pipeline.LowResolution": {"flat_patch": None},
+    "segbench.data.augmentations.spatial.Spatial": {"flat_patch": None},
     "segbench.data.datasets.folder.Folder": {
         "spacing_file": None,
         "orientation": None,

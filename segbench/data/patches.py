@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import grid_sample
 
 from segbench.data.arrays import ArraySpec, LazyArrays
 from segbench.data.augmentations.augmenter import Augmenter, Place
-from segbench.data.augmentations.spatial import SpatialDraw, offsets
+from segbench.data.augmentations.spatial import SpatialDraw, line_offsets, offsets
 from segbench.data.case import IGNORE
 from segbench.data.case_meta import Intensities
+from segbench.data.interpolation import Places
 from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import Normalize
 from segbench.data.placement import Placement, TrainingCases
@@ -116,34 +117,34 @@ class _Window:
     Attributes:
         low: the first pixel of the box that is cut out, (D,).
         high: the last + 1.
-        position: of the patch's pixels in the box, (D, *size before quarter turns); None: it is the box.
+        places: of the patch's pixels in the box; None: it is the box.
         draw: the transform, whose quarter turns and flips come last.
     """
 
     low: np.ndarray
     high: np.ndarray
-    position: np.ndarray | None
+    places: Places | None
     draw: SpatialDraw
 
     @classmethod
     def of(cls, start: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int]) -> _Window:
         """The window of a patch; arguments as of `read_patch`."""
-        size = draw.turn.before(patch_size)
+        size = np.asarray(draw.turn.before(patch_size))
         start = start + np.subtract(patch_size, size) // 2
         if draw.on_grid:
             low = start + draw.shift.astype(int)
             return cls(low, low + size, None, draw)
-        position = offsets(draw, size)
-        centre = start + (np.asarray(size) - 1) / 2
-        low, high = _bounds(position, centre)
-        position += (centre - low).astype(np.float32).reshape(-1, *(1,) * len(size))
-        return cls(low, high, position, draw)
-
-    @cached_property
-    def _nearest(self) -> np.ndarray:
-        """Index of the nearest pixel in the flattened box: (*size)."""
-        assert self.position is not None
-        return _flat_index(self.position, self.high - self.low)
+        centre = start + (size - 1) / 2
+        low, high = np.empty((2, len(size)), dtype=int)
+        lines = {axis: centre[axis] + line for axis, line in line_offsets(draw, size).items()}
+        for axis, line in lines.items():
+            low[axis], high[axis] = math.floor(line.min()), math.ceil(line.max()) + 1
+        points, others = None, [axis for axis in range(len(size)) if axis not in lines]
+        if others:
+            points = offsets(draw.of_axes(others), size[others])
+            low[others], high[others] = _bounds(points, centre[others])
+            points += (centre - low)[others].astype(np.float32).reshape(-1, *(1,) * len(others))
+        return cls(low, high, Places({axis: line - low[axis] for axis, line in lines.items()}, points), draw)
 
     def cut(self, array: np.ndarray, beyond: int | None = None) -> np.ndarray:
         """The box of an array (.., *S); what lies beyond the array is mirrored, or `beyond`."""
@@ -151,13 +152,11 @@ class _Window:
 
     def linear(self, box: np.ndarray) -> np.ndarray:
         """The patch (C, *P) of a box with channels, of float32."""
-        return self.draw.turned(box if self.position is None else _linear(box, self.position))
+        return self.draw.turned(box if self.places is None else self.places.linear(box))
 
     def nearest(self, box: np.ndarray) -> np.ndarray:
         """The patch (.., *P) of a box, by nearest pixel."""
-        if self.position is not None:
-            box = box.reshape(*box.shape[: -len(self.low)], -1)[..., self._nearest]
-        return self.draw.turned(box)
+        return self.draw.turned(box if self.places is None else self.places.nearest(box))
 
     def array(self, array: np.ndarray) -> np.ndarray:
         """The patch of an extra array (*S) or (C, *S): of floats linearly, of others by nearest pixel."""
@@ -198,23 +197,3 @@ def _cut(array: np.ndarray, low: np.ndarray, high: np.ndarray, beyond: int | Non
             if beyond is not None:
                 np.moveaxis(box, axis, 0)[outside] = beyond
     return box
-
-
-def _linear(image: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Linear interpolation of an image (C, *S) at positions (D, *P) inside it: (C, *P) float32."""
-    # grid_sample wants the last axis first, the coordinates last, and the outermost pixels at -1 and 1.
-    half = [max(length - 1, 1) / 2 for length in image.shape[1:]]
-    grid = np.stack([line / h - 1 for line, h in zip(position[::-1], half[::-1], strict=True)], axis=-1)
-    source = torch.from_numpy(np.ascontiguousarray(image))
-    result = grid_sample(
-        source[None], torch.from_numpy(grid)[None], mode="bilinear", padding_mode="border", align_corners=True
-    )
-    return np.asarray(result[0].numpy())
-
-
-def _flat_index(position: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Index of the nearest pixel to each position (D, *P) in an array of this shape, flattened: (*P)."""
-    flat: np.ndarray = np.zeros((), dtype=np.intp)
-    for line, length in zip(np.rint(position).astype(np.intp), shape, strict=True):
-        flat = flat * length + line
-    return flat

@@ -49,6 +49,17 @@ def cubic_matrix(points: int, size: int, span: bool) -> np.ndarray:
     return np.asarray(interpolate(each, (size, points), mode="bicubic", align_corners=span)[0, 0].numpy())
 
 
+def linear_matrix(places: np.ndarray, length: int) -> np.ndarray:
+    """(P, length) weights of linear interpolation at places (P,) between the first and last of an axis's pixels."""
+    low = np.clip(places.astype(np.intp), 0, max(length - 2, 0))
+    weights = np.zeros((len(places), length), dtype=np.float32)
+    rows = np.arange(len(places))
+    weights[rows, low] = 1 - (places - low)
+    if length > 1:
+        weights[rows, low + 1] = places - low
+    return weights
+
+
 def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
     """(size, size) Gaussian smoothing with standard deviation sigma in pixels, zero beyond the ends.
 

@@ -111,7 +111,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.data.augmentations.spatial.Spatial": {
         "flip": Share | list_of(Share, 2, 3),
         "quarter_turns": Share,
-        "rotation": Degrees,
+        "rotation": Degrees | Node,
         "rotation_probability": Share,
         "scaling": span(Above),
         "scaling_probability": Share,
@@ -122,6 +122,13 @@ KEYS: dict[str, dict[str, Kind]] = {
         "distortion": span(Annotated[float, Field(gt=-1 / 3, le=1)]),
         "distortion_probability": Share,
         "thick_slices": Annotated[float, Field(ge=1)] | None,
+        "flat_patch": Annotated[float, Field(ge=1)] | None,
+    },
+    "segbench.data.augmentations.spatial.RotationByShape": {
+        "volume": Degrees,
+        "slices": Degrees,
+        "elongated": Degrees,
+        "elongation": Annotated[float, Field(ge=1)],
     },
     "segbench.data.augmentations.elastic.ControlPoints": {
         "deviation": Least,
@@ -142,9 +149,15 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.data.augmentations.pipeline.Noise": _DRAWN_WITH | {"variance": span(Least)},
     "segbench.data.augmentations.pipeline.Blur": _DRAWN_WITH | {"sigma": span(Least), "channels": Share},
     "segbench.data.augmentations.pipeline.Brightness": _DRAWN_WITH | {"shift": span(Number), "factor": span(Least)},
-    "segbench.data.augmentations.pipeline.Contrast": _DRAWN_WITH | {"factor": span(Least)},
-    "segbench.data.augmentations.pipeline.Gamma": _DRAWN_WITH | {"exponent": span(Above), "invert": Flag},
+    "segbench.data.augmentations.pipeline.Contrast": _DRAWN_WITH | {"factor": span(Least), "keep_range": Flag},
+    "segbench.data.augmentations.pipeline.Gamma": _DRAWN_WITH
+    | {"exponent": span(Above), "invert": Flag, "channels_apart": Flag},
     "segbench.data.augmentations.pipeline.LowResolution": _DRAWN_WITH
-    | {"zoom": span(Annotated[float, Field(gt=0, le=1)]), "channels": Share, "axes": different(Count, 1, 3) | None},
+    | {
+        "zoom": span(Annotated[float, Field(gt=0, le=1)]),
+        "channels": Share,
+        "axes": different(Count, 1, 3) | None,
+        "flat_patch": Annotated[float, Field(ge=1)] | None,
+    },
     "segbench.data.augmentations.albumentations_engine.saved_pipeline": {"file": Text, "pipeline": Anything},
 }

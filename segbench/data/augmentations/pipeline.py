@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 
 from segbench.data.augmentations.augmenter import Place
 from segbench.data.augmentations.colour import BetweenBlackAndWhite, HistogramMatching
 from segbench.data.augmentations.elastic import Range
-from segbench.data.augmentations.spatial import Spatial
+from segbench.data.augmentations.spatial import Spatial, flat_axes
 from segbench.data.case_meta import Intensities
 from segbench.data.normalize import Normalize
 from segbench.data.patches import read_patch
@@ -132,7 +133,7 @@ class Blur:
             return image
         blurred = image.copy()
         for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
-            gaussian_filter(image[channel], rng.uniform(*self.sigma), output=blurred[channel])
+            blurred[channel] = _blurred(image[channel], rng.uniform(*self.sigma))
         return blurred
 
 
@@ -147,12 +148,14 @@ class LowResolution:
         zoom: range of the shrunk size, as a share of the size; drawn for each channel.
         channels: share of the channels that are shrunk (nnU-Net: 0.5).
         axes: of the patch; None: all. In volumes with thick slices name those within the slices: [1, 2].
+        flat_patch: leaves out the axes that `Spatial` leaves out by it.
     """
 
     probability: float
     zoom: Range
     channels: float = 1.0
     axes: Sequence[int] | None = None
+    flat_patch: float | None = None
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the image at lower resolution, or as it is."""
@@ -161,7 +164,8 @@ class LowResolution:
         coarse = image.copy()
         for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
             zoom, shape = rng.uniform(*self.zoom), image.shape[1:]
-            axes = range(len(shape)) if self.axes is None else self.axes
+            flat = flat_axes(shape, self.flat_patch)
+            axes = [axis for axis in (range(len(shape)) if self.axes is None else self.axes) if axis not in flat]
             small = [max(1, round(size * zoom)) if axis in axes else size for axis, size in enumerate(shape)]
             kept = [((np.arange(few) + 0.5) * size / few).astype(int) for few, size in zip(small, shape, strict=True)]
             enlarge = [cubic_matrix(few, size, span=False) for few, size in zip(small, shape, strict=True)]
@@ -194,19 +198,29 @@ class Brightness:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A factor for each channel's distance from its mean, drawn from a range."""
+    """A factor for each channel's distance from its mean, drawn from a range.
+
+    Attributes:
+        probability: of doing so at all.
+        factor: range of the factor.
+        keep_range: no value leaves the range that its channel had, as in nnU-Net.
+    """
 
     probability: float
     factor: Range
+    keep_range: bool = False
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the image with another contrast, or as it is."""
         if rng.random() >= self.probability:
             return image
-        mean = image.mean(axis=tuple(range(1, image.ndim)), keepdims=True)
+        axes = tuple(range(1, image.ndim))
+        mean = image.mean(axis=axes, keepdims=True)
         scaled: np.ndarray = image - mean
         scaled *= _per_channel(image, rng, self.factor)
         scaled += mean
+        if self.keep_range:
+            np.clip(scaled, image.min(axis=axes, keepdims=True), image.max(axis=axes, keepdims=True), out=scaled)
         return scaled
 
 
@@ -218,16 +232,24 @@ class Gamma:
         probability: of doing so at all.
         exponent: range of the power.
         invert: bends the negative instead: bright becomes dark, is bent, and becomes bright again.
+        channels_apart: each channel has its own power, range, mean and deviation, as in nnU-Net; otherwise they are
+            those of all channels together, which keeps colours.
     """
 
     probability: float
     exponent: Range
     invert: bool = False
+    channels_apart: bool = False
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the image after the power law, or as it is."""
         if rng.random() >= self.probability:
             return image
+        if self.channels_apart:
+            return np.stack([self._bent(channel, rng) for channel in image])
+        return self._bent(image, rng)
+
+    def _bent(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         exponent = np.float32(rng.uniform(*self.exponent))
         low, high = image.min(), image.max()
         if self.invert:
@@ -235,12 +257,36 @@ class Gamma:
         # Too small a range cannot be rescaled in float32, and holds nothing that could be seen.
         if abs(high - low) < 1e-6:
             return image
-        bent: np.ndarray = (image - low) / (high - low)
+        bent: np.ndarray = image - low
+        bent /= high - low
         bent **= exponent
-        bent -= bent.mean()
-        bent *= math.copysign(image.std() / bent.std(), high - low)
-        bent += image.mean()
+        factor = np.float32(math.copysign(image.std() / bent.std(), high - low))
+        offset = image.mean() - factor * bent.mean()
+        bent *= factor
+        bent += offset
         return bent
+
+
+def _blurred(channel: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian smoothing of one channel (*P), mirrored beyond its border and cut off at 4 sigma, as scipy's.
+
+    Shifted sums: the widths are small, and a filter that walks line by line takes several times as long.
+    """
+    radius = int(4 * sigma + 0.5)
+    if channel.ndim < 3 or not 0 < radius <= min(channel.shape):
+        return np.asarray(gaussian_filter(channel, sigma))
+    kernel = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    kernel /= 2 * kernel.sum() - kernel[0]
+    result = torch.from_numpy(np.ascontiguousarray(channel))
+    for axis, length in enumerate(channel.shape):
+        border = [(axis, slice(None, radius)), (axis, slice(length - radius, None))]
+        before, after = (result[(slice(None),) * at + (part,)].flip(at) for at, part in border)
+        longer = torch.cat([before, result, after], axis)
+        result = longer.narrow(axis, radius, length) * float(kernel[0])
+        for shift in range(1, radius + 1):
+            for start in (radius - shift, radius + shift):
+                result.add_(longer.narrow(axis, start, length), alpha=float(kernel[shift]))
+    return result.numpy()
 
 
 def _per_channel(image: np.ndarray, rng: np.random.Generator, range_: Range) -> np.ndarray:

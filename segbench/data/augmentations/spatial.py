@@ -9,7 +9,7 @@ at hand transform a patch that is cut out already (MONAI) or know no volumes (al
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -17,6 +17,41 @@ import numpy as np
 
 from segbench.data.augmentations.elastic import Elastic, Range
 from segbench.errors import UserError
+
+RotationRule = Callable[[Sequence[int], bool], float]
+"""A function of a patch's size, and of whether it is transformed slice by slice, that gives the largest angle."""
+
+
+@dataclass(frozen=True)
+class RotationByShape:
+    """The largest angle by the shape of the patch, in degrees; nnU-Net v2: 30 in volumes, 180 and 15 in images.
+
+    Attributes:
+        volume: of volumes.
+        slices: of images, and within the slices of flat volumes.
+        elongated: of images whose longer edge is more than `elongation` times as long as the shorter one.
+        elongation: as said.
+    """
+
+    volume: float
+    slices: float
+    elongated: float
+    elongation: float = 1.5
+
+    def __call__(self, patch_size: Sequence[int], slice_by_slice: bool) -> float:
+        """The largest angle; see `RotationRule`."""
+        if slice_by_slice:
+            return self.slices
+        if len(patch_size) > 2:
+            return self.volume
+        return self.elongated if max(patch_size) > self.elongation * min(patch_size) else self.slices
+
+
+def flat_axes(patch_size: Sequence[int], threshold: float | None) -> list[int]:
+    """The axes of a volume along which its longest edge is more than `threshold` times as long as their own."""
+    if threshold is None or len(patch_size) < 3:
+        return []
+    return [axis for axis, length in enumerate(patch_size) if max(patch_size) > threshold * length]
 
 
 @dataclass(frozen=True)
@@ -27,8 +62,8 @@ class Spatial:
         flip: probability of mirroring each axis: one number, or one for each axis: [0, 0.5] mirrors columns alone.
         quarter_turns: probability of turning by 0, 90, 180 or 270 degrees, each as likely: exact, without
             interpolation. In 3D in a plane of two axes of equal spacing.
-        rotation: largest angle in degrees, in the plane of each pair of axes. Angles are true to the
-            spacing: a sphere stays a sphere where slices are thick.
+        rotation: largest angle in degrees, in the plane of each pair of axes, or a rule that gives it for a patch.
+            Angles are true to the spacing: a sphere stays a sphere where slices are thick.
         rotation_probability: of turning at all.
         scaling: range of the zoom, the same for all axes; 1.4 shows everything 1.4 times as large,
             0.7 shows more of the image.
@@ -42,13 +77,16 @@ class Spatial:
         distortion_probability: of distorting at all.
         thick_slices: an axis of a volume whose pixels are more than this times as long as the shortest
             ones neither turns nor bends: slices stay slices. None: all axes do.
+        flat_patch: an axis of a volume along which the longest edge of the patch is more than this times as long as
+            the axis's own neither turns, bends nor zooms: nnU-Net's augmentation slice by slice ("dummy 2D"), by 3.
+            None: all axes do.
 
     Raises:
         ValueError: where the zoom could be 0 or negative, or the distortion would fold the image.
     """
 
     flip: float | Sequence[float] = 0.0
-    rotation: float = 0.0
+    rotation: float | RotationRule = 0.0
     rotation_probability: float = 1.0
     scaling: Range = (1.0, 1.0)
     scaling_probability: float = 1.0
@@ -60,6 +98,7 @@ class Spatial:
     distortion: Range = (0.0, 0.0)
     distortion_probability: float = 1.0
     thick_slices: float | None = None
+    flat_patch: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.scaling[0] <= self.scaling[1]:
@@ -93,18 +132,21 @@ class Spatial:
             raise UserError(
                 f"augmentation.spatial.flip={self.flip}: must be one probability, or one for each of the {dims} axes"
             )
-        fine = self._fine_axes(spacing)
+        flat = flat_axes(patch_size, self.flat_patch)
+        fine = [axis for axis in self._fine_axes(spacing) if axis not in flat]
         rotation = np.eye(dims)
-        if self.rotation and rng.random() < self.rotation_probability:
+        largest = self.rotation(patch_size, bool(flat)) if callable(self.rotation) else self.rotation
+        if largest and rng.random() < self.rotation_probability:
             for first, second in combinations(fine, 2):
-                angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+                angle = math.radians(rng.uniform(-largest, largest))
                 plane = np.eye(dims)
                 plane[first, first] = plane[second, second] = math.cos(angle)
                 plane[first, second], plane[second, first] = -math.sin(angle), math.sin(angle)
                 rotation = rotation @ plane
-        zoom = 1.0
+        zoom = np.ones(dims)
         if set(self.scaling) != {1} and rng.random() < self.scaling_probability:
-            zoom = rng.uniform(*self.scaling)
+            zoom[:] = rng.uniform(*self.scaling)
+            zoom[flat] = 1.0
         shift = np.zeros(dims)
         if self.translation and rng.random() < self.translation_probability:
             # Whole pixels: a patch that is only shifted needs no interpolation, which blurs.
@@ -119,7 +161,7 @@ class Spatial:
             distortion = rng.uniform(*self.distortion)
         flips = tuple(bool(flip) for flip in rng.random(dims) < np.asarray(self.flip))
         physical = np.asarray(spacing, dtype=float)
-        matrix = (rotation * physical) / physical[:, None] / zoom
+        matrix = (rotation * physical) / physical[:, None] / zoom[:, None]
         return SpatialDraw(matrix, shift, flips, bend, distortion, turn)
 
     def _fine_axes(self, spacing: Sequence[float]) -> list[int]:
@@ -203,6 +245,20 @@ class SpatialDraw:
         still = np.array_equal(self.matrix, np.eye(len(self.shift))) and self.bend is None and not self.distortion
         return still and np.array_equal(self.shift, np.rint(self.shift))
 
+    @property
+    def lone_axes(self) -> list[int]:
+        """Axes that are at most scaled and shifted: places along them depend on no other axis, and no other on them."""
+        if self.bend is not None or self.distortion:
+            return []
+        mixed = (self.matrix != 0) & ~np.eye(len(self.shift), dtype=bool)
+        return [axis for axis, others in enumerate(mixed | mixed.T) if not others.any()]
+
+    def of_axes(self, axes: Sequence[int]) -> SpatialDraw:
+        """The same transform along some axes, where it does not mix them with others; without turns and flips."""
+        if len(axes) == len(self.shift):
+            return self
+        return SpatialDraw(self.matrix[np.ix_(axes, axes)], self.shift[axes], (False,) * len(axes))
+
     def pinned(self, patch_size: Sequence[int]) -> SpatialDraw:
         """The same transform, shifted so that it leaves the patch's central pixel, (P - 1) // 2, where it is."""
         centre = [(length - 1) // 2 for length in patch_size]
@@ -228,6 +284,14 @@ def offset_of(draw: SpatialDraw, pixel: Sequence[int], size: Sequence[int]) -> n
     radius = float(from_middle @ from_middle) / (float(middle @ middle) or 1.0)
     there = draw.matrix @ from_middle * (1 + draw.distortion * radius) + draw.shift
     return np.asarray(there if draw.bend is None else there + [field[tuple(pixel)] for field in draw.bend])
+
+
+def line_offsets(draw: SpatialDraw, size: Sequence[int]) -> dict[int, np.ndarray]:
+    """The places along each lone axis, relative to the patch's centre: (size of the axis,), in pixels."""
+    return {
+        axis: draw.matrix[axis, axis] * (np.arange(size[axis]) - (size[axis] - 1) / 2) + draw.shift[axis]
+        for axis in draw.lone_axes
+    }
 
 
 def offsets(draw: SpatialDraw, size: Sequence[int]) -> np.ndarray:

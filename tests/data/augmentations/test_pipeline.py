@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from scipy.ndimage import gaussian_filter
 from skimage import exposure, filters
 from torch.nn.functional import interpolate
 
@@ -37,8 +38,10 @@ EVERY: list[Intensity] = [
     Blur(1.0, (0.5, 1.0)),
     Brightness(1.0, (-0.3, 0.3)),
     Contrast(1.0, (0.75, 1.25)),
+    Contrast(1.0, (0.75, 1.25), keep_range=True),
     Gamma(1.0, (0.7, 1.5)),
     Gamma(1.0, (0.7, 1.5), invert=True),
+    Gamma(1.0, (0.7, 1.5), channels_apart=True),
     LowResolution(1.0, (0.4, 0.7)),
 ]
 NOTHING: list[Intensity] = [
@@ -283,3 +286,38 @@ def test_configured_augmentations_make_samples(file: Path, shape: tuple[int, ...
         assert set(np.unique(sample["mask"])) <= {0, 1, 2, 3, IGNORE}
     again = sampler[17]
     assert all(torch.equal(sampler[17][key], again[key]) for key in ("image", "mask"))
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.8, 1.0, 2.0])
+@pytest.mark.parametrize("shape", [(2, 9, 12, 10), (1, 3, 20, 4)])
+def test_blur_of_volumes_is_scipys(sigma: float, shape: tuple[int, ...]) -> None:
+    image = picture(shape, 0)
+    expected = np.stack([gaussian_filter(channel, sigma) for channel in image])
+    np.testing.assert_allclose(Blur(1.0, (sigma, sigma))(image, np.random.default_rng(0)), expected, atol=1e-5)
+
+
+def test_contrast_can_keep_the_range_of_each_channel() -> None:
+    image = picture((2, 30, 30), 0)
+    stronger = Contrast(1.0, (1.5, 1.5), keep_range=True)(image, np.random.default_rng(0))
+    free = Contrast(1.0, (1.5, 1.5))(image, np.random.default_rng(0))
+    for channel, kept, other in zip(image, stronger, free, strict=True):
+        np.testing.assert_allclose(kept, np.clip(other, channel.min(), channel.max()))
+        assert other.max() > channel.max()
+
+
+def test_gamma_of_channels_apart() -> None:
+    image = picture((2, 30, 30), 0) * np.float32(3) + np.arange(2, dtype=np.float32).reshape(2, 1, 1)
+    apart = Gamma(1.0, (0.5, 0.5), channels_apart=True)(image, np.random.default_rng(0))
+    for channel, found in zip(image, apart, strict=True):
+        alone = Gamma(1.0, (0.5, 0.5))(channel[None], np.random.default_rng(0))[0]
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_low_resolution_of_flat_patches_is_within_slices() -> None:
+    image = picture((1, 4, 20, 20), 0)
+    flat = LowResolution(1.0, (0.5, 0.5), flat_patch=3.0)(image, np.random.default_rng(0))
+    within = LowResolution(1.0, (0.5, 0.5), axes=[1, 2])(image, np.random.default_rng(0))
+    np.testing.assert_array_equal(flat, within)
+    cube = LowResolution(1.0, (0.5, 0.5), flat_patch=3.0)(image[..., :12, :12], np.random.default_rng(0))
+    whole = LowResolution(1.0, (0.5, 0.5))(image[..., :12, :12], np.random.default_rng(0))
+    np.testing.assert_array_equal(cube, whole)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench.data.augmentations.elastic import ControlPoints
-from segbench.data.augmentations.spatial import QuarterTurns, Spatial, SpatialDraw, offsets
+from segbench.data.augmentations.spatial import QuarterTurns, RotationByShape, Spatial, SpatialDraw, flat_axes, offsets
 from segbench.errors import UserError
 
 SIZES = {2: (12, 9), 3: (7, 4, 6)}
@@ -182,3 +182,39 @@ def test_quarter_turns_are_in_planes_of_equal_spacing() -> None:
 def test_impossible_transforms(wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Spatial(**wrong)
+
+
+FLAT = {"flat_patch": 3.0, "scaling": (0.5, 0.8)}
+NNUNET = RotationByShape(volume=30, slices=180, elongated=15)
+
+
+@given(seeds)
+def test_flat_patches_are_transformed_slice_by_slice(seed: int) -> None:
+    """As nnU-Net's "dummy 2D": where the longest edge of the patch is more than thrice an axis's own."""
+    rng = np.random.default_rng(seed)
+    drawn = Spatial(rotation=NNUNET, elastic=ControlPoints(3), **FLAT).draw((4, 13, 9), (1, 1, 1), rng)
+    for plane, where in zip(offsets(drawn, (4, 13, 9))[0], np.arange(4) - 1.5, strict=True):
+        np.testing.assert_allclose(plane, where, atol=1e-5)
+    assert np.linalg.det(drawn.matrix[1:, 1:]) > 1.5
+    full = Spatial(rotation=NNUNET, **FLAT).draw((4, 12, 9), (1, 1, 1), rng)
+    assert np.abs(full.matrix[0]).min() > 0
+
+
+def test_largest_angles_are_nnunets() -> None:
+    """Those that its trainer chooses for the same patches."""
+    for size, slice_by_slice, angle in [
+        ((128, 128, 128), False, 30),
+        ((64, 192, 160), False, 30),
+        ((20, 320, 256), True, 180),
+        ((256, 256), False, 180),
+        ((384, 256), False, 180),
+        ((512, 256), False, 15),
+    ]:
+        assert NNUNET(size, slice_by_slice) == angle
+        assert bool(flat_axes(size, 3.0)) == slice_by_slice
+    angles = []
+    for seed in range(300):
+        drawn = Spatial(rotation=NNUNET, flat_patch=3.0).draw((4, 20, 20), (1, 1, 1), np.random.default_rng(seed))
+        angles.append(math.degrees(math.atan2(drawn.matrix[2, 1], drawn.matrix[1, 1])))
+    assert min(angles) < -150
+    assert max(angles) > 150
