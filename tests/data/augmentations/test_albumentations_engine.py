@@ -28,7 +28,7 @@ from segbench.errors import UserError
 from tests.data.arrays import ArrayCase, random_case
 from tests.data.samplers import sampler
 
-CONF = Path(__file__).parents[2] / "conf" / "augmentation"
+CONF = Path(__file__).parents[3] / "conf" / "augmentation"
 PRESETS = ("light", "standard", "heavy", "histology")
 ALONE = {
     "flips": [A.HorizontalFlip(), A.VerticalFlip()],
@@ -339,4 +339,4 @@ def test_albumentations_is_not_imported_without_need_and_stays_off_the_network()
         "import socket; socket.socket.connect = None; import segbench.data.augmentations.albumentations_engine, cv2;"
         "assert cv2.getNumThreads() == 1"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

@@ -32,7 +32,7 @@ from segbench.data.targets import mask
 from segbench.training.assembly import build_augmenter
 from tests.data.arrays import ArrayCase, Cases, random_case
 
-CONF = Path(__file__).parents[2] / "conf" / "augmentation"
+CONF = Path(__file__).parents[3] / "conf" / "augmentation"
 EVERY: list[Intensity] = [
     Noise(1.0, (0.05, 0.1)),
     Blur(1.0, (0.5, 1.0)),
