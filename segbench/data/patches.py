@@ -129,19 +129,19 @@ class _Window:
     @classmethod
     def of(cls, start: np.ndarray, draw: SpatialDraw, patch_size: Sequence[int]) -> _Window:
         """The window of a patch; arguments as of `read_patch`."""
-        size = np.asarray(draw.turn.before(patch_size))
+        size = draw.turn.before(patch_size)
         start = start + np.subtract(patch_size, size) // 2
         if draw.on_grid:
             low = start + draw.shift.astype(int)
             return cls(low, low + size, None, draw)
-        centre = start + (size - 1) / 2
+        centre = start + (np.asarray(size) - 1) / 2
         low, high = np.empty((2, len(size)), dtype=int)
         lines = {axis: centre[axis] + line for axis, line in line_offsets(draw, size).items()}
         for axis, line in lines.items():
             low[axis], high[axis] = math.floor(line.min()), math.ceil(line.max()) + 1
         points, others = None, [axis for axis in range(len(size)) if axis not in lines]
         if others:
-            points = offsets(draw.of_axes(others), size[others])
+            points = offsets(draw.of_axes(others), [size[axis] for axis in others])
             low[others], high[others] = _bounds(points, centre[others])
             points += (centre - low)[others].astype(np.float32).reshape(-1, *(1,) * len(others))
         return cls(low, high, Places({axis: line - low[axis] for axis, line in lines.items()}, points), draw)
