@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from segbench.compare.statistics import bootstrap
-from segbench.compare.statistics.bootstrap import Tally, rank_certainty, resample, resampled_summaries, retrained
+from segbench.compare.statistics.bootstrap import Tally, rank_certainty, resample, resampled_summaries
 from segbench.compare.statistics.ranking import RULES, Options
+from segbench.compare.statistics.retraining import Retraining
 from segbench.compare.statistics.ties import place
 from tests.compare.fake_scores import make_scores
 
@@ -155,10 +156,11 @@ def test_seeds_are_drawn_with_the_cases(scores):
     shifts -= shifts.mean(axis=0)
     seeds = scores.values + shifts
     several = replace(scores, seeds=seeds, values=seeds.mean(axis=0))
-    means = [retrained(several, rng).values.mean(axis=2) - several.values.mean(axis=2) for _ in range(4000)]
+    again = Retraining(several, rng)
+    means = [again.draw().values.mean(axis=2) - several.values.mean(axis=2) for _ in range(4000)]
     expected = shifts[:, 0, :, 0].std(axis=0, ddof=1) / np.sqrt(3)
     np.testing.assert_allclose(np.std(means, axis=0)[0], expected, rtol=0.05)
-    assert retrained(scores, rng) is scores
+    assert Retraining(scores, rng).draw() is scores
     alone, together = (certainty(s, draws=2000).standings["total"] for s in (scores, several))
     np.testing.assert_array_equal(together.rank_sums, alone.rank_sums)
     assert together.first[:2].sum() > alone.first[:2].sum() + 0.01

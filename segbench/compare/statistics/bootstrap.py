@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.compare.statistics.ranking import Options, Rule
+from segbench.compare.statistics.retraining import Retraining
 from segbench.compare.statistics.scores import Scores
 from segbench.compare.statistics.ties import Bools, Floats, place, settle
 
 BLOCK = 2**22
 """Numbers in the largest array of a block."""
-RETRAININGS = 200
-"""Number of draws of the seeds, each for a block of draws of the cases."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +181,13 @@ def sum_ranks(ranks: Sequence[Floats], masks: Sequence[Bools]) -> Floats:
     return np.asarray(chosen.sum(axis=0))
 
 
-def _draws(score_sets: Sequence[Scores], draws: int, seed: int) -> Iterator[list[Floats]]:
+def _draws(score_sets: Sequence[Scores], draws: int, seed: int, retrainings: int = 1) -> Iterator[list[Floats]]:
     """Blocks of weights, (B, N) for each score set; each set is drawn for itself."""
     generators = [np.random.default_rng([seed, k]) for k in range(len(score_sets))]
     sizes = [s.values.shape for s in score_sets]
     block = int(np.clip(BLOCK // max(max(n, r * m, m * m) for r, m, n in sizes), 16, 1024))
     if any(s.seeds is not None for s in score_sets):
-        block = min(block, -(-draws // RETRAININGS))
+        block = min(block, -(-draws // retrainings))
     for begin in range(0, draws, block):
         count = min(block, draws - begin)
         yield [resample(s.drawn, count, g) for s, g in zip(score_sets, generators, strict=True)]
@@ -220,6 +219,7 @@ def rank_certainty(
     confidence: float = 0.95,
     seed: int = 0,
     metric: str | None = None,
+    retrainings: int = 200,
     progress: Callable[[int], None] = lambda _: None,
 ) -> RankCertainty:
     """Resample the cases and, where there are several, the seeds of each method, and rank again.
@@ -233,6 +233,7 @@ def rank_certainty(
         confidence: 0.95 for 95 % percentile intervals.
         seed: same seed, same draws.
         metric: whose mean over classes and data sets seen in training says which score is best.
+        retrainings: draws of the seeds, each for a block of draws of the cases.
         progress: called with the number of resamples done after each block.
 
     Returns:
@@ -249,9 +250,9 @@ def rank_certainty(
     tallies = [Tally(np.ones(f.size), np.full(f.size, 0.5), 2 * worst) for f in full]
     done = 0
     best = np.zeros(methods)
-    retraining = [np.random.default_rng([seed, k, 2]) for k in range(len(score_sets))]
-    for weights in _draws(score_sets, draws, seed):
-        again = [retrained(s, generator) for s, generator in zip(score_sets, retraining, strict=True)]
+    retraining = [Retraining(s, np.random.default_rng([seed, k, 2])) for k, s in enumerate(score_sets)]
+    for weights in _draws(score_sets, draws, seed, retrainings):
+        again = [one.draw() for one in retraining]
         blocks = [rank_rows(s, w, rule, options) for s, w in zip(again, weights, strict=True)]
         if metric is not None:
             best += _best_scores(again, weights, rule, metric)
@@ -269,25 +270,6 @@ def rank_certainty(
         standings={name: order.standing(draws, tail) for name, order in counted.items()},
         best_score=best / draws if metric is not None else np.full(methods, np.nan),
     )
-
-
-def retrained(scores: Scores, generator: np.random.Generator) -> Scores:
-    """The scores of as many repetitions of each method, drawn with replacement; the same where there is one each.
-
-    A mean over S seeds drawn from S varies by (S - 1) / S of the variance between seeds too little, for which the
-    deviations are stretched.
-    """
-    if scores.seeds is None:
-        return scores
-    run: Bools = np.logical_or.reduce(~np.isnan(scores.seeds), axis=(1, 3))
-    values = scores.values.copy()
-    for method in range(len(scores.methods)):
-        seeds = np.flatnonzero(run[:, method])
-        if len(seeds) > 1:
-            drawn = scores.seeds[generator.choice(seeds, len(seeds)), :, method].mean(axis=0)
-            moved = (drawn - scores.seeds[seeds, :, method].mean(axis=0)) * np.sqrt(len(seeds) / (len(seeds) - 1))
-            values[:, method] += np.nan_to_num(moved)
-    return replace(scores, values=values)
 
 
 def _best_scores(sets: Sequence[Scores], weights: Sequence[Floats], rule: Rule, metric: str) -> Floats:

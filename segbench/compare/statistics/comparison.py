@@ -324,7 +324,8 @@ def _total(
         ranks = [rank_rows(s, np.ones((1, len(s.cases))), rule, options)[:, 0] for s in chosen]
         return Standing.unsure(sum_ranks(ranks, masks))
     order = {TOTAL: masks}
-    return rank_certainty(chosen, order, rule, options, progress=partial(progress, name), **draws).standings[TOTAL]
+    found = rank_certainty(chosen, order, rule, options, retrainings=40, progress=partial(progress, name), **draws)
+    return found.standings[TOTAL]
 
 
 def _check(sets: Sequence[Scores], settings: Settings) -> None:
