@@ -81,6 +81,7 @@ def execute(request: Request) -> Comparison:
         seed=request.seed,
         relevant=request.relevant,
         baseline=request.baseline,
+        weights=request.weights,
     )
     loaded = replace(_load(request), places=request.places)
     if request.costs is not None:

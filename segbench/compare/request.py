@@ -42,6 +42,7 @@ class Request:
     baseline: str | None = None
     relevant: float | None = None
     costs: Path | None = None
+    weights: tuple[tuple[str, float], ...] = ()
     rules: Rules = field(default_factory=Rules)
     bootstraps: int = 10_000
     confidence: float = 0.95
@@ -87,6 +88,7 @@ class Request:
             ties=str(plain["ties"]),
             cuts=tuple(_number("cuts", cut) for cut in plain["cuts"]),
             baseline=None if plain["baseline"] is None else str(plain["baseline"]),
+            weights=tuple((str(name), float(weight)) for name, weight in (plain["weights"] or {}).items()),
             costs=None if plain["costs"] is None else Path(str(plain["costs"])),
             relevant=None if plain["relevant"] is None else _number("relevant", plain["relevant"]),
             rules=_rules(plain),

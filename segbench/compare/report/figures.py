@@ -251,3 +251,19 @@ def rule_figure(comparison: Comparison) -> Figure:
     axes.set(ylabel="place by total rank sum", xlim=(-0.2, len(rules) - 0.8))
     light_grid(axes, "y")
     return figure
+
+
+def tree_figure(comparison: Comparison) -> Figure:
+    """The data sets as a tree: those that order the methods alike are joined early."""
+    from scipy.cluster.hierarchy import dendrogram, linkage
+    from scipy.spatial.distance import squareform
+
+    consensus = comparison.consensus
+    figure = new_figure(6.4, 0.9 + 0.3 * len(consensus.data_sets))
+    axes = figure.subplots()
+    tree = linkage(squareform(consensus.apart, checks=False), method="complete")
+    dendrogram(tree, labels=list(consensus.data_sets), orientation="left", ax=axes, color_threshold=0,
+               above_threshold_color=INK)  # fmt: skip
+    axes.set_xlabel("distance of their orders")
+    light_grid(axes)
+    return figure

@@ -135,6 +135,26 @@ def drop_frame(comparison: Comparison) -> pd.DataFrame:
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=columns)
 
 
+def consensus_frame(comparison: Comparison) -> pd.DataFrame:
+    """A line for each method: its place by every way to put data sets and metrics together.
+
+    Returns:
+        method, rank_sum (its place by the total), euclidean (by mean_place, that over the data sets, each counted
+        once), mean_place; for each data set and each metric the place in it alone.
+    """
+    consensus = comparison.consensus
+    return pd.DataFrame(
+        {
+            "method": list(comparison.methods),
+            "rank_sum": comparison.total.positions,
+            "euclidean": consensus.positions,
+            "mean_place": consensus.mean_places,
+            **{f"data set {name}": row for name, row in zip(consensus.data_sets, consensus.places, strict=True)},
+            **{f"metric {metric}": row for metric, row in consensus.by_metric.items()},
+        }
+    )
+
+
 def cost_frame(methods: Sequence[Method]) -> pd.DataFrame:
     """A line for each method: how many runs and seeds, the median of each cost, and the generalisation gap."""
     return pd.DataFrame(

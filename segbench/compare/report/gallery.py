@@ -17,6 +17,7 @@ from segbench.compare.report.figures import (
     seed_figure,
     significance_figure,
     stability_figure,
+    tree_figure,
 )
 from segbench.compare.report.run_figures import cost_figure, curve_figure
 from segbench.compare.report.style import save, styled
@@ -26,6 +27,10 @@ from segbench.compare.statistics.scores import ALL_CLASSES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+
+FEWEST_FOR_A_TREE = 5
+"""Fewer data sets than this need no tree."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,14 @@ def _order_plans(comparison: Comparison) -> Iterator[_Plan]:
             " where nothing can be said, pale where the gap is within the seed noise.",
             partial(significance_figure, comparison, metric),
             metric=metric,
+        )
+    if len(comparison.consensus.data_sets) >= FEWEST_FOR_A_TREE:
+        yield _Plan(
+            "data_sets",
+            "Data sets that order the methods alike",
+            "Data sets are joined at the distance of their orders, (1 - Kendall's tau) / 2: 0 is the same order, 1 the"
+            " reverse (complete linkage).",
+            partial(tree_figure, comparison),
         )
     yield _Plan(
         "rules",

@@ -16,7 +16,7 @@ from segbench import __version__
 from segbench.compare.reading.methods import COSTS, Loaded
 from segbench.compare.reading.naming import differences
 from segbench.compare.report.efficiency import efficiency_frame
-from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
+from segbench.compare.report.frames import consensus_frame, cost_frame, drop_frame, rank_frame, score_frame
 from segbench.compare.report.gallery import draw_figures
 from segbench.compare.report.page.page import Contents, write_report
 from segbench.compare.report.render import as_text, comma_separated, latex, markdown
@@ -54,6 +54,7 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
             "drops": drop_frame(comparison),
             "efficiency": efficiency_frame(comparison, loaded.methods),
             "costs": cost_frame(loaded.methods),
+            "consensus": consensus_frame(comparison),
         }
         for name, frame in frames.items():
             texts = frame.select_dtypes(["object", "string"]).map(as_text)

@@ -20,11 +20,13 @@ from segbench.compare.statistics.bootstrap import (
     summarise,
 )
 from segbench.compare.statistics.components import Components, components
+from segbench.compare.statistics.consensus import Consensus, consensus_of
 from segbench.compare.statistics.friedman import Friedman, friedman
 from segbench.compare.statistics.intervals import Intervals
 from segbench.compare.statistics.pairs import pairwise_tests
 from segbench.compare.statistics.planning import seeds_needed
 from segbench.compare.statistics.ranking import CUTS, RULES, Options, Rule
+from segbench.compare.statistics.remarks import doubts, other_orders
 from segbench.compare.statistics.rows import tested_rows
 from segbench.compare.statistics.score_intervals import intervals_of_means, intervals_of_medians
 from segbench.compare.statistics.scores import (
@@ -58,6 +60,7 @@ class Settings:
         seed: of the resampling.
         relevant: the smallest difference that matters, in units of the score; None: every one.
         baseline: a method that all others are compared with.
+        weights: of data sets in their consensus, 1 where not named.
     """
 
     metrics: tuple[str, ...]
@@ -69,6 +72,7 @@ class Settings:
     seed: int = 0
     relevant: float | None = None
     baseline: str | None = None
+    weights: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.ranking not in RULES:
@@ -118,6 +122,7 @@ class Comparison:
         overall: the same over all data sets seen in training.
         tested: what the pairs were tested on: the sets, their means, and `overall`.
         pairs: every pair of methods on every row of these, see `pairwise_tests`.
+        consensus: the order that counts each data set once, and that by each metric.
         components: the components of variance of each data set seen in training, for the first metric.
         friedman: Friedman's test of `overall` for each metric.
         notes: what a reader must know: what was left out, what could not be computed.
@@ -136,6 +141,7 @@ class Comparison:
     overall: Scores
     tested: list[Scores]
     pairs: pd.DataFrame
+    consensus: Consensus
     components: list[Components]
     friedman: dict[str, Friedman]
     notes: list[str]
@@ -237,7 +243,7 @@ def compare_scores(
     seen = [s for s in sets if s.split == "test"]
     plain = all(len(s.cases) == 1 for s in sets)
     masks = {
-        **{s.name: [s.chosen(settings.metrics) & (s is other) for other in sets] for s in sets},
+        **{s.name: [other.chosen(settings.metrics) & (s is other) for other in sets] for s in sets},
         TOTAL: [s.chosen(settings.metrics) & (s.split == "test") for s in sets],
     }
     once = [np.ones((1, len(s.cases))) for s in sets]
@@ -280,6 +286,8 @@ def compare_scores(
         name: standings[TOTAL] if other is rule else _total(seen, settings, name, draws, plain, progress)
         for name, other in RULES.items()
     }
+    sums = {name: standing.rank_sums for name, standing in standings.items()}
+    consensus = consensus_of(sets, sums, rule, options, dict(settings.weights))
     sources = [c for s in seen if (c := components(s, settings.metrics[0])) is not None]
     return Comparison(
         settings=settings,
@@ -302,9 +310,14 @@ def compare_scores(
             together=settings.metrics,
             baseline=settings.baseline,
         ),
+        consensus=consensus,
         components=sources,
         friedman=_friedman(overall, settings.level),
-        notes=[*_notes(sets, overall, plain), *(c.planned(settings.level) for c in sources)],
+        notes=[
+            *doubts(sets, overall, plain),
+            *(c.planned(settings.level) for c in sources),
+            *other_orders(consensus, standings[TOTAL].positions, sets[0].methods),
+        ],
     )
 
 
@@ -347,29 +360,3 @@ def _friedman(overall: Scores, alpha: float) -> dict[str, Friedman]:
         if np.count_nonzero(~np.isnan(units).any(axis=0)) > 1:
             tests[row.metric] = friedman(units, bool(larger), alpha)
     return tests
-
-
-def _notes(sets: Sequence[Scores], overall: Scores, plain: bool) -> list[str]:
-    notes = []
-    for s in sets:
-        groups = len(set(s.groups.tolist()))
-        if groups < len(s.cases) and not s.grouped:
-            notes.append(
-                f"{s.name}: {len(s.cases)} cases in only {groups} group{'s' * (groups > 1)}: cases are treated as"
-                " independent, so intervals are too narrow and p-values too small"
-            )
-        if len(s.cases) == 1 and not plain:
-            notes.append(f"{s.name}: one case only, so nothing can be said of its certainty")
-        if s.lopsided:
-            notes.append(
-                f"{s.name}: {s.lopsided} times a class is absent from a case and some methods rightly predict nothing;"
-                " such a case counts for the other methods only (absent=perfect would credit it)"
-            )
-        if all(np.nanmax(v) == np.nanmin(v) for v in s.values if not np.isnan(v).all()):
-            notes.append(f"{s.name}: all scores are equal, so there is no order")
-    if plain:
-        what = f"{len(overall.cases)} classes" if len(overall.cases) > 1 else "one class"
-        notes.append(f"one case only: tests compare {what}, and nothing can be resampled")
-    elif not (np.count_nonzero(~np.isnan(overall.repeats), axis=2) > 1).any():
-        notes.append("one seed for each method: how much a seed changes is not known")
-    return notes

@@ -1,4 +1,4 @@
-"""Scores as they may be when methods are trained again: seeds drawn from those that were run."""
+"""Scores of methods trained again: seeds drawn from those that were run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segbench.compare.statistics.ties import Bools
 
 
 class Retraining:
-    """Draws of as many repetitions of each method as it has, with replacement.
+    """Repetitions of each method, as many as it has, drawn with replacement.
 
     A mean over S seeds drawn from S varies by (S - 1) / S of the variance between seeds too little, for which the
     deviations are stretched.

@@ -82,6 +82,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "ties": Literal["min", "max", "average", "dense"],
         "cuts": different(Least, 1),
         "baseline": Name | None,
+        "weights": dict[str, Above] | None,
         "relevant": Above | None,
         "select": Labels | None,
         "may_differ": Labels | None,
