@@ -22,7 +22,7 @@ FILES = {
     "report.html",
     "comparison.json",
     *(f"table.{form}" for form in ("md", "tex", "csv")),
-    *(f"{name}.csv" for name in ("scores", "ranks", "pairwise", "drops", "efficiency", "costs")),
+    *(f"{name}.csv" for name in ("scores", "ranks", "pairwise", "drops", "efficiency", "costs", "consensus")),
 }
 FIGURES = {
     "stability",
