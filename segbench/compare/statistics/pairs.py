@@ -12,17 +12,21 @@ from segbench.compare.statistics.folds import corrected_p
 from segbench.compare.statistics.ranking import Rule
 from segbench.compare.statistics.relevance import relevance
 from segbench.compare.statistics.rows import Tested
-from segbench.compare.statistics.scores import Scores
+from segbench.compare.statistics.scores import MEAN_OF_CLASSES, Scores
+from segbench.compare.statistics.signed_rank_rope import signed_rank_rope
 from segbench.compare.statistics.significance import group_means, holm, median_of_known, signed_rank
 from segbench.compare.statistics.ties import Floats, settle
 from segbench.compare.statistics.variance import seed_noise, seed_variance
 
 BLOCK = 2**21
 """Differences tested at once."""
+DRAWS = 2000
+"""Number of draws of the posterior, for the second opinion on relevance."""
 COLUMNS = [
     *("dataset", "trained_on", "split", "metric", "class", "method", "other", "statistic", "test", "n"),
     *("difference", "low", "high", "mean_difference", "median_difference", "wins", "ties", "losses", "effect"),
     *("p", "p_holm", "p_baseline", "p_signed_rank", "p_folds", "leads", "better", "false_claim", "relevance"),
+    *("bayes_better", "bayes_equivalent", "bayes_worse"),
     *("seed_noise", "within_seed_noise"),
 ]
 
@@ -57,8 +61,9 @@ def pairwise_tests(
         has larger scores), p, p_holm, p_baseline, p_signed_rank (Wilcoxon's, as a second opinion), p_folds (over folds,
         corrected for their common training cases), leads (the method that the difference is in favour of, or empty),
         better (the same where it is significant), false_claim (probability that the leading one is not better),
-        relevance ("better", "equivalent", "worse" or "undecided" of `method`), seed_noise (the gap that a change of
-        seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
+        relevance ("better", "equivalent", "worse" or "undecided" of `method`), bayes_better, bayes_equivalent and
+        bayes_worse (of means over classes, a second opinion on it: see `signed_rank_rope`), seed_noise (the gap that a
+        change of seeds alone exceeds in 1 - confidence of all pairs), within_seed_noise.
     """
     lines = pd.concat([_row_tests(one, rule, confidence, relevant) for one in tested], ignore_index=True)
     family = lines["metric"].where(~lines["metric"].isin(list(together)), "")
@@ -115,9 +120,22 @@ def _row_tests(one: Tested, rule: Rule, confidence: float, relevant: float | Non
         agrees=agrees,
         false_claim=effects.false_claim,
         relevance="" if relevant is None else relevance(effects, sign, relevant),
+        **_second_opinion(one, pairs, relevant),
         seed_noise=noise,
         within_seed_noise=np.abs(table["mean_difference"].to_numpy()) < noise,
     )
+
+
+def _second_opinion(one: Tested, pairs: Pairs, relevant: float | None) -> dict[str, Floats]:
+    """The Bayesian signed-rank test of every pair on a mean over classes; NaN where it was not asked."""
+    names = ("bayes_worse", "bayes_equivalent", "bayes_better")
+    found = np.full((3, len(pairs[0])), np.nan)
+    if relevant is not None and one.scores.rows[one.row].label == MEAN_OF_CLASSES:
+        units, _ = group_means(one.scores.values[one.row], one.scores.units)
+        way = 1.0 if one.scores.larger[one.row] else -1.0
+        for k, (first, second) in enumerate(zip(*pairs, strict=True)):
+            found[:, k] = signed_rank_rope(way * (units[first] - units[second]), relevant, DRAWS)
+    return dict(zip(names, found, strict=True))
 
 
 def _described(values: Floats, scores: Scores, pairs: Pairs) -> pd.DataFrame:
