@@ -1,7 +1,7 @@
 """The Bayesian signed-rank test with a region of practical equivalence: a second opinion on what is relevant.
 
-Source: Benavoli, Corani, Demsar and Zaffalon 2017, "Time for a change", JMLR 18(77), section 4.2; and Benavoli et al. 2014,
-ICML, theorem 1.
+Source: Benavoli, Corani, Demsar and Zaffalon 2017, "Time for a change", JMLR 18(77), section 4.2; and Benavoli et al.
+2014, ICML, theorem 1.
 """
 
 from __future__ import annotations
