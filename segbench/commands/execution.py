@@ -30,7 +30,9 @@ from segbench.system.processes import is_main_process
 USER_ERROR = 2
 """Exit code for what the user can mend."""
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG,
+)  # fmt: skip
 """The errors that Hydra meets when it makes the run directory where none can be."""
 
 COMMANDS = ("train", "predict", "evaluate", "prepare", "describe", "compare", "power", "status", "publish")

@@ -107,11 +107,13 @@ def default_name(choices: Mapping[str, str]) -> str:
 
 
 def check_name(name: str, key: str) -> str:
-    """The same name, if a file or folder may have it.
+    """The same name, if a file or folder may have it, with an id behind it.
 
     Raises:
-        UserError: where it is empty, leads into another folder, or is hidden.
+        UserError: where it is empty, leads into another folder, is hidden, or too long for any file system.
     """
+    if (length := len(os.fsencode(name))) > _LEADING_LENGTH:
+        raise UserError(f"{key}={name[:40]}..: has {length} bytes: a name must have at most {_LEADING_LENGTH}")
     if not name or name.startswith(".") or any(mark in name for mark in "/\\\0\n"):
         raise UserError(f"{key}={name!r}: names a folder: it must have no slash and must not begin with a dot")
     return name

@@ -31,7 +31,10 @@ def check_values(config: DictConfig, command: str, prefix: str = "") -> None:
     Raises:
         UserError: naming the first key that has an impossible value, the value, and what would be right.
     """
-    plain = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
+    whole = config
+    if not prefix and "measured" not in config:  # parts of a run, such as a model, refer to it
+        whole = DictConfig(OmegaConf.merge({"measured": dict.fromkeys(KEYS["measured"])}, config))
+    plain = {str(key): _plain(whole, str(key)) for key in config if key != "hydra"}
     faults = [
         (f"{path}{key}", where, key, node.get(key))
         for path, where, node in described_nodes(plain, command, prefix)

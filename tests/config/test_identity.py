@@ -105,6 +105,13 @@ def test_whatever_is_swept_leaves_room_for_an_id_in_the_name_of_a_file(overrides
     assert re.fullmatch(r"[A-Za-z0-9._+-]{1,169}", name)
 
 
+@pytest.mark.parametrize("name", ["a" * 161, "\u674e" * 54])
+def test_a_name_leaves_room_for_an_id_behind_it(name):
+    with pytest.raises(UserError, match=r"^name=.{40}\.\.: has 16[12] bytes: a name must have at most 160$"):
+        check_name(name, "name")
+    assert check_name(name[:-1], "name") == name[:-1]
+
+
 @pytest.mark.parametrize("name", ["../../evil", "/etc/x", "..", ".hidden", "a/b", "a\\b", "a\nb"])
 def test_a_name_leads_into_no_other_folder(name):
     with pytest.raises(UserError, match="must have no slash"):

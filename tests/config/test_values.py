@@ -109,3 +109,11 @@ def test_every_key_of_what_executes_a_sweep_has_a_type(option: str) -> None:
     with referred_to(config):
         check_values(node, name, f"{name}.")
         assert list(undescribed(OmegaConf.to_container(node, resolve=True), name, f"{name}.")) == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "prepare"])
+def test_commands_take_parts_of_a_run_which_refer_to_the_rest_of_it(command: str) -> None:
+    groups = [key for key in composed(command) if key in GROUPS]
+    for option in OPTIONS:
+        if option.partition("=")[0] in groups:
+            check_composed(composed(command, option), command)

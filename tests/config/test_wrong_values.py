@@ -171,6 +171,10 @@ def test_in_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         assert key in refused("train", arguments, capsys)
 
 
+def test_a_run_directory_that_no_file_system_can_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cannot be written: File name too long" in refused("train", [f"hydra.run.dir={'a' * 300}"], capsys)
+
+
 def test_a_key_that_nothing_reads(capsys: pytest.CaptureFixture[str]) -> None:
     message = refused("train", ["+trainer.max_step=3"], capsys)
     assert "did you mean trainer.max_steps?" in message
