@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import pandas as pd
+import yaml
+from pandas.api.types import is_numeric_dtype
 
 from segbench.errors import Stopped, UserError, as_line
 from segbench.system.atomic import remove_leftovers, write_atomically
@@ -28,6 +31,11 @@ Status = Literal["running", "finished", "failed", "interrupted", "pruned"]
 
 DONE: tuple[Status, ...] = ("finished", "pruned")
 """States that a rerun leaves as they are; a search has ended a pruned run early, and its test cases are not scored."""
+
+CONFIG = "config.yaml"
+
+_BEGIN, _END = "---\n", "...\n"
+"""YAML's marks of a document: a file that begins with the one and does not end with the other was cut off."""
 
 CASE_COLUMNS = (
     "dataset", "split", "fold", "seed", "case", "group", "class", "metric", "value", "n_ref", "n_pred",
@@ -75,6 +83,16 @@ class RunDirectory:
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
+    def former_checkpoint(self) -> Path:
+        """The state before the newest one, from which a run goes on where that one is damaged; gone in the end."""
+        return self.path / "checkpoints" / "former.ckpt"
+
+    @property
+    def states(self) -> list[Path]:
+        """The files of states from which the training can go on, the newest first."""
+        return [path for path in (self.last_checkpoint, self.former_checkpoint) if path.exists()]
+
+    @property
     def best_checkpoint(self) -> Path:
         """The weights with the best score on the validation cases."""
         return self.path / "checkpoints" / "best.ckpt"
@@ -117,6 +135,11 @@ class RunDirectory:
                     f"{self.path} holds another run (id {self.record['id']}, this one is {identity}):"
                     " choose another hydra.run.dir, or delete it"
                 )
+            if not self.record and self.states:
+                raise UserError(
+                    f"{self.path} has checkpoints, but no run.json that says of which run: delete {self.path} to make"
+                    " the run anew"
+                )
         except UserError:
             self.close()
             raise
@@ -148,7 +171,7 @@ class RunDirectory:
     def start(self, config_yaml: str, facts: Mapping[str, Any]) -> None:
         """Record that the run is under way, and with which configuration."""
         if is_main_process():
-            write_atomically(self.path / "config.yaml", config_yaml)
+            write_atomically(self.path / CONFIG, f"{_BEGIN}{config_yaml}{_END}")
         started = self.record.get("started", now())
         self.update(**facts, status="running", error=None, needs_user=False, started=started)
 
@@ -166,6 +189,8 @@ class RunDirectory:
 
     def finish(self, **facts: Any) -> None:
         """Record the run as finished: the last thing written."""
+        if is_main_process():
+            self.former_checkpoint.unlink(missing_ok=True)
         self.update(**facts, status="finished", finished=now())
 
     def record_failure(self, error: Exception) -> None:
@@ -233,19 +258,64 @@ def now() -> str:
 
 
 def read_cases(path: Path) -> pd.DataFrame:
-    """The table of scores, its text columns as text."""
+    """The table of scores, its text columns as text.
+
+    Raises:
+        UserError: where it is not there or not whole.
+    """
     text = dict.fromkeys(("dataset", "split", "case", "group", "class", "metric"), str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": [""]})
+    try:
+        content = path.read_text(encoding="utf-8")
+        table = pd.read_csv(io.StringIO(content), dtype=text, keep_default_na=False, na_values={"value": [""]})
+        if not content.endswith("\n") or list(table) != list(CASE_COLUMNS) or not is_numeric_dtype(table["value"]):
+            raise ValueError("it is no whole table of scores")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {_damage(error)}; {scored_again(path)}") from error
+    return table
+
+
+def scored_again(table: Path) -> str:
+    """The way to a new table of scores, as the end of a message."""
+    if table.parent.name == "unseen":
+        return f"segbench evaluate run={table.parents[1]} data=.. makes it anew"
+    return f"segbench evaluate run={table.parent} makes it anew"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The resolved configuration in a run directory.
+
+    Raises:
+        UserError: where it is not there or not whole.
+    """
+    try:
+        text = (path / CONFIG).read_text(encoding="utf-8")
+        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        whole = text.endswith(_END) if text.startswith(_BEGIN) else text.endswith("\n")  # as earlier versions wrote it
+        if not whole or not isinstance(config, dict):
+            raise ValueError("it is no whole configuration")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path / CONFIG}: {_damage(error)}; delete {path} to make the run anew") from error
+    return config
+
+
+def _damage(error: Exception) -> str:
+    """The reason why a file cannot be used, in a few words."""
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror})"
+    return f"is damaged ({as_line(error)[:120]})"
 
 
 def _read_record(path: Path) -> dict[str, Any]:
+    file = path / "run.json"
     try:
-        record = json.loads((path / "run.json").read_text())
+        record = json.loads(file.read_text())
+        if not isinstance(record, dict):
+            raise ValueError("it is no record of a run")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
-        raise UserError(f"{path / 'run.json'} cannot be read: {error}; delete {path} to start anew") from None
-    return dict(record)
+        raise UserError(f"{file}: {_damage(error)}; delete {path} to make the run anew") from None
+    return record
 
 
 def _reason(error: BaseException) -> str:

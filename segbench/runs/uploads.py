@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from segbench.errors import UserError, as_line
-from segbench.runs.directory import RunDirectory, now
+from segbench.errors import UserError
+from segbench.runs.directory import RunDirectory, now, read_config
 from segbench.system.atomic import write_atomically
 
 NOTE = "wandb/published.json"
@@ -144,7 +142,7 @@ def find(paths: Sequence[Path], wish: Destination, again: bool = False) -> Found
             if is_published(note, content, wish) and not again:
                 found.there += 1
                 continue
-            found.runs.append(Item(path, record, _read_config(path), path / NOTE, content, bool(note) or again))
+            found.runs.append(Item(path, record, read_config(path), path / NOTE, content, bool(note) or again))
         except UserError as error:
             found.wrong.append(f"{path}: {error}")
     for folder in dict.fromkeys(path.parent for path in paths):
@@ -161,13 +159,6 @@ def _find_comparison(folder: Path, wish: Destination, again: bool, found: Found)
         found.there += 1
         return
     members = [path for path in folder.iterdir() if (path / "config.yaml").exists()]
-    config = _read_config(members[0]) if members else {}
+    config = read_config(members[0]) if members else {}
     found.comparisons.append(Item(comparison, {}, config, folder / COMPARISON_NOTE, content, seen=True))
 
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        loaded = yaml.load((path / "config.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"config.yaml cannot be read ({as_line(error)})") from None
-    return dict(loaded)

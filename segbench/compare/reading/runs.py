@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from segbench.config.history import essential
 from segbench.errors import UserError, as_line
-from segbench.runs.directory import CASE_COLUMNS
+from segbench.runs.directory import CASE_COLUMNS, read_config, scored_again
 from segbench.runs.discovery import RECORD
 
 CASES = "cases.csv"
@@ -65,14 +64,7 @@ class Run:
         Raises:
             UserError: if config.yaml cannot be read.
         """
-        path = self.path / "config.yaml"
-        try:
-            loaded = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: cannot be read ({_reason(error)}); the run must be made again") from error
-        if not isinstance(loaded, dict):
-            raise UserError(f"{path}: is not a configuration; the run must be made again")
-        return essential(loaded)
+        return essential(read_config(self.path))
 
     @property
     def wandb(self) -> Mapping[str, Any]:
