@@ -1,4 +1,4 @@
-"""The two ways in which a command ends early without being a bug, and the message of any error in one line."""
+"""The ways in which a command ends early without being a bug, and the message of any error in one line."""
 
 import signal
 
@@ -8,6 +8,10 @@ class UserError(Exception):
 
     The message says what is wrong, where (file or key), and what would be right.
     """
+
+
+class MachineError(UserError):
+    """A failure of the machine that need not come again, such as a full memory: a sweep tries the run once more."""
 
 
 def as_line(error: BaseException) -> str:

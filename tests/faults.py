@@ -127,7 +127,7 @@ def _name(path: str) -> str:
     parts = rest.split(os.sep)
     if parts[0] in ("wandb", "predictions", "previews") and len(parts) > 1:
         return parts[0]
-    return re.sub(r"^\.(.+?)(\.\d+)?\.tmp$", r"\1", parts[-1] or "run directory")
+    return re.sub(r"^\.(.+?)(\.[0-9a-f]{6}-\d+)?\.tmp$", r"\1", parts[-1] or "run directory")
 
 
 def _happen(fault: Fault) -> None:

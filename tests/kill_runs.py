@@ -201,7 +201,7 @@ def damage(folder: Path, reference: Path) -> Iterator[str]:
             continue
         if name.parts[:2] == ("run", "wandb") or path.name in ("run.log", ".lock") or path.suffix == ".lock":
             continue  # logs to which lines are added, and locks
-        if not (reference / name).exists() and name.parts[0] == "run":
+        if not (reference / name).exists() and name.parts[0] == "run" and path.name != "former.ckpt":
             yield f"{name} is no file of a run"
             continue
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from segbench.data.folders.files import check_pairs
 from segbench.data.folders.spacing import parse_spacing
 from segbench.data.formats import as_instances, as_mask, decode, image_files
 from segbench.data.formats.reader import LOSSY
+from segbench.data.labels.grey_values import GREY_VALUES, main_values, ranges_around
 from segbench.data.labels.palettes import Palettes
 from segbench.data.labels.pixel_values import LabelMapping
 from segbench.errors import UserError
@@ -53,12 +55,18 @@ def evaluate_masks(config: DictConfig) -> None:
         columns={"dataset": Path(config.reference).name, "split": "test", "fold": 0, "seed": 0},
     )
     rows: list[Mapping[str, Any]] = []
-    true, found = (_Masks(files, None if objects else mapping) for files in (reference, prediction))
+    given = config["values"] is not None or config.classes is not None
+    true, found = (_Masks(files, None if objects else mapping, given) for files in (reference, prediction))
     for key in reference:
         label, instances = true[key]
         spacing = parse_spacing(config.spacing, label.ndim, "spacing") if config.spacing else (1.0,) * label.ndim
         case = {"label": label, "instances": instances, "spacing": spacing, "case_id": key, "group": key}
         predicted, objects_found = found[key]
+        if true.orientation != found.orientation:
+            raise UserError(
+                f"viewers turn {prediction[key]} (EXIF orientation {found.orientation}), but not its reference"
+                f" {reference[key]} ({true.orientation}) with it: save both in one way"
+            )
         if label.shape != predicted.shape:
             sizes = shape_text(predicted.shape), shape_text(label.shape)
             raise UserError(f"{prediction[key]} is {sizes[0]}, its reference {reference[key]} is {sizes[1]}")
@@ -81,17 +89,23 @@ class _Masks:
     Args:
         files: by key.
         mapping: of pixel values to classes; None: every value is an object.
+        given: whether the user has said which values are which class.
+
+    Attributes:
+        orientation: how viewers turn the last mask that was read, as EXIF numbers it.
     """
 
-    def __init__(self, files: Mapping[str, Path], mapping: LabelMapping | None) -> None:
+    def __init__(self, files: Mapping[str, Path], mapping: LabelMapping | None, given: bool) -> None:
         self.files = files
         self.mapping = mapping
-        self.palettes = Palettes("values")
+        self.palettes = Palettes("values", given)
+        self.orientation = 1
 
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray | None]:
         """Label (*S) uint8, and instances (*S) int32 where values are objects."""
         path = self.files[key]
         mask = decode(path)
+        self.orientation = mask.orientation
         if self.mapping is None:
             instances = as_instances(mask, path)
             return (instances > 0).astype(np.uint8), instances
@@ -115,7 +129,11 @@ def _mapping(
         return LabelMapping.parse(OmegaConf.to_object(values), (), len(names), "values"), list(names)  # type: ignore[arg-type]
     if config.classes is not None:
         return _consecutive(len(config.classes)), list(config.classes)
-    found = sorted(set().union(*map(_values, reference.values())))
+    pixels: Counter[int] = Counter()
+    for path in reference.values():
+        pixels.update(_values(path))
+    _check_no_grey_values(pixels, config.reference)
+    found = sorted(pixels)
     if found == [0]:
         found = sorted({0}.union(*map(_values, prediction.values())))
         found = found if len(found) > 1 else [0, 1]
@@ -124,13 +142,36 @@ def _mapping(
     return mapping, [f"class_{value}" for value in found]
 
 
-def _values(path: Path) -> set[int]:
-    """The values of a mask; where the format may have changed them, two at most are believed."""
+def _values(path: Path) -> dict[int, int]:
+    """The values of a mask, and how many pixels have each; where the format may have changed them, two are believed."""
     mask = decode(path)
-    values = set(np.unique(as_mask(mask, path)).tolist())
+    values, counts = np.unique(as_mask(mask, path), return_counts=True)
     if mask.lossy and len(values) > 2:
-        raise UserError(f"{path} has {len(values)} values: {LOSSY}")
-    return values
+        raise UserError(f"{path} has {len(values)} values: {LOSSY}{_ranges([0, 255] if values[-1] > 127 else None)}")
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _check_no_grey_values(pixels: Mapping[int, int], folder: str) -> None:
+    """Check that the values of masks are classes, and no smoothed edges.
+
+    Raises:
+        UserError: where they are not.
+    """
+    main = main_values(pixels, 2)
+    if main is not None:
+        share = 100 * (1 - sum(pixels[value] for value in main) / sum(pixels.values()))
+        raise UserError(
+            f"reference={folder}: {share:.2g} % of the pixels have {len(pixels) - 2} values between {main[0]} and"
+            f" {main[1]}; {GREY_VALUES}: save the masks without them{_ranges(main)}; if they are classes, name all:"
+            " classes=[..]"
+        )
+
+
+def _ranges(main: Sequence[int] | None) -> str:
+    """The way to read masks with grey values all the same, as the end of a message."""
+    if main is None:
+        return ""
+    return f', or say where one class ends: "values={LabelMapping(()).listed(ranges_around(main))}"'
 
 
 def _consecutive(count: int) -> LabelMapping:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segbench.data.formats import SUFFIXES
 from segbench.errors import UserError
-from segbench.system.atomic import write_atomically
+from segbench.system.atomic import remove_abandoned, write_atomically
 
 _MARK = ".predictions.json"
 """In a folder of predicted masks: what is in it may be predicted anew. A hidden file is no image."""
@@ -71,5 +71,6 @@ def check_masks(output: Path, names: Iterable[str], source: Path, inputs: Iterab
 
 
 def mark_masks(output: Path, run: Path) -> None:
-    """Note in a folder that it holds predicted masks."""
+    """Note in a folder that it holds predicted masks, and remove what killed commands have left there."""
+    remove_abandoned(output)
     write_atomically(output / _MARK, json.dumps({"run": str(run)}) + "\n")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from segbench.config.schema import require
 from segbench.runs.discovery import find_runs
-from segbench.runs.progress import Progress, State, duration, find_queued, read_progress, seconds_left
+from segbench.runs.progress import Progress, State, duration, find_queued, read_progress, seconds_left, with_full_disks
 
 STYLES: dict[State, str] = {
     "finished": "green", "pruned": "green", "running": "cyan", "queued": "default", "failed": "red",
@@ -30,7 +30,7 @@ def status(config: DictConfig) -> None:
     places = [str(place) for place in value] if isinstance(value, ListConfig) else [str(value)]
     queued = find_queued(places)
     found = find_runs(places, may_be_none=bool(queued))
-    show_status([*map(read_progress, found), *queued], Console(), every=bool(config.all))
+    show_status([*with_full_disks([*map(read_progress, found)]), *queued], Console(), every=bool(config.all))
 
 
 def summary(states: Sequence[State], left: float | None) -> str:

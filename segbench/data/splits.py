@@ -101,11 +101,11 @@ def make_split(
         raise UserError("the data set has no training cases: all are fixed as test or validation cases")
     if not dealing and fold:
         raise UserError(f"fold={fold}: the data set itself fixes the test and the validation cases, so fold must be 0")
-    if folds <= len(dealing):
-        raise UserError(
-            f"folds={folds}: must be at least {len(dealing) + 1}, one each for {', '.join(dealing)} and train"
-        )
+    least = len(dealing) + 1
+    if folds < least:
+        raise UserError(f"folds={folds}: must be at least {least}, one each for {', '.join(dealing)} and train")
     if dealing:
+        _check_enough(dealt, dealing, folds)
         classes: dict[str, frozenset[int]] = defaultdict(frozenset)
         for record in dealt:
             classes[record.group] |= present[record.id]
@@ -116,6 +116,25 @@ def make_split(
     taken = {name for ids in parts.values() for name in ids}
     parts["train"] = [record.id for record in records if record.id not in taken]
     return Split(**{part: tuple(ids) for part, ids in parts.items()})
+
+
+def _check_enough(dealt: Sequence[Record], dealing: Sequence[Part], folds: int) -> None:
+    """Check that there is a group for each fold."""
+    groups, least = len({record.group for record in dealt}), len(dealing) + 1
+    if groups >= folds:
+        return
+    grouped = groups < len(dealt)
+    found = f"only {len(dealt)} case{'s' * (len(dealt) != 1)}"
+    found += f" in {groups} group{'s' * (groups != 1)}" if grouped else ""
+    if groups >= least:
+        raise UserError(
+            f"folds={folds}: there are {found} to deal, and each fold needs one: set folds={groups}"
+            f"{' or less' if groups > least else ''}, or add cases"
+        )
+    raise UserError(
+        f"there {'is' if len(dealt) == 1 else 'are'} {found} to deal to {', '.join(dealing)} and train, which need one"
+        f" each: add cases{', or let a finer group_pattern or smaller block_size make more groups' if grouped else ''}"
+    )
 
 
 def _check_groups(records: Sequence[Record]) -> None:

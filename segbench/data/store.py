@@ -8,18 +8,27 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from segbench.data.arrays import ArrayProvider, LazyArrays, check_names
+from segbench.data.cached_files import (
+    INDEX,
+    DamagedError,
+    is_whole_array,
+    open_array,
+    read_index,
+    save_array,
+    write_index,
+)
 from segbench.data.case import IGNORE, Dataset, Record, check_case
 from segbench.data.case_meta import CaseMeta, measure_intensities
 from segbench.data.labels.connected_regions import connected_regions
@@ -30,9 +39,6 @@ from segbench.system.lock import FileLock
 
 _FORMAT = 2
 """Version of what is written here: another one does not read the files of this one."""
-
-_INDEX = "index.json"
-"""Written last: a folder that has it is complete."""
 
 _LOCATIONS = 10_000
 """Pixels per class and case that are remembered for foreground-aware sampling."""
@@ -52,13 +58,13 @@ class StoredCase:
 
     Attributes:
         meta: what is known of the case without its arrays.
-        folder: its files.
+        read: opens one of its files by name.
         arrays: the extra arrays by name: its own, and those that providers give to the store. Each is opened when
             it is first asked for.
     """
 
     meta: CaseMeta
-    folder: Path
+    read: Callable[[str], np.ndarray]
     arrays: Mapping[str, np.ndarray]
 
     @property
@@ -74,28 +80,25 @@ class StoredCase:
     @cached_property
     def image(self) -> np.ndarray:
         """(C, *S) as decoded."""
-        return self._open("image")
+        return self.read("image")
 
     @cached_property
     def label(self) -> np.ndarray:
         """(*S) uint8, class index per pixel, 255 = ignore."""
-        return self._open("label")
+        return self.read("label")
 
     @cached_property
     def instances(self) -> np.ndarray | None:
         """(*S) int32, 0 = background, or None."""
-        return None if self.meta.objects is None else self._open("instances")
+        return None if self.meta.objects is None else self.read("instances")
 
     @cached_property
     def locations(self) -> Mapping[int, np.ndarray]:
         """The flat indices of up to 10,000 pixels of each class present, background too."""
-        every = self._open("locations")
+        every = self.read("locations")
         counts = {index: min(self.meta.pixels[index], _LOCATIONS) for index in sorted(self.meta.present)}
         ends = np.cumsum([0, *counts.values()])
         return {index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)}
-
-    def _open(self, name: str) -> np.ndarray:
-        return _open(self.folder / f"{name}.npy")
 
 
 class CaseStore:
@@ -104,7 +107,8 @@ class CaseStore:
     The first use decodes every case into `folder/NAME/KEY`, KEY being a hash of all that decides the
     result: the data set's settings, and the path, size and time of its files. Later uses, also by other
     processes, only open the files. Processes that start together wait for the first one's work. An
-    interrupted first use leaves nothing that a later one would take for complete.
+    interrupted first use leaves nothing that a later one would take for complete. What is damaged later, is decoded
+    anew: a case when one of its files cannot be opened, all where the index cannot be read.
 
     Args:
         dataset: the data set.
@@ -120,13 +124,14 @@ class CaseStore:
         self.key = decoding_key(dataset, records)
         """Hash of all that decides what is decoded; it also changes with the place and the time of a file."""
         self.folder = Path(folder).expanduser().absolute() / dataset.name / self.key
-        index = self.folder / _INDEX
-        if not index.exists():
-            self._fill(dataset, records)
-        content = json.loads(index.read_text())
-        self.fingerprint: str = content["fingerprint"]
+        index = read_index(self.folder)
+        if index is None:
+            self._alone(lambda: _decode_all(dataset, records, self.folder))
+            index = read_index(self.folder)
+            assert index is not None
+        self.fingerprint, self._meta = index
         """Hash of the decoded cases: the same wherever and whenever they are decoded."""
-        self._meta = {value["id"]: CaseMeta.from_json(value) for value in content["cases"]}
+        self._dataset = dataset
         self.arrays = dict(dataset.arrays)
         """The forms of the cases' extra arrays by name."""
         self._providers: dict[str, ArrayProvider] = {}
@@ -135,7 +140,7 @@ class CaseStore:
     @property
     def complete(self) -> bool:
         """True if the cache is still there."""
-        return (self.folder / _INDEX).exists()
+        return (self.folder / INDEX).exists()
 
     @property
     def ids(self) -> list[str]:
@@ -155,7 +160,7 @@ class CaseStore:
         case = self._open.pop(case_id, None)
         if case is None:
             arrays = LazyArrays(self.arrays, partial(self._array, case_id))
-            case = StoredCase(self._meta[case_id], self.folder / case_id, arrays)
+            case = StoredCase(self._meta[case_id], partial(self._file, case_id), arrays)
             if math.prod(case.meta.shape) > _OPEN_VALUES:
                 return case
         self._open[case_id] = case
@@ -188,12 +193,40 @@ class CaseStore:
             UserError: where a provider gives one of another form than it declares.
         """
         if name not in self._providers:
-            return _open(_array_file(self.folder / case_id, name))
+            return self._file(case_id, _array_name(name))
         array = self._providers[name](case_id, name)
         fault = self.arrays[name].fault(array, self._meta[case_id].shape[1:])
         if fault is not None:
             raise UserError(f"case {case_id}: its array {name!r} {fault}")
         return array
+
+    def _file(self, case_id: str, name: str) -> np.ndarray:
+        """A memory map of a file of a case, which is decoded anew where it is damaged.
+
+        Raises:
+            UserError: where that cannot be done.
+        """
+        path, meta = self.folder / case_id / f"{name}.npy", self._meta[case_id]
+        shape = {"image": meta.shape, "label": meta.shape[1:], "instances": meta.shape[1:]}.get(name)
+        try:
+            return open_array(path, shape)
+        except DamagedError as error:
+            log.warning("%s is damaged or gone (%s): the case is decoded anew", path, error)
+        self._alone(partial(self._decode_again, case_id, path, shape))
+        return open_array(path, shape)
+
+    def _decode_again(self, case_id: str, damaged: Path, shape: Sequence[int] | None) -> None:
+        if is_whole_array(damaged, shape):  # another process was quicker
+            return
+        record = next(record for record in self.records if record.id == case_id)
+        with replaced(self.folder / case_id, alone=True) as temporary:
+            temporary.rmdir()
+            meta = _decode(self._dataset, record, temporary)
+            if meta.digest != self._meta[case_id].digest:
+                raise UserError(
+                    f"the cached case {self.folder / case_id} is damaged, and {record.where} is not what it was:"
+                    " start the command again"
+                )
 
     def close(self) -> None:
         """Forget the cases that are kept open."""
@@ -205,14 +238,18 @@ class CaseStore:
     def __len__(self) -> int:
         return len(self._meta)
 
-    def _fill(self, dataset: Dataset, records: Sequence[Record]) -> None:
+    def _alone(self, write: Callable[[], object]) -> None:
+        """Write into the cache while no other process does.
+
+        Raises:
+            UserError: where that is not possible.
+        """
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder.with_suffix(".lock"))
             lock.acquire(math.inf)
             try:
-                if not (self.folder / _INDEX).exists():  # another process may have made it while this one waited
-                    _decode_all(dataset, records, self.folder)
+                write()
             finally:
                 lock.release()
         except OSError as error:
@@ -242,13 +279,18 @@ def decoding_key(dataset: Dataset, records: Sequence[Record]) -> str:
 
 def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> None:
     """Decode every case into a temporary folder and rename it."""
+    if read_index(folder) is not None:  # another process has made it while this one waited
+        return
+    if (folder / INDEX).exists():
+        log.warning("%s is damaged: its cases are decoded anew", folder / INDEX)
+        (folder / INDEX).unlink()
     names = [record.id for record in records]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{dataset.name} has two cases with the id {twice}: rename one of their files")
     log.info("decoding %d cases of %s into %s", len(records), dataset.name, folder)
-    with replaced(folder, mark=_INDEX, alone=True) as temporary:
-        if (folder / _INDEX).exists():  # another node's: a network file system shows it after a change to the folder
+    with replaced(folder, mark=INDEX, alone=True) as temporary:
+        if (folder / INDEX).exists():  # another node's: a network file system shows it after a change to the folder
             return
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         try:
@@ -268,14 +310,7 @@ def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> No
                 raise together(wrong)
             cases = [result for result in results if isinstance(result, CaseMeta)]
             fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
-            content = {
-                "dataset": dataset.name,
-                "fingerprint": fingerprint,
-                "cases": [asdict(case) for case in cases],
-            }
-            with (temporary / _INDEX).open("w") as file:
-                json.dump(content, file)
-                _flush(file)
+            write_index(temporary, dataset.name, fingerprint, cases)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -298,16 +333,16 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
     pixels = tuple(int(count) for count in counts[: len(dataset.classes)])
     places = [_some(np.flatnonzero(case.label == index)) for index, count in enumerate(pixels) if count]
     folder.mkdir()
-    _save(folder / "image.npy", case.image)
-    _save(folder / "label.npy", case.label)
-    _save(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
+    save_array(folder / "image.npy", case.image)
+    save_array(folder / "label.npy", case.label)
+    save_array(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
     instances = case.instances
     if instances is None and dataset.has_instances:
         instances = connected_regions(case.label, dataset.object_classes)
     if instances is not None:
-        _save(folder / "instances.npy", instances)
+        save_array(folder / "instances.npy", instances)
     for name, array in case.arrays.items():
-        _save(_array_file(folder, name), array)
+        save_array(folder / f"{_array_name(name)}.npy", array)
     return CaseMeta(
         id=record.id,
         group=record.group,
@@ -325,31 +360,9 @@ def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
     )
 
 
-def _array_file(folder: Path, name: str) -> Path:
-    """The file of an extra array of a case, which no other file of it can be called as."""
-    return folder / f"array.{name}.npy"
-
-
-def _open(path: Path) -> np.ndarray:
-    """A memory map of a cached file."""
-    try:
-        return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the cached file {path} is damaged ({error}): remove the folder {path.parents[1]}, it is made anew"
-        ) from error
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write an array, and wait until the disk has it: some file systems report only then that they are full."""
-    with path.open("w+b") as file:  # read too: of a file for writing NumPy passes on that it failed, but not why
-        np.save(file, array)
-        _flush(file)
-
-
-def _flush(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _array_name(name: str) -> str:
+    """The name of the file of an extra array of a case, which no other file of it can have."""
+    return f"array.{name}"
 
 
 def _some(pixels: np.ndarray) -> np.ndarray:

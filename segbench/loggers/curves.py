@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +10,11 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from segbench.runs.curves import CURVES, whole_rows
 from segbench.runs.directory import RunDirectory
 from segbench.system.atomic import write_atomically
+
+log = logging.getLogger(__name__)
 
 
 class Curves(Logger):
@@ -23,14 +26,16 @@ class Curves(Logger):
 
     def __init__(self, directory: RunDirectory) -> None:
         super().__init__()
-        self.path = directory.path / "metrics.csv"
+        self.path = directory.path / CURVES
         self._rows: dict[int, dict[str, float]] = {}
         self._written = False
-        if self.path.exists():
-            # To the last digit: pandas' quick way of reading numbers may be off by one, each time that a run continues.
-            for row in pd.read_csv(self.path, float_precision="round_trip").to_dict("records"):
-                values = {str(key): float(value) for key, value in row.items() if not math.isnan(value)}
-                self._rows[int(values.pop("step"))] = values
+        rows, fault = whole_rows(directory.path)
+        self._rows.update(rows)
+        if fault is not None or (directory.states and not self.path.exists()):
+            last = max(self._rows, default=0)
+            log.warning("%s %s: of the curves up to here those after step %d are lost", self.path,
+                        f"is damaged ({fault})" if fault else "is not there", last)  # fmt: skip
+            self.save()
 
     @property
     def name(self) -> str:

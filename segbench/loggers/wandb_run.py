@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.identity import NOT_SCIENCE
 from segbench.runs.criterion import best_score
+from segbench.runs.curves import read_curves
 from segbench.runs.uploads import GROUP_LENGTH
 
 if TYPE_CHECKING:
@@ -86,18 +86,6 @@ def _values(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield key, Path(value).name if key in PATHS else value
 
 
-def curves(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """The rows of metrics.csv: optimizer steps done, and what is known then; empty where there is none."""
-    try:
-        with (path / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []
-    return [
-        (int(row["step"]), {key: float(value) for key, value in row.items() if value and key != "step"}) for row in rows
-    ]
-
-
 def pictures(path: Path) -> list[Path]:
     """The pictures of a finished run: its previews and the picture of its curves."""
     return sorted(path.glob("previews/*.png")) + sorted(path.glob("*.png"))
@@ -105,7 +93,7 @@ def pictures(path: Path) -> list[Path]:
 
 def result_step(path: Path, record: Mapping[str, Any]) -> int:
     """The step at which a finished run's pictures stand: after all others, and the same whenever it is asked."""
-    last = max((step for step, _ in curves(path)), default=0)
+    last = max((step for step, _ in read_curves(path)), default=0)
     return max(last, int((record.get("training") or {}).get("steps", 0))) + 1
 
 

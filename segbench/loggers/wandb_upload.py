@@ -21,7 +21,8 @@ import pandas as pd
 import wandb
 
 from segbench.loggers import wandb_access
-from segbench.loggers.wandb_run import columns, curves, identity, log_files, log_result, log_row, pictures
+from segbench.loggers.wandb_run import columns, identity, log_files, log_result, log_row, pictures
+from segbench.runs.curves import read_curves
 
 COMPARE_JOB = "compare"
 _PAGE = 100
@@ -70,7 +71,7 @@ def upload_run(
         run = _begin({**who, "config": columns(config, record)}, place, limits, scratch)
         failed = True
         try:
-            for step, values in curves(path):
+            for step, values in read_curves(path):
                 log_row(run, step, values)
             if record["status"] == "finished":
                 _log_finished(run, path, record, limits.close)
@@ -82,7 +83,7 @@ def upload_run(
 
 def expected_lines(path: Path, record: Mapping[str, Any]) -> int:
     """Lines of history that the server has of a run when it has all of it."""
-    return len(curves(path)) + (record["status"] == "finished" and bool(pictures(path)))
+    return len(read_curves(path)) + (record["status"] == "finished" and bool(pictures(path)))
 
 
 def states(place: Project, ids: Iterable[str], timeout: float) -> dict[str, tuple[str, int]]:

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 from pandas.api.types import is_numeric_dtype
 
-from segbench.errors import Stopped, UserError, as_line
+from segbench.errors import MachineError, Stopped, UserError, as_line
 from segbench.system.atomic import remove_leftovers, write_atomically
 from segbench.system.lock import FileLock
 from segbench.system.processes import is_main_process
@@ -33,6 +33,7 @@ DONE: tuple[Status, ...] = ("finished", "pruned")
 """States that a rerun leaves as they are; a search has ended a pruned run early, and its test cases are not scored."""
 
 CONFIG = "config.yaml"
+SPLIT = "split.json"
 
 _BEGIN, _END = "---\n", "...\n"
 """YAML's marks of a document: a file that begins with the one and does not end with the other was cut off."""
@@ -159,7 +160,7 @@ class RunDirectory:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Stopped)
             status: Status = "interrupted" if stopped else "failed"
             with suppress(UserError):  # the disk is full: the first error is the one to report
-                self.update(status=status, error=_reason(error), needs_user=isinstance(error, UserError))
+                self.update(status=status, error=_reason(error), needs_user=_needs_user(error))
         self.close()
 
     def update(self, **facts: Any) -> None:
@@ -178,7 +179,7 @@ class RunDirectory:
     def write_split(self, split: Mapping[str, Any]) -> None:
         """Record which cases were in which part."""
         if is_main_process():
-            write_atomically(self.path / "split.json", json.dumps(split, indent=1) + "\n")
+            write_atomically(self.path / SPLIT, json.dumps(split, indent=1) + "\n")
 
     def write_cases(self, rows: Sequence[Mapping[str, Any]], name: str = "cases.csv") -> Path:
         """Write the table of scores."""
@@ -195,7 +196,7 @@ class RunDirectory:
 
     def record_failure(self, error: Exception) -> None:
         """Record why a run never began, so that its sweep can say so; do nothing for a run that did."""
-        self._fail((None,), _reason(error), isinstance(error, UserError))
+        self._fail((None,), _reason(error), _needs_user(error))
 
     def record_end(self, error: str, needs_user: bool = False) -> None:
         """Record a failure of a run that could not do so itself: it never began, or its process is gone.
@@ -298,6 +299,24 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def read_split(path: Path) -> dict[str, Any]:
+    """The content of `split.json` in a run directory: which case is in which part, and which images the run knows.
+
+    Raises:
+        UserError: where it is not there or not whole.
+    """
+    try:
+        split = json.loads((path / SPLIT).read_text())
+        if not isinstance(split, dict):
+            raise ValueError("it is no split")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path / SPLIT}: {_damage(error)}, so that nobody knows what the run was trained on; delete {path} to make"
+            " the run anew"
+        ) from error
+    return split
+
+
 def _damage(error: Exception) -> str:
     """The reason why a file cannot be used, in a few words."""
     if isinstance(error, OSError):
@@ -321,6 +340,10 @@ def _read_record(path: Path) -> dict[str, Any]:
 def _reason(error: BaseException) -> str:
     text = as_line(error)
     return text if isinstance(error, UserError | Stopped) else f"{type(error).__name__}: {text}"
+
+
+def _needs_user(error: BaseException) -> bool:
+    return isinstance(error, UserError) and not isinstance(error, MachineError)
 
 
 def _remove(path: Path, how: Any) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import now
 from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.runs.sweep_record import read_asked, read_waiting
+from segbench.system.disk import lack_of_space
 from segbench.system.lock import is_held
 
 State = Literal["finished", "pruned", "running", "queued", "interrupted", "stopped", "failed", "unreadable"]
@@ -103,6 +104,19 @@ def read_progress(path: Path) -> Progress:
         seconds=_seconds(record.get("started"), ended),
         reason=str(record.get("error") or "") if state in ("failed", "interrupted") else "",
     )
+
+
+def with_full_disks(runs: Sequence[Progress]) -> list[Progress]:
+    """The same runs; those that could not write how they ended, since their disk is full, with that as the reason."""
+    lacking: dict[int, str | None] = {}
+    told = []
+    for run in runs:
+        lack = None
+        if run.state in ("stopped", "unreadable"):
+            device = run.path.stat().st_dev
+            lack = lacking[device] if device in lacking else lacking.setdefault(device, lack_of_space(run.path))
+        told.append(run if lack is None else replace(run, reason=f"nothing can be written to its folder: {lack}"))
+    return told
 
 
 def seconds_left(runs: Sequence[Progress]) -> float | None:

@@ -26,11 +26,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.history import essential
 from segbench.config.identity import NOT_SCIENCE
-from segbench.config.plain import as_plain
 from segbench.data.arrays import ArraySpec, check_names
 from segbench.data.case_meta import CaseMeta
 from segbench.errors import UserError
-from segbench.runs.directory import RunDirectory
+from segbench.runs.directory import RunDirectory, read_config
 from segbench.runs.discovery import RECORD, find_runs
 from segbench.runs.stage_ids import NamedStage, Takes, named_stages
 from segbench.runs.training_images import TrainingImages
@@ -252,9 +251,7 @@ def _settings(run: StageRun) -> dict[str, Any]:
 
     Frequencies of classes, such as a loss weighs them by, are those of the training cases, and so of the fold.
     """
-    config = OmegaConf.load(run.path / "config.yaml")
-    assert isinstance(config, DictConfig)
-    plain = as_plain(config)
+    plain = read_config(run.path)
     measured = [value for value in plain["measured"].values() if isinstance(value, list)]
     return {key: "measured" if value in measured else value for key, value in _flat(essential(plain), "")}
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from omegaconf import OmegaConf
-
 from segbench.data.case_meta import CaseMeta
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
-from segbench.runs.directory import RunDirectory
+from segbench.runs.directory import SPLIT, RunDirectory, read_config, read_split
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +45,7 @@ class TrainingImages:
         run: RunDirectory | None = directory
         while run is not None and run.path.resolve() not in passed:
             passed.add(run.path.resolve())
-            split = _read_split(run)
+            split = read_split(run.path)
             if "seen" in split:  # with those of the runs before it
                 return seen | cls.from_json(split["seen"])
             name = str(run.record["dataset"]["name"])
@@ -62,10 +59,17 @@ class TrainingImages:
 
         Its own weights do not: see `segbench.runs.stages`.
         """
-        return cls.from_json(_read_split(directory).get("seen_by_stages") or {"images": [], "cases": []})
+        return cls.from_json(read_split(directory.path).get("seen_by_stages") or {"images": [], "cases": []})
 
     @classmethod
-    def at_start(cls, directory: RunDirectory, store: CaseStore, split: Split, source: RunDirectory | None) -> Self:
+    def at_start(
+        cls,
+        directory: RunDirectory,
+        store: CaseStore,
+        split: Split,
+        source: RunDirectory | None,
+        initial_weights: str | None = None,
+    ) -> Self:
         """The images that a run that begins or goes on will know when it is done.
 
         Args:
@@ -74,13 +78,22 @@ class TrainingImages:
             split: its cases.
             source: the run that its first weights come from, or None; also None for a run that goes on, which
                 has recorded by then what it took over.
+            initial_weights: the path of the source as configured, for a run that goes on and whose record of what it
+                took over is damaged.
 
         Raises:
-            UserError: where the source has not recorded its cases.
+            UserError: where the source has not recorded its cases, or is needed again and not there.
         """
         before = source
-        if directory.last_checkpoint.exists() and (directory.path / "split.json").exists():
+        if directory.states:
             before = directory
+            try:
+                read_split(directory.path)
+            except UserError:
+                before = None if initial_weights is None else RunDirectory(Path(initial_weights).expanduser())
+                if before is not None and not before.record:
+                    raise
+                log.warning("%s is damaged or gone: it is written anew", directory.path / SPLIT)
         own = cls.of_split(store, split)
         return own if before is None else own | cls.of_run(before)
 
@@ -106,24 +119,13 @@ class TrainingImages:
         return type(self)(self.images | other.images, self.cases | other.cases)
 
 
-def _read_split(run: RunDirectory) -> dict[str, Any]:
-    path = run.path / "split.json"
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read, so that nobody knows what the run was trained on: {error}") from None
-
-
 def _before(run: RunDirectory) -> RunDirectory | None:
     """The run that the first weights of one of an earlier version come from, by its configuration."""
-    try:
-        path = OmegaConf.select(OmegaConf.load(run.path / "config.yaml"), "initial_weights")
-    except OSError:
-        path = None
+    path = read_config(run.path).get("initial_weights")
     if path is None:
         return None
     before = RunDirectory(Path(path).expanduser())
-    if "dataset" in before.record and (before.path / "split.json").exists():
+    if "dataset" in before.record and (before.path / SPLIT).exists():
         return before
     log.warning("%s began with the weights of %s, which is not there: what these know is not checked", run.path, path)
     return None

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from segbench.errors import UserError
-from segbench.runs.directory import RunDirectory, now, read_config
+from segbench.runs.curves import read_curves
+from segbench.runs.directory import RunDirectory, now, read_cases, read_config, read_split
 from segbench.system.atomic import write_atomically
 
 NOTE = "wandb/published.json"
@@ -142,12 +143,25 @@ def find(paths: Sequence[Path], wish: Destination, again: bool = False) -> Found
             if is_published(note, content, wish) and not again:
                 found.there += 1
                 continue
+            _check_whole(path, record)
             found.runs.append(Item(path, record, read_config(path), path / NOTE, content, bool(note) or again))
         except UserError as error:
-            found.wrong.append(f"{path}: {error}")
+            found.wrong.append(f"{path}: {str(error).removeprefix(f'{path}/')}")
     for folder in dict.fromkeys(path.parent for path in paths):
         _find_comparison(folder, wish, again, found)
     return found
+
+
+def _check_whole(path: Path, record: Mapping[str, Any]) -> None:
+    """Check that the files of a run are what they were when they were written.
+
+    Raises:
+        UserError: naming the first that is not.
+    """
+    read_curves(path)
+    if record["status"] == "finished":
+        read_split(path)
+        read_cases(path / "cases.csv")
 
 
 def _find_comparison(folder: Path, wish: Destination, again: bool, found: Found) -> None:
@@ -161,4 +175,3 @@ def _find_comparison(folder: Path, wish: Destination, again: bool, found: Found)
     members = [path for path in folder.iterdir() if (path / "config.yaml").exists()]
     config = read_config(members[0]) if members else {}
     found.comparisons.append(Item(comparison, {}, config, folder / COMPARISON_NOTE, content, seen=True))
-

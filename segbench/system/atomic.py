@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from segbench.errors import UserError
 
 _TEMPORARY = ".*.tmp"
 """The temporary names given here and to checkpoints."""
+
+_OWNER = re.compile(r"\.(?P<machine>[0-9a-f]{6})-(?P<process>\d+)(\.former)?\.tmp$")
+
+_LONG_AGO = 86400.0
+"""Seconds without any change after which what another machine has left is taken for abandoned."""
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
@@ -25,7 +35,7 @@ def write_atomically(path: Path, content: bytes | str | Callable[[Path], object]
     Raises:
         UserError: where it cannot be written; what was there before is then still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_owner()}.tmp")
     try:
         try:
             if callable(content):
@@ -53,15 +63,19 @@ def replaced(folder: Path, mark: str | None = None, alone: bool = False) -> Iter
     Args:
         folder: made anew, as are the folders above where they are not there.
         mark: a file that only a complete folder has: where another process was quicker, its folder stays.
-        alone: nobody else fills this folder now: what killed processes have left is removed.
+        alone: nobody else fills this folder now: whatever is left of others is removed, else what is left of processes
+            that are gone.
 
     Raises:
         OSError: where it cannot be written.
     """
-    temporary, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}.tmp") for end in ("", ".former"))
-    if alone:
-        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    temporary, former = (folder.with_name(f".{folder.name}.{_owner()}{end}.tmp") for end in ("", ".former"))
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        if alone or _is_abandoned(leftover):
+            if not alone and leftover.name.endswith(".former.tmp") and not folder.exists():
+                leftover.rename(folder)  # its process was killed between the two renames below
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -95,3 +109,50 @@ def remove_leftovers(folder: Path, *places: str) -> None:
         inside = folder / place
         for path in inside.rglob(_TEMPORARY) if place else inside.glob(_TEMPORARY):
             path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files at any depth of a folder whose processes are gone, though others may write there."""
+    for path in folder.rglob(_TEMPORARY):
+        if path.is_file() and _is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether the process that has made a temporary file or folder is gone.
+
+    The numbers of processes are those of this machine alone, and of this container. What comes from elsewhere, such as
+    another node of a cluster, is abandoned when nothing in it has changed for a day.
+    """
+    owner = _OWNER.search(path.name)
+    if owner is not None and owner["machine"] == _machine():
+        return not _is_alive(int(owner["process"]))
+    try:
+        newest = max(entry.stat(follow_symlinks=False).st_mtime for entry in (path, *path.rglob("*")))
+    except OSError:  # somebody is at work there
+        return False
+    return time.time() - newest > _LONG_AGO
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _owner() -> str:
+    """The part of a temporary name that says whose it is."""
+    return f"{_machine()}-{os.getpid()}"
+
+
+@cache
+def _machine() -> str:
+    """Six hex digits for this machine since it was started, and for the container in which processes are counted."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # Linux alone
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]

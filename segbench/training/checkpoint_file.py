@@ -6,6 +6,7 @@ import io
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,22 @@ def read_checkpoint(path: Path, mapped: bool = True) -> dict[str, Any]:
         UserError: where the file is damaged, or holds more than numbers, texts and containers of them.
     """
     try:
+        with zipfile.ZipFile(path) as file:  # PyTorch itself takes what the disk gives it
+            wrong = file.testzip()
+        if wrong is not None:
+            raise ValueError(f"{wrong} is not what was written")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or as_line(error)}") from error
     except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path):
-            named = _GLOBAL.search(str(error))
-            reason = f" ({named[0]})" if named else ""
-            raise UserError(f"{path}: holds something else than numbers, which is not executed{reason}") from error
-        raise UserError(_damaged(path, error)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(_damaged(path, error)) from error
+        named = _GLOBAL.search(str(error))
+        reason = f" ({named[0]})" if named else ""
+        raise UserError(f"{path}: holds something else than numbers, which is not executed{reason}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: is damaged ({as_line(error)[:120]}); delete {path.parents[1]} to make the run anew"
+        ) from error
     return content
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path}: is damaged ({as_line(error)[:120]}); delete it, and the run is made again from what is left"
 
 
 class CheckpointFile(TorchCheckpointIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -12,27 +13,33 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from segbench.errors import UserError
 from segbench.runs.criterion import Criterion
+from segbench.runs.directory import RunDirectory
 from segbench.system.atomic import commit
+from segbench.training.kept_states import is_whole, state_at
 from segbench.training.stopper import Stopper, highest
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints(Checkpoint):
     """Checkpoints: `last.ckpt` after every validation and on a stop, `best.ckpt` with the best score.
 
+    What `last.ckpt` was before is `former.ckpt`: whatever becomes of the one, the run goes on from the other.
+
     Each is written under a temporary name and renamed, so that there is a whole one at any instant.
     A checkpoint at a step that is validated is written after the validation, never between.
 
     Args:
-        last: where the newest state of the training goes.
-        best: where the state with the best validation score goes.
+        directory: of the run: the newest state of the training goes there, the one before it stays beside it, and so
+            does the best one.
         every: steps between further checkpoints, or None.
         criterion: which of two scores is better.
         stopper: decides whether the run should stop.
     """
 
-    def __init__(self, last: Path, best: Path, every: int | None, criterion: Criterion, stopper: Stopper) -> None:
-        self.last = last
-        self.best = best
+    def __init__(self, directory: RunDirectory, every: int | None, criterion: Criterion, stopper: Stopper) -> None:
+        self.last, self.former = directory.last_checkpoint, directory.former_checkpoint
+        self.best = directory.best_checkpoint
         self.every = every
         self.criterion = criterion
         self.stopper = stopper
@@ -50,7 +57,13 @@ class Checkpoints(Checkpoint):
         return self._seconds_before + time.monotonic() - self._since
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock.
+
+        Raises:
+            UserError: where the best state of a run that goes on is lost.
+        """
+        if self.best_score is not None:
+            self._mend_best(trainer)
         self._since = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -118,6 +131,21 @@ class Checkpoints(Checkpoint):
         self._save(trainer)
         self._commit(trainer, also_best=improved)
 
+    def _mend_best(self, trainer: L.Trainer) -> None:
+        """Replace a best state that is damaged or gone by another one of its step, before further steps are spent."""
+        lost = False
+        if trainer.is_global_zero and not is_whole(self.best):
+            found = state_at(self.best_step, [path for path in (self.last, self.former) if path.exists()])
+            lost = found is None
+            if found is not None:
+                log.warning("%s is damaged or gone: %s is of the same step", self.best, found.name)
+                commit(_second(found, self.best), self.best)
+        if highest(trainer, int(lost)):
+            raise UserError(
+                f"{self.best} is damaged or gone, and no other state is of its step ({self.best_step}): delete"
+                f" {self.best.parents[1]} to make the run anew"
+            )
+
     @property
     def _temporary(self) -> Path:
         return self.last.with_name(f".{self.last.name}.tmp")
@@ -151,16 +179,18 @@ class Checkpoints(Checkpoint):
     def _rename(self, also_best: bool) -> None:
         # Best first: where a crash comes between the two, the step is repeated and both agree again.
         if also_best:
-            second = self.best.with_name(f".{self.best.name}.tmp")
-            second.unlink(missing_ok=True)
-            _link(self._temporary, second)
-            commit(second, self.best)
+            commit(_second(self._temporary, self.best), self.best)
+        if self.last.exists():
+            _second(self.last, self.former).replace(self.former)
         commit(self._temporary, self.last)
 
 
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links."""
+def _second(source: Path, path: Path) -> Path:
+    """A second name of a file, or its copy where the file system has no links: the temporary name of another path."""
+    second = path.with_name(f".{path.name}.tmp")
+    second.unlink(missing_ok=True)
     try:
-        target.hardlink_to(source)
+        second.hardlink_to(source)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(source, second)
+    return second

@@ -12,7 +12,7 @@ from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 from segbench.runs.training_images import TrainingImages
-from segbench.training.checkpoint_file import read_checkpoint
+from segbench.training.kept_states import best_state
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def source(path: str | None, directory: RunDirectory) -> RunDirectory | None:
     Raises:
         UserError: where the path is no directory of a finished run.
     """
-    if path is None or directory.last_checkpoint.exists():
+    if path is None or directory.states:
         return None
     other = RunDirectory(Path(path).expanduser())
     if not other.record:
@@ -80,7 +80,7 @@ def take_over(model: nn.Module, other: RunDirectory) -> None:
     Raises:
         UserError: where there is no such tensor.
     """
-    state = read_checkpoint(other.best_checkpoint)["state_dict"]
+    state = best_state(other)["state_dict"]
     theirs = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
     ours = model.state_dict()
     taken = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}

@@ -15,18 +15,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.allowed_targets import check_trust
 from segbench.config.history import completed
-from segbench.config.plain import as_plain
 from segbench.data.arrays import ArraySpec
 from segbench.data.case_meta import measure_intensities
 from segbench.data.network_input import NetworkInput
 from segbench.data.store import image_digest
 from segbench.errors import UserError
 from segbench.evaluation.results import predict
-from segbench.runs.directory import RunDirectory
+from segbench.runs.directory import RunDirectory, read_config
 from segbench.runs.stage_ids import Takes
 from segbench.runs.stages import Stage, recorded_stages
 from segbench.training import assembly
-from segbench.training.checkpoint_file import read_checkpoint
+from segbench.training.kept_states import best_state
 from segbench.training.module import SegmentationModule
 from segbench.training.trainer import make_trainer
 
@@ -159,11 +158,9 @@ def load_run(
     if not (path / "run.json").exists():
         raise UserError(f"run={path}: is no run directory, it has no run.json")
     directory = RunDirectory(path)
-    if not directory.best_checkpoint.exists():
+    if not directory.best_checkpoint.exists() and not directory.finished:
         raise UserError(f"run={path}: has no {directory.best_checkpoint.name} yet (status {directory.status})")
-    recorded = OmegaConf.load(path / "config.yaml")
-    assert isinstance(recorded, DictConfig)
-    plain = completed(as_plain(recorded))
+    plain = completed(read_config(path))
     check_trust(plain, trusted, f"run={path}")
     config = OmegaConf.create(plain)
     if inference is not None:
@@ -176,7 +173,7 @@ def load_run(
         facts["name"], tuple(facts["classes"]), facts["background"], None if objects is None else tuple(objects)
     )
     module = assembly.build_module(config, labels)
-    module.load_state_dict(read_checkpoint(directory.best_checkpoint)["state_dict"])
+    module.load_state_dict(best_state(directory)["state_dict"])
     config.trainer.accelerator, config.trainer.devices, config.trainer.strategy = accelerator, 1, "auto"
     config.trainer.num_nodes = 1
     trainer = make_trainer(config.trainer, [], [], alone=True)

@@ -44,9 +44,10 @@ from segbench.runs.summary import summarise
 from segbench.runs.training_images import TrainingImages
 from segbench.system.processes import batch_on_each_device, processes, total_batch
 from segbench.training import assembly, initial_weights
-from segbench.training.checkpoint_file import read_checkpoint
 from segbench.training.checkpoints import Checkpoints
 from segbench.training.fitting import fit
+from segbench.training.kept_states import best_state, newest_state
+from segbench.training.lost_memory import said_in_one_line
 from segbench.training.module import SegmentationModule
 from segbench.training.predictor import load_run
 from segbench.training.progress_bar import ProgressBar
@@ -83,7 +84,8 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
             data_check.check_still_same([directory], config.data)
             log.info("%s already: %s", directory.status, directory.path)
             return directory
-        _execute(config, invocation, identity, directory)
+        with said_in_one_line(config):
+            _execute(config, invocation, identity, directory)
     gc.collect()  # trainer and module refer to each other: in a sweep they would keep images of every run open
     _forget_libraries()
     return directory
@@ -117,7 +119,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             data.begin()
         facts = _facts(config, invocation, identity, data, directory)
         directory.start(as_yaml(config), {**facts, **_stage_facts(stages, data), "code": code})
-        seen = {"seen": TrainingImages.at_start(directory, data.store, data.split, source).as_json()}
+        seen = {"seen": _images_known(config, data, directory, source).as_json()}
         if stages:
             seen["seen_by_stages"] = known_to(stages).as_json()
         directory.write_split(
@@ -130,13 +132,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
             }
         )
         with _open_loggers(config, directory) as loggers:
-            checkpoints = Checkpoints(
-                directory.last_checkpoint,
-                directory.best_checkpoint,
-                config.trainer.checkpoint_every,
-                module.criterion,
-                stopper,
-            )
+            checkpoints = Checkpoints(directory, config.trainer.checkpoint_every, module.criterion, stopper)
             callbacks = [build(node, f"callbacks.{key}") for key, node in (config.callbacks or {}).items()]
             search = None if config.search is None else build(config.search, "search")
             callbacks += [] if search is None else [search]
@@ -152,16 +148,21 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
                 _evaluate(config, module, data, trainer, directory, loggers)
 
 
+def _images_known(
+    config: DictConfig, data: DataModule, directory: RunDirectory, source: RunDirectory | None
+) -> TrainingImages:
+    return TrainingImages.at_start(directory, data.store, data.split, source, config.initial_weights)
+
+
 def _reached(directory: RunDirectory) -> int:
     """The step from which a run goes on, 0 where it begins."""
-    if not directory.last_checkpoint.exists():
-        return 0
-    return int(read_checkpoint(directory.last_checkpoint)["global_step"])
+    state = newest_state(directory) if "training" not in directory.record else None
+    return int(directory.record.get("training", {}).get("steps", 0)) if state is None else state.step
 
 
 def _is_new(directory: RunDirectory, module: SegmentationModule, config: DictConfig) -> bool:
     """Return whether a training of one process, by steps, begins here."""
-    begins = not directory.last_checkpoint.exists() and "training" not in directory.record
+    begins = not directory.states and "training" not in directory.record
     return begins and not isinstance(module.model, Estimator) and processes(config) == 1
 
 
@@ -181,10 +182,10 @@ def _train(
         if isinstance(module.model, Estimator):
             fit(module, data, trainer, checkpoints)
         else:
-            resume = directory.last_checkpoint if directory.last_checkpoint.exists() else None
-            if resume is not None:
-                log.info("continuing from %s", resume)
-            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+            state = newest_state(directory)
+            if state is not None:
+                log.info("continuing from %s", state.path)
+            trainer.fit(module, data, ckpt_path=None if state is None else state.path, weights_only=True)
         seen, best = finite(checkpoints.train_score), finite(checkpoints.best_score)
         ended = {"status": "pruned", "finished": now()} if search is not None and search.hopeless else {}
         directory.update(
@@ -199,7 +200,7 @@ def _train(
                 "gap": None if seen is None or best is None else module.criterion.gap(seen, best),
             },
         )
-    checkpoint = read_checkpoint(directory.best_checkpoint)
+    checkpoint = best_state(directory)
     module.load_state_dict(checkpoint["state_dict"])
     module.tables = checkpoint.get("tables", {})
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from segbench.data.arrays import ArraySpec
+from segbench.data.cached_files import DamagedError, is_whole_array, open_array
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.stage_ids import Takes
@@ -50,9 +51,9 @@ class StageArrays:
         if path is None:
             raise UserError(f"stages.{name}: the case {case_id} is in no part of the split, and was not predicted")
         try:
-            return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
-        except (OSError, ValueError) as error:
-            raise UserError(f"the cached file {path} is damaged ({error}): remove it, it is made anew") from error
+            return open_array(path)
+        except DamagedError as error:  # since the run began
+            raise UserError(f"the cached file {path} is damaged ({error}): start the command again") from error
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,10 @@ class StagePredictions:
         """The files of cases that the same runs predict, made where they are not there."""
         folder = Path(self.cache).expanduser().absolute() / "stages" / prediction_key(runs) / stage.takes
         files = {case: folder / f"{store.meta(case).digest}.npy" for case in cases}
-        if all(path.exists() for path in files.values()):
+        if all(is_whole_array(path) for path in files.values()):
             return files
         with _locked(folder):
-            missing = [case for case, path in files.items() if not path.exists()]
+            missing = [case for case, path in files.items() if not is_whole_array(path)]
             if missing:
                 names = ", ".join(str(run.path) for run in runs)
                 log.info("stages.%s: %d of %d cases are predicted by %s", stage.name, len(missing), len(cases), names)

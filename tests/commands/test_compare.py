@@ -171,7 +171,7 @@ def test_a_broken_run_writes_nothing(tmp_path, monkeypatch):
     paths = make_sweep(tmp_path / "runs", QUALITIES)
     (paths[0] / "metrics.csv").write_bytes(b"step\x00,\xff\n")
     write_table(paths[0] / "metrics.csv", [], ())
-    with pytest.raises(UserError, match=r"metrics\.csv: cannot be read as CSV"):
+    with pytest.raises(UserError, match=r"metrics\.csv: is damaged"):
         run("runs=runs")
     assert names(tmp_path) == {"runs"}
 

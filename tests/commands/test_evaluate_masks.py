@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
+from PIL import ExifTags, Image
 
 from segbench.commands.evaluate_masks import evaluate_masks
 from segbench.errors import UserError
@@ -84,4 +85,46 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
     save(tmp_path / "p" / "a.png", disc())
     save(tmp_path / "r" / "a.png", disc()[1:])
     with pytest.raises(UserError, match=r"p/a\.png is 40 x 40, its reference .*r/a\.png is 39 x 40"):
+        evaluate(tmp_path)
+
+
+def test_smoothed_edges_are_no_classes(tmp_path: Path) -> None:
+    drawn = disc() * 255
+    drawn[drawn.shape[0] // 2, 3:20] = np.arange(40, 57)
+    for folder in "pr":
+        save(tmp_path / folder / "a.png", drawn)
+    with pytest.raises(UserError, match=r"have 17 values between 0 and 255; they are grey values") as caught:
+        evaluate(tmp_path)
+    assert "\"values=['0-127','128-255']\"" in str(caught.value)
+    assert evaluate(tmp_path, "values=['0-127','128-255']")["dice"] == 1
+    drawn[drawn == 255] = 254
+    for folder in "pr":
+        save(tmp_path / folder / "a.png", drawn)
+    names = ",".join(f"c{value}" for value in range(255))
+    assert evaluate(tmp_path, f"classes=[{names}]")["dice"] == 1
+
+
+def test_masks_in_which_0_is_white_need_their_values(tmp_path: Path) -> None:
+    for folder in "pr":
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", disc() * 255, photometric="miniswhite")
+    with pytest.raises(UserError, match=r"a\.tif is a TIFF file in which 0 is white .*such as values=\[0,255\]"):
+        evaluate(tmp_path)
+    assert evaluate(tmp_path, "values=[0,255]")["dice"] == 1
+
+
+def test_masks_in_the_alpha_channel_alone(tmp_path: Path) -> None:
+    save(tmp_path / "r" / "a.png", disc() * 255)
+    (tmp_path / "p").mkdir()
+    Image.fromarray(np.dstack([np.zeros((40, 40, 3), np.uint8), disc() * 255])).save(tmp_path / "p" / "a.png")
+    assert evaluate(tmp_path)["dice"] == 1
+
+
+def test_masks_that_viewers_turn_in_different_ways(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    save(tmp_path / "r" / "a.png", disc())
+    (tmp_path / "p").mkdir()
+    Image.fromarray(disc()).save(tmp_path / "p" / "a.png", exif=exif)
+    with pytest.raises(UserError, match=r"viewers turn .*p/a\.png \(EXIF orientation 3\), but not its reference"):
         evaluate(tmp_path)

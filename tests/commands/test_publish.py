@@ -163,7 +163,7 @@ def test_what_cannot_be_uploaded_is_named_and_the_rest_is_uploaded(sweep, server
     assert lock.acquire() is None
     said = call(sweep)
     lock.release()
-    assert f"{sweep / 'plain'}: config.yaml cannot be read" in said
+    assert f"{sweep / 'plain'}: config.yaml: is damaged" in said
     assert "is the same W&B run" in said
     assert f"{sweep / 'stopped'}: is going on" in said
     assert "W&B: 1 uploaded, 1 left for later" in said

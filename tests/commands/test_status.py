@@ -1,9 +1,11 @@
 """What the runs of a sweep are doing, read from directories in every state that a crash can leave."""
 
+import errno
 import fcntl
 import io
 import json
 import re
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from segbench.commands.status import show_status
 from segbench.commands.status import status as command
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
-from segbench.runs.progress import Progress, read_progress, seconds_left
+from segbench.runs.progress import Progress, read_progress, seconds_left, with_full_disks
 from segbench.runs.sweep_record import add_asked, read_waiting, write_waiting
 from segbench.sweeps.job import Job
 from tests.made_runs import configure
@@ -141,3 +143,23 @@ def test_why_queued_runs_wait(tmp_path, capsys):
 def test_half_written_reasons_are_none(tmp_path, text):
     (tmp_path / "waiting.json").write_text(text)
     assert read_waiting(tmp_path) == ({}, "")
+
+
+def test_a_full_disk_is_said_where_the_run_itself_could_not_say_it(tmp_path, monkeypatch):
+    states = {"a": "running", "b": "failed", "c": "finished"}
+    runs = [read_progress(make_run(tmp_path, name, status=state)) for name, state in states.items()]
+    assert with_full_disks(runs) == runs
+    asked = []
+
+    def full(**options):
+        asked.append(options["dir"])
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", full)
+        told = with_full_disks([*runs, runs[0]])
+    reason = "nothing can be written to its folder: Disk quota exceeded"
+    assert [run.reason for run in told] == [reason, "", "", reason]
+    assert asked == [tmp_path / "a"]  # once for a disk
+    show_status(told, console := Console(file=io.StringIO(), width=200))
+    assert "Disk quota exceeded" in console.file.getvalue()

@@ -160,7 +160,7 @@ def test_missing_files_of_a_finished_run(tmp_path):
         load(tmp_path)
     (paths[1] / "gone").rename(paths[1] / "cases.csv")
     (paths[2] / "config.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"config.yaml: cannot be read"):
+    with pytest.raises(UserError, match=r"config.yaml: is damaged"):
         load(tmp_path)
     record = json.loads((paths[0] / "run.json").read_text())
     del record["budget"]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Noise(Dataset):
         self.files = files
         self.fails = fails
         self.decoded = 0
+        self.seed = 0
 
     def records(self) -> list[Record]:
         return [Record("x", "p", self.files, "train"), Record("y", "p", self.files, "test")]
@@ -41,7 +43,7 @@ class Noise(Dataset):
         self.decoded += 1
         if self.fails and record.id == "y":
             raise UserError("y is bad")
-        rng = np.random.default_rng(ord(record.id))
+        rng = np.random.default_rng(ord(record.id) + self.seed)
         image = rng.normal(7, 3, (2, 20, 30, 40)).astype(np.float32)
         label = rng.choice(np.array([0, 1, 2, IGNORE], np.uint8), (20, 30, 40), p=[0.9, 0.05, 0.04, 0.01])
         instances = np.where(label == 1, rng.integers(1, 5, label.shape), 0).astype(np.int32)
@@ -150,12 +152,49 @@ def test_remains_of_a_killed_process_are_replaced(tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_damaged_array_is_named(tmp_path: Path) -> None:
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_bytes(b""),
+    "cut off": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "garbage": lambda file: file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size)),
+    "gone": lambda file: file.unlink(),
+    "of another size": lambda file: np.save(file, np.zeros((1, 2, 3), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["index.json", "x/image.npy", "x/label.npy", "x/instances.npy", "x/locations.npy"])
+def test_what_is_damaged_is_decoded_anew(tmp_path: Path, name: str, damage: str) -> None:
+    if name in ("index.json", "x/locations.npy") and damage == "of another size":
+        return  # the one is no array, of the others there may be any number
+    first = CaseStore(Noise(), tmp_path)
+    files = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
+    DAMAGES[damage](first.folder / name)
     store = CaseStore(Noise(), tmp_path)
-    file = store.folder / "x" / "image.npy"
-    file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r"image\.npy is damaged .*: remove the folder"):
-        _ = store["x"].image
+    case = store["x"]
+    assert case.image.shape[1:] == case.label.shape
+    assert case.instances is not None
+    assert case.locations
+    assert {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()} == files
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+def test_a_case_that_is_damaged_while_it_is_used_is_decoded_anew(tmp_path: Path) -> None:
+    store = CaseStore(Noise(), tmp_path)
+    expected = store["x"].image.copy()
+    store.close()
+    shutil.rmtree(store.folder / "x")
+    copied = pickle.loads(pickle.dumps(store))  # as in a worker
+    np.testing.assert_array_equal(copied["x"].image, expected)
+    np.testing.assert_array_equal(store["x"].image, expected)
+
+
+def test_a_damaged_case_whose_files_have_changed_is_refused(tmp_path: Path) -> None:
+    dataset = Noise()
+    store = CaseStore(dataset, tmp_path)
+    (store.folder / "x" / "label.npy").unlink()
+    dataset.seed = 17
+    with pytest.raises(UserError, match=r"x is damaged, and .* is not what it was"):
+        _ = store["x"].label
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path) -> None:

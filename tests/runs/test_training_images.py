@@ -124,7 +124,7 @@ def test_what_cannot_be_followed_is_said(before_hashes, tmp_path, caplog):
     check_unseen(RunDirectory(tmp_path / "second"), "synthetic_cells", *images(OTHERS))
     assert f"began with the weights of {tmp_path / 'gone'}, which is not there" in caplog.text
     (tmp_path / "second" / "split.json").unlink()
-    with pytest.raises(UserError, match=r"split\.json cannot be read, so that nobody knows what"):
+    with pytest.raises(UserError, match=r"split\.json: cannot be read \(No such file .*\), so that nobody knows what"):
         check_unseen(RunDirectory(tmp_path / "second"), "synthetic_cells", *images())
 
 

@@ -1,10 +1,13 @@
 """A folder is replaced as a whole, or stays as it was."""
 
+import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from segbench.system.atomic import replaced
+from segbench.system.atomic import remove_abandoned, replaced
 
 
 def names(folder: Path) -> list[str]:
@@ -76,3 +79,52 @@ def test_what_killed_processes_have_left_of_this_folder_goes_where_it_is_nobody_
         pass
     assert not left.exists()
     assert others.exists()
+
+
+def own(path: Path) -> tuple[str, str]:
+    """The parts of this process's temporary name: the machine, and everything."""
+    with replaced(path) as new:
+        mark = new.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
+    return mark.partition("-")[0], mark
+
+
+def process_that_is_gone() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_killed_processes_have_left_is_removed_by_the_next_and_nothing_of_the_living(tmp_path):
+    here, _ = own(tmp_path / "one")
+    gone, other = process_that_is_gone(), "0f0f0f" if here != "0f0f0f" else "f0f0f0"
+    killed = [f".one.{here}-{gone}.tmp", f".one.{other}-1.tmp", ".one.17.tmp"]
+    kept = [f".one.{here}-{os.getppid()}.tmp", f".one.{here}-1.tmp", f".one.{other}-{gone}.tmp", ".two.17.tmp"]
+    for name in (*killed, *kept):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    day = time.time() - 2 * 86400
+    for name in (*killed[1:], kept[3]):
+        for path in (tmp_path / name / "deep", tmp_path / name):
+            os.utime(path, (day, day))
+    (tmp_path / kept[2] / "deep" / "new").touch()  # so that its process is at work
+    os.utime(tmp_path / kept[2], (day, day))
+    with replaced(tmp_path / "one"):
+        assert [name for name in (*killed, *kept) if (tmp_path / name).exists()] == kept
+
+
+def test_a_process_that_was_killed_between_two_renames_has_lost_nothing(tmp_path):
+    fill(tmp_path / "one", "a")
+    here, _ = own(tmp_path / "two")
+    (tmp_path / "one").rename(tmp_path / f".one.{here}-{process_that_is_gone()}.former.tmp")
+    with pytest.raises(FileNotFoundError), replaced(tmp_path / "one") as new:
+        (new / "b").write_text((new / "not there").read_text())
+    assert names(tmp_path) == ["one/a"]
+
+
+def test_files_that_killed_processes_have_left_among_others(tmp_path):
+    here, mine = own(tmp_path / "one")
+    gone = process_that_is_gone()
+    (tmp_path / "deep").mkdir()
+    for name in (f".a.png.{here}-{gone}.tmp", f"deep/.b.png.{here}-{gone}.tmp", f".c.png.{mine}.tmp", "d.tmp"):
+        (tmp_path / name).touch()
+    remove_abandoned(tmp_path)
+    assert names(tmp_path) == sorted([f".c.png.{mine}.tmp", "d.tmp"])

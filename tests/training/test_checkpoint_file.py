@@ -44,5 +44,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
         torch.save({"state_dict": {"a": torch.zeros(1000)}}, path)
         content = path.read_bytes()[:2000]
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.ckpt: is damaged \(.*\); delete it"):
+    with pytest.raises(UserError, match=r"a\.ckpt: is damaged \(.*\); delete"):
+        read_checkpoint(path)
+
+
+def test_a_byte_that_the_disk_has_changed_is_noticed(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": {"a": torch.zeros(1000)}}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.ckpt: is damaged \(.*not what was written\); delete"):
         read_checkpoint(path)

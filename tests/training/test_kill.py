@@ -109,7 +109,7 @@ def test_a_directory_that_is_refused_is_not_kept_locked(tmp_path):
     directory = RunDirectory(tmp_path)
     for content in ('{"id": "b"}', "{"):
         (tmp_path / "run.json").write_text(content)
-        with pytest.raises(UserError, match=r"holds another run|cannot be read"):
+        with pytest.raises(UserError, match=r"holds another run|is damaged"):
             directory.open("a")
         lock = FileLock(tmp_path / ".lock")
         assert lock.acquire() is None

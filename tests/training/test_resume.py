@@ -176,8 +176,8 @@ def test_a_run_that_stopped_early_stays_stopped(processes, tmp_path):
 
 
 def test_checkpoints_state_round_trips(tmp_path):
-    first = Checkpoints(tmp_path / "a", tmp_path / "b", None, Criterion(), None)
+    first = Checkpoints(RunDirectory(tmp_path), None, Criterion(), None)
     first.best_score, first.best_step = 0.5, 3
-    second = Checkpoints(tmp_path / "a", tmp_path / "b", None, Criterion(), None)
+    second = Checkpoints(RunDirectory(tmp_path), None, Criterion(), None)
     second.load_state_dict(first.state_dict())
     assert (second.best_score, second.best_step) == (0.5, 3)

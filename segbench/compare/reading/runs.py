@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,6 +154,8 @@ def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
         for path in run.tables:
             columns = _read_table(path)
             _check_once(path, columns)
+            if path.name == CASES:
+                _check_cases(run, path, columns)
             if run.data_name is not None and path.name == CASES:
                 columns["dataset"] = [run.data_name] * len(columns["dataset"])
             for column in TEXT:
@@ -176,20 +179,21 @@ def _read_table(path: Path) -> dict[str, Sequence[str]]:
     """The columns of a table of scores, as text."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
+            content = file.read()
+        lines = list(csv.reader(io.StringIO(content, newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({_reason(error)}); evaluate the run again") from error
+        raise UserError(f"{path}: cannot be read ({_reason(error)}); {scored_again(path)}") from error
     header = lines[0] if lines else []
     lacking = [column for column in CASE_COLUMNS if column not in header]
     if lacking:
-        raise UserError(f"{path}: column '{lacking[0]}' is missing; evaluate the run again")
+        raise UserError(f"{path}: column '{lacking[0]}' is missing; {scored_again(path)}")
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
-            raise UserError(
-                f"{path}, line {number}: {len(line)} values instead of {len(header)}; evaluate the run again"
-            )
+            raise UserError(f"{path}, line {number}: {len(line)} values instead of {len(header)}; {scored_again(path)}")
+    if not content.endswith("\n"):
+        raise UserError(f"{path}: its last line is cut off; {scored_again(path)}")
     if len(lines) < 2:
-        raise UserError(f"{path}: has no scores; evaluate the run again")
+        raise UserError(f"{path}: has no scores; {scored_again(path)}")
     return dict(zip(header, zip(*lines[1:], strict=True), strict=True))
 
 
@@ -199,10 +203,10 @@ def _parse(path: Path, column: str, texts: Sequence[str]) -> np.ndarray:
         numbers = np.array(list(map(float, (text or "nan" for text in texts) if "" in texts else texts)))
     except ValueError:
         line, text = next((k, t) for k, t in enumerate(texts, start=2) if t and not _is_number(t))
-        raise UserError(f"{path}, line {line}: {column} is '{text}', not a number; evaluate the run again") from None
+        raise UserError(f"{path}, line {line}: {column} is '{text}', not a number; {scored_again(path)}") from None
     if np.isinf(numbers).any():
         line = int(np.flatnonzero(np.isinf(numbers))[0]) + 2
-        raise UserError(f"{path}, line {line}: {column} is infinite; evaluate the run again")
+        raise UserError(f"{path}, line {line}: {column} is infinite; {scored_again(path)}")
     return numbers
 
 
@@ -215,9 +219,16 @@ def _check_once(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
         if key in seen:
             raise UserError(
                 f"{path}, line {line}: {key[4]} of class '{key[3]}' in case '{key[2]}' is there twice;"
-                " evaluate the run again"
+                f" {scored_again(path)}"
             )
         seen.add(key)
+
+
+def _check_cases(run: Run, path: Path, columns: Mapping[str, Sequence[str]]) -> None:
+    """Check that a table has as many cases as were tested: cut off between two lines it has fewer."""
+    found, tested = len(set(columns["case"])), (run.record["dataset"].get("cases") or {}).get("test", 0)
+    if found < tested:
+        raise UserError(f"{path}: has {found} of the {tested} test cases; {scored_again(path)}")
 
 
 def _is_number(text: str) -> bool:

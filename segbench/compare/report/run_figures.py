@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from segbench.compare.reading.methods import Method
 from segbench.compare.report.efficiency import pareto
@@ -68,9 +70,14 @@ def _read(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path)
+        text = path.read_text(encoding="utf-8")
+        table = pd.read_csv(io.StringIO(text))
+        if not text.endswith("\n") or not all(map(is_numeric_dtype, table.dtypes)):
+            raise ValueError("it is no whole table of numbers")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({as_line(error)})") from error
+        raise UserError(
+            f"{path}: is damaged ({as_line(error)[:120]}); delete it, and the run is shown without its curves"
+        ) from error
     return table if "step" in table.columns else None
 
 

@@ -38,8 +38,8 @@ class Folder(Dataset):
         name: the data set's name, as in `cases.csv`.
         classes: their names.
         background: the class left out of scores and means, or None.
-        values: per class its pixel value, a list of them, or a colour such as "#ff0000". None: values are
-            the classes' indices, or 0 and 255 where there are two classes.
+        values: per class its pixel value, a list of them, a range such as "128-255", or a colour such as "#ff0000".
+            None: values are the classes' indices, or 0 and 255 where there are two classes.
         ignore: pixel values that are neither learnt nor scored.
         masks_are: "classes", or "instances": every object has a value of its own, 0 is background, and there
             are two classes.
@@ -124,7 +124,7 @@ class Folder(Dataset):
         self._spacings = Spacings(spacing, Path(root, spacing_file) if spacing_file else None, spatial_dims)
         self.block_size = block_size
         self._orientation = orientation
-        self._palettes = Palettes("data.dataset.values")
+        self._palettes = Palettes("data.dataset.values", values is not None)
         self._masks_are_instances = masks_are == "instances"
         folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
         names = {"image": FileNames.parse("data.dataset.image_", image_suffix, image_pattern)}

@@ -66,13 +66,15 @@ def as_image(decoded: Decoded, path: Path) -> np.ndarray:
         path: the file, for messages.
 
     Returns:
-        (C, *S), S = (H, W), or (D, H, W) for a stack: uint8 and uint16 as stored, 1-bit as uint8, everything
-        else as float32.
+        (C, *S), S = (H, W), or (D, H, W) for a stack: uint8 and uint16 as stored, bright where viewers show it bright,
+        1-bit as uint8, everything else as float32.
 
     Raises:
         UserError: where pixels are NaN or infinite.
     """
     pixels = _coloured(decoded, path)
+    if decoded.white_is_zero and pixels.dtype.kind == "u":
+        pixels = np.iinfo(pixels.dtype).max - pixels
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)
     if pixels.dtype in (np.uint8, np.uint16):
@@ -112,7 +114,8 @@ def as_mask(decoded: Decoded, path: Path, colours: bool = False) -> np.ndarray:
         path: the file, for messages.
         colours: gives each pixel's colour as 0xRRGGBB, grey and palette files too. Otherwise the file must
             hold one value per pixel: grey, palette (the value is the palette's index), or RGB with
-            three equal channels.
+            three equal channels. Of a file whose colour is the same everywhere, but not its opacity, the values are
+            how opaque it is.
 
     Returns:
         (*S) integer.
@@ -121,6 +124,8 @@ def as_mask(decoded: Decoded, path: Path, colours: bool = False) -> np.ndarray:
         UserError: where the mask has colours though none were asked for, or values that are not integers.
     """
     pixels = _coloured(decoded, path) if colours else decoded.array
+    if decoded.alpha is not None and _is_in_alpha(decoded.array, decoded.alpha):
+        pixels = decoded.alpha[None]
     if pixels.dtype.kind == "f":
         if not np.array_equal(pixels, np.round(pixels)):  # NaN differs from itself
             raise UserError(f"{path} is a mask with values that are not whole numbers")
@@ -189,6 +194,12 @@ def _reader(path: Path) -> Reader:
     if not found:
         raise UserError(f"{path} is in no known format: known are {', '.join(SUFFIXES)}")
     return found[0]
+
+
+def _is_in_alpha(array: np.ndarray, alpha: np.ndarray) -> bool:
+    """Return whether a mask (C, *S) was drawn in one colour on nothing, so that only its alpha channel tells where."""
+    painted = bool(alpha.min() != alpha.max()) or not alpha.any()
+    return painted and all(bool(channel.min() == channel.max()) for channel in array)
 
 
 def _coloured(decoded: Decoded, path: Path) -> np.ndarray:

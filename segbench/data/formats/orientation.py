@@ -14,12 +14,20 @@ def shown(decoded: Decoded) -> Decoded:
 
     Source: EXIF 2.32, tag 0x0112.
     """
-    array, spacing = decoded.array, decoded.spacing
+    spacing = decoded.spacing
     if decoded.orientation >= 5:  # rows and columns change places
-        array = np.swapaxes(array, -1, -2)
         spacing = spacing and (*spacing[:-2], spacing[-1], spacing[-2])
-    if decoded.orientation in (3, 4, 7, 8):
+    alpha = None if decoded.alpha is None else _turned(decoded.alpha, decoded.orientation)
+    return replace(
+        decoded, array=_turned(decoded.array, decoded.orientation), alpha=alpha, spacing=spacing, orientation=1
+    )
+
+
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation >= 5:
+        array = np.swapaxes(array, -1, -2)
+    if orientation in (3, 4, 7, 8):
         array = np.flip(array, -2)
-    if decoded.orientation in (2, 3, 6, 7):
+    if orientation in (2, 3, 6, 7):
         array = np.flip(array, -1)
-    return replace(decoded, array=np.ascontiguousarray(array), spacing=spacing, orientation=1)
+    return np.ascontiguousarray(array)

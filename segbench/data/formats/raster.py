@@ -27,17 +27,18 @@ Image.MAX_IMAGE_PIXELS = None
 def read(path: Path) -> Decoded:
     """Decode an image; GIF, WEBP and PNG of several frames are refused."""
     content = path.read_bytes()
-    palette = None
+    palette = alpha = None
     with Image.open(io.BytesIO(content)) as image:
         if getattr(image, "is_animated", False) and image.format != "MPO":  # a photograph and its previews
             raise UserError(f"{path} holds several images: one is expected, or a TIFF stack")
         if content.startswith(_PNG_SIGNATURE) and content[_PNG_DEPTH] == 16:  # of which Pillow makes 8 bits
             pixels = imagecodecs.png_decode(content)
             if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
-                pixels = pixels[..., :-1]
+                pixels, alpha = pixels[..., :-1], pixels[..., -1]
         else:
             pixels = np.asarray(_plain_mode(image))
             palette = _palette(image)
+            alpha = np.asarray(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
         pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
         return Decoded(
             pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
@@ -45,6 +46,7 @@ def read(path: Path) -> Decoded:
             spacing=_spacing(image),
             orientation=_orientation(image),
             lossy=image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8L" not in content),
+            alpha=alpha,
         )
 
 

@@ -33,6 +33,8 @@ class Decoded:
         channels: names of the channels; empty where unknown.
         orientation: how viewers turn the array before they show it, 1 to 8 as EXIF numbers it; 1 is not at all.
         lossy: whether the values may differ from those that were once written, as in JPEG.
+        alpha: (*S), how opaque each pixel is; None where the file does not say.
+        white_is_zero: whether viewers show small values bright and large ones dark.
     """
 
     array: np.ndarray
@@ -42,6 +44,8 @@ class Decoded:
     channels: tuple[str, ...] = ()
     orientation: int = 1
     lossy: bool = False
+    alpha: np.ndarray | None = None
+    white_is_zero: bool = False
 
 
 class Reader(Protocol):

@@ -1,7 +1,4 @@
-"""TIFF with one or many pages, one or many channels; also ImageJ's and OME's.
-
-Pixels are taken as stored: "white is zero" is not applied, as ImageJ does it.
-"""
+"""TIFF with one or many pages, one or many channels; also ImageJ's and OME's."""
 
 from __future__ import annotations
 
@@ -26,6 +23,10 @@ SIGNATURES: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 _LOSSY = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY)
+_OTHER_COLOURS = (
+    tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB, tifffile.PHOTOMETRIC.ICCLAB,
+    tifffile.PHOTOMETRIC.ITULAB, tifffile.PHOTOMETRIC.LOGLUV, tifffile.PHOTOMETRIC.LOGL,
+)  # fmt: skip
 _MILLIMETRES = {
     "m": 1e3, "mm": 1.0, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6, "pm": 1e-9,
     "å": 1e-7,
@@ -47,9 +48,13 @@ def read(path: Path) -> Decoded:
         if len(series) > 1:
             pixels, axes = np.stack([image.asarray() for image in series]), "I" + axes
         pixels, space = _channels_first(pixels, axes, path)
-        alpha = sum(extra in _ALPHA for extra in page.extrasamples)
-        if alpha and "S" in axes:
-            pixels = pixels[:-alpha]
+        extra, alpha = sum(kind in _ALPHA for kind in page.extrasamples) if "S" in axes else 0, None
+        if extra:
+            pixels, alpha = pixels[:-extra], pixels[-extra]
+        pixels = _in_red_green_and_blue(pixels, page, path)
+        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        if white_is_zero and pixels.dtype == bool:  # as scanners and fax programs write black on white
+            pixels, white_is_zero = ~pixels, False
         orientation = page.tags.get("Orientation")
         return Decoded(
             pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
@@ -58,6 +63,8 @@ def read(path: Path) -> Decoded:
             channels=_channel_names(file, len(pixels)),
             orientation=int(orientation.value) if orientation is not None else 1,
             lossy=page.compression in _LOSSY,
+            alpha=alpha,
+            white_is_zero=white_is_zero,
         )
 
 
@@ -70,7 +77,8 @@ def count_channels(path: Path) -> int:
             return 1 if is_grey(palette) else 3
         alpha = sum(extra in _ALPHA for extra in page.extrasamples) if "S" in series.axes else 0
         sizes = zip(series.axes, series.shape, strict=True)
-        return int(math.prod(length for axis, length in sizes if axis in "SC")) - alpha
+        channels = int(math.prod(length for axis, length in sizes if axis in "SC")) - alpha
+        return 3 if page.photometric == tifffile.PHOTOMETRIC.SEPARATED and channels == 4 else channels
 
 
 def count_pages(path: Path) -> int:
@@ -131,6 +139,28 @@ def _geometry(file: tifffile.TiffFile, label: np.ndarray) -> dict[str, Any]:
         "resolutionunit": page.resolutionunit,
         "extratags": turned,
     }
+
+
+def _in_red_green_and_blue(pixels: np.ndarray, page: Any, path: Path) -> np.ndarray:
+    """The pixels (C, *S) of a file in a printer's or a video camera's colours as (3, *S); all others as they are.
+
+    Source: TIFF 6.0, sections 16 (CMYK images) and 21 (YCbCr images), with its default coefficients and ranges.
+
+    Raises:
+        UserError: where the colours are others, such as CIELab.
+    """
+    kind = page.photometric
+    if kind == tifffile.PHOTOMETRIC.SEPARATED and len(pixels) == 4 and pixels.dtype.kind == "u":
+        most = np.iinfo(pixels.dtype).max
+        ink = pixels.astype(np.float64)
+        return np.asarray(np.round((most - ink[:3]) * (most - ink[3:]) / most), pixels.dtype)
+    if kind == tifffile.PHOTOMETRIC.YCBCR and page.compression not in _LOSSY and pixels.dtype == np.uint8:
+        luma, blue, red = pixels.astype(np.float64) - np.array([0, 128, 128]).reshape(3, *[1] * (pixels.ndim - 1))
+        colours = (luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)
+        return np.asarray(np.round(np.clip(colours, 0, 255)), np.uint8)
+    if kind in _OTHER_COLOURS:
+        raise UserError(f"{path} is in colours of the kind {kind.name}: save it in grey or RGB")
+    return pixels
 
 
 def _channels_first(pixels: np.ndarray, axes: str, path: Path) -> tuple[np.ndarray, list[str]]:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segbench.data.folders.files import few
+from segbench.data.labels.grey_values import GREY_VALUES, MANY, main_values, ranges_around
 from segbench.errors import UserError
 
 if TYPE_CHECKING:
     from segbench.data.labels.pixel_values import LabelMapping
-
-_MOST = 8
-"""Values that are named; more of them are no classes, but a picture or its smoothed edges."""
 
 
 class UnknownValuesError(UserError):
@@ -30,11 +28,11 @@ class UnknownValuesError(UserError):
     def __init__(self, path: Path, mapping: LabelMapping, pixels: Mapping[int, int], lossy: str) -> None:
         self.path, self.mapping, self.pixels, self.lossy = path, mapping, pixels, lossy
         self.strange = {value: count for value, count in pixels.items() if value not in mapping.known}
-        names = mapping.named(list(self.strange), _MOST)
+        names = mapping.named(list(self.strange), MANY)
         super().__init__(
             f"{path} has the label value{'s' if len(self.strange) > 1 else ''} {names}, which no class has, in "
             f"{sum(self.strange.values())} of {sum(pixels.values())} pixels: known are "
-            f"{mapping.named(sorted(mapping.known))}; {lossy or _remedy(mapping, self.strange, set(pixels))}"
+            f"{mapping.named(sorted(mapping.known), MANY)}; {_remedy(mapping, self.strange, pixels, lossy)}"
         )
 
 
@@ -48,9 +46,9 @@ def together(errors: Sequence[UserError]) -> UserError:
         return UserError(str(errors[0]))
     unknown = [error for error in errors if isinstance(error, UnknownValuesError)]
     others = [error for error in errors if not isinstance(error, UnknownValuesError)]
-    texts = [str(error) for error in others[:_MOST]]
-    if len(others) > _MOST:
-        texts.append(f"and {len(others) - _MOST} more files are wrong")
+    texts = [str(error) for error in others[:MANY]]
+    if len(others) > MANY:
+        texts.append(f"and {len(others) - MANY} more files are wrong")
     if len(unknown) == 1:
         texts.append(str(unknown[0]))
     elif unknown:
@@ -64,23 +62,42 @@ def _summary(errors: Sequence[UnknownValuesError]) -> str:
     for error in errors:
         strange.update(error.strange)
     described = []
-    for value, pixels in sorted(strange.items())[:_MOST]:
+    for value, pixels in sorted(strange.items())[:MANY]:
         masks = [error.path for error in errors if value in error.strange]
         described.append(f"{mapping.named([value])} in {pixels} pixels of {len(masks)} ({few(masks)})")
-    more = f", and {len(strange) - _MOST} more values" if len(strange) > _MOST else ""
-    found = {value for error in errors for value in error.pixels}
+    more = f", and {len(strange) - MANY} more values" if len(strange) > MANY else ""
+    found: Counter[int] = Counter()
+    for error in errors:
+        found.update(error.pixels)
     lossy = next((error.lossy for error in errors if error.lossy), "")
     return (
         f"{len(errors)} masks have label values that no class has: {', '.join(described)}{more}; known are "
-        f"{mapping.named(sorted(mapping.known))}; {lossy or _remedy(mapping, list(strange), found)}"
+        f"{mapping.named(sorted(mapping.known), MANY)}; {_remedy(mapping, list(strange), found, lossy)}"
     )
 
 
-def _remedy(mapping: LabelMapping, strange: Sequence[int] | Mapping[int, int], found: set[int]) -> str:
-    """The end of a message: what to paste, where the meaning of values is a setting."""
+def _remedy(
+    mapping: LabelMapping, strange: Sequence[int] | Mapping[int, int], found: Mapping[int, int], lossy: str
+) -> str:
+    """The end of a message: what to paste, where the meaning of values is a setting.
+
+    Args:
+        mapping: what is known.
+        strange: values that are not.
+        found: how many pixels have each value.
+        lossy: what is to be said of a format that changes values; empty for another format.
+    """
     if mapping.key is None:
-        return mapping.hint
-    if len(strange) > _MOST:
+        return lossy or mapping.hint
+    main = None if mapping.colours else main_values(found, len(mapping.classes))
+    if lossy and len(mapping.classes) == 2 and not mapping.colours:
+        main = [0, 255]
+    if main is not None:
+        reason = lossy or f"{GREY_VALUES}: save the masks without them"
+        return f'{reason}, or say where one class ends: "{mapping.key}={mapping.listed(ranges_around(main))}"'
+    if lossy:
+        return lossy
+    if len(strange) > MANY:
         return f"{mapping.hint}; so many values are no classes: is this a picture, or are its edges smoothed?"
     if len(found) == len(mapping.classes):
         return (

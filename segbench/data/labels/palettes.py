@@ -17,10 +17,12 @@ class Palettes:
 
     Args:
         key: the configuration's key for the values of the classes, for messages.
+        given: whether the user has said which values are which class.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, given: bool) -> None:
         self.key = key
+        self.given = given
         self._colours: dict[int, tuple[int, Path]] = {}
 
     def check(self, mask: Decoded, path: Path) -> None:
@@ -32,8 +34,14 @@ class Palettes:
 
         Raises:
             UserError: where an index has another colour than in an earlier mask, as in files whose palettes
-                are made anew for each, or where 0 is white and 1 is black.
+                are made anew for each, or where 0 is white and 1 is black, or any file says that 0 is white.
         """
+        if mask.white_is_zero and not self.given:
+            raise UserError(
+                f"{path} is a TIFF file in which 0 is white (WhiteIsZero), so that viewers show the opposite of its"
+                f" values: say what the stored values mean, such as {self.key}=[0,255] where 255, shown black, is the"
+                " second class"
+            )
         if mask.palette is None:
             return
         red, green, blue = mask.palette.astype(int).T

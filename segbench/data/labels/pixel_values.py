@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,7 +17,9 @@ from segbench.data.labels.errors import UnknownValuesError
 from segbench.errors import UserError
 
 Value: TypeAlias = int | str
-"""A pixel value, or a colour such as "#ff0000"."""
+"""A pixel value, values from one to another such as "128-255", or a colour such as "#ff0000"."""
+
+_RANGE = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class LabelMapping:
         """Read a mapping from a configuration.
 
         Args:
-            values: per class its pixel value or values; numbers, or colours such as "#ff0000".
+            values: per class its pixel value or values; numbers and ranges of them such as "128-255", or colours such
+                as "#ff0000".
             ignore: values of pixels to ignore.
             class_count: how many classes there are.
             key: the configuration's key, for messages.
@@ -57,10 +61,11 @@ class LabelMapping:
         if len(entries) != class_count:
             raise UserError(f"{key} has {len(entries)} entries; {class_count} classes need one each")
         every = [value for entry in [*entries, ignore] for value in entry]
-        colours = any(isinstance(value, str) for value in every)
-        if colours and not all(isinstance(value, str) for value in every):
+        named = [isinstance(value, str) and _RANGE.fullmatch(value) is None for value in every]
+        colours = any(named)
+        if colours and not all(named):
             raise UserError(f"{key} mixes numbers and colours: give either for all classes")
-        parsed = [tuple(_parse(value, key) for value in entry) for entry in [*entries, ignore]]
+        parsed = [tuple(one for value in entry for one in _parse(value, key)) for entry in [*entries, ignore]]
         flat = [value for entry in parsed for value in entry]
         if len(set(flat)) < len(flat):
             twice = next(value for value in flat if flat.count(value) > 1)
@@ -112,7 +117,9 @@ class LabelMapping:
 
     def listed(self, entries: Sequence[Sequence[int]]) -> str:
         """Values as in a configuration: "[0,[1,7]]"."""
-        texts = [[f"'{_text(value, True)}'" if self.colours else str(value) for value in entry] for entry in entries]
+        texts = [
+            [f"'{_text(value, True)}'" for value in entry] if self.colours else list(_spans(entry)) for entry in entries
+        ]
         return f"[{','.join(entry[0] if len(entry) == 1 else f'[{chr(44).join(entry)}]' for entry in texts)}]"
 
 
@@ -136,16 +143,29 @@ def ignore_outside(label: np.ndarray, field: np.ndarray, label_file: Path, field
     return np.where(field == 0, np.uint8(IGNORE), label)
 
 
-def _parse(value: Value, key: str) -> int:
-    """A number, or a colour as 0xRRGGBB."""
+def _parse(value: Value, key: str) -> Sequence[int]:
+    """A number, the numbers of a range, or a colour as 0xRRGGBB."""
     if isinstance(value, int) and value >= 0:
-        return value
+        return [value]
+    if isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None and int(match[1]) < int(match[2]):
+        return range(int(match[1]), int(match[2]) + 1)
     if isinstance(value, str) and len(value) == 7 and value.startswith("#"):
         try:
-            return int(value[1:], 16)
+            return [int(value[1:], 16)]
         except ValueError:
             pass
-    raise UserError(f"{key} has {value!r}: expected is a number from 0 on, or a colour such as '#ff0000'")
+    raise UserError(
+        f"{key} has {value!r}: expected is a number from 0 on, a range such as '128-255', or a colour such as '#ff0000'"
+    )
+
+
+def _spans(values: Sequence[int]) -> Iterator[str]:
+    """Numbers for a configuration, three and more that follow each other as a range."""
+    rest = sorted(values)
+    while rest:
+        count = next((k for k, value in enumerate(rest) if value != rest[0] + k), len(rest))
+        yield from [f"'{rest[0]}-{rest[count - 1]}'"] if count > 2 else map(str, rest[:count])
+        rest = rest[count:]
 
 
 def _text(value: int, colours: bool) -> str:

@@ -374,3 +374,78 @@ def test_unwritable_output(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"mask\.png cannot be written"):
         write_mask(tmp_path / "file" / "mask", np.zeros(SIZE, np.uint8))
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+@pytest.mark.parametrize(("mode", "paint"), [("LA", (0,)), ("LA", (255,)), ("RGBA", (0, 0, 0)), ("RGBA", (9, 200, 3))])
+def test_a_mask_that_was_drawn_in_one_colour_on_nothing(
+    tmp_path: Path, extension: str, mode: str, paint: tuple[int, ...]
+) -> None:
+    drawn = random_pixels(SIZE) > 128
+    path = tmp_path / f"mask{extension}"
+    for mask in (drawn, np.zeros_like(drawn)):
+        colour = np.broadcast_to(np.array(paint, np.uint8), (*SIZE, len(paint)))
+        Image.fromarray(np.dstack([colour, mask.astype(np.uint8) * 255]), mode=mode).save(path)
+        np.testing.assert_array_equal(read_mask(path), mask * 255)
+    opaque = np.dstack([colour, np.full(SIZE, 255, np.uint8)])
+    Image.fromarray(opaque, mode=mode).save(path)
+    assert (read_mask(path, colours=True) == int(bytes((paint * 3)[:3]).hex(), 16)).all()
+
+
+def test_a_mask_in_the_alpha_channel_of_16_bits(tmp_path: Path) -> None:
+    pixels = np.zeros((*SIZE, 4), "uint16")
+    pixels[..., 3] = random_pixels(SIZE, "uint16")
+    (tmp_path / "mask.png").write_bytes(png_of_16_bits(pixels))
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), pixels[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("CMYK", "a.tif"), ("YCbCr", "a.tif"), ("CMYK", "a.jpg"), ("YCbCr", "a.jpg")]
+)
+def test_printers_and_cameras_colours_as_another_library_shows_them(tmp_path: Path, mode: str, name: str) -> None:
+    pixels = random_pixels((*SIZE, len(mode) if mode == "CMYK" else 3))
+    Image.fromarray(pixels, mode=mode).save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        expected = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+    assert np.abs(read_image(tmp_path / name).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("CMYK", (0, 0, 0)), ("YCbCr", (128, 128))])
+def test_a_mask_in_printers_or_cameras_colours_has_its_grey_values(tmp_path: Path, mode: str, grey: tuple[int]) -> None:
+    values = random_pixels(SIZE) % 3
+    others = np.broadcast_to(np.array(grey, np.uint8), (*SIZE, len(grey)))
+    pixels = np.dstack([others, 255 - values] if mode == "CMYK" else [values, others])
+    Image.fromarray(pixels, mode=mode).save(tmp_path / "mask.tif")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif"), values)
+
+
+def test_16_bits_of_ink(tmp_path: Path) -> None:
+    ink = np.zeros((1, 2, 4), np.uint16)
+    ink[0, 1] = (65535, 0, 32768, 0)
+    tifffile.imwrite(tmp_path / "a.tif", ink, photometric="separated")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[:, 0], [[65535, 0], [65535, 65535], [65535, 32767]])
+
+
+def test_colours_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", random_pixels((*SIZE, 3)), photometric="cielab")
+    with pytest.raises(UserError, match=r"a\.tif is in colours of the kind CIELAB: save it in grey or RGB"):
+        formats.read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_images_in_which_0_is_white_are_bright_where_viewers_show_them_bright(tmp_path: Path, dtype: str) -> None:
+    pixels = random_pixels(SIZE, dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[0], np.iinfo(dtype).max - pixels)
+    if dtype == "uint8":
+        with Image.open(tmp_path / "a.tif") as image:
+            np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[0], np.asarray(image))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), pixels)  # see segbench.data.labels.palettes
+
+
+@pytest.mark.parametrize("compression", [None, "packbits", "tiff_deflate", "group3", "group4"])
+def test_1_bit_tiff_as_another_library_writes_it(tmp_path: Path, compression: str | None) -> None:
+    mask = random_pixels(SIZE) > 128
+    Image.fromarray(mask).save(tmp_path / "mask.tif", compression=compression)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif"), mask)
+    np.testing.assert_array_equal(read_image(tmp_path / "mask.tif")[0], mask)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from segbench.config.instantiation import build
+from segbench.data.labels.grey_values import main_values, ranges_around
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from tests.made_runs import configure
@@ -85,3 +86,34 @@ def test_pictures_are_not_listed_value_by_value(tmp_path: Path) -> None:
         write(root, name, np.arange(20, dtype=np.uint8).reshape(4, 5))
     with pytest.raises(UserError, match=r"and 10 more values; .*is this a picture, or are its edges smoothed\?$"):
         store(root)
+
+
+def smoothed(shape: tuple[int, int] = (60, 60), top: int = 255) -> np.ndarray:
+    """A disc as a drawing program draws it: at its edge, each pixel is as bright as the share of it that is inside."""
+    picture = Image.new("L", (8 * shape[1], 8 * shape[0]))
+    ImageDraw.Draw(picture).ellipse((80, 60, 400, 390), fill=top)
+    return np.asarray(picture.resize(shape[::-1], Image.Resampling.BOX))
+
+
+def test_smoothed_edges_are_named_and_can_be_cut(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    drawn = smoothed()
+    for name in "ab":
+        for folder, pixels in (("images", np.zeros((60, 60), np.uint8)), ("masks", drawn)):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / folder / f"{name}.png")
+    with pytest.raises(UserError, match=r"grey values, as drawing programs leave them along smoothed edges") as caught:
+        store(root)
+    (line,) = re.findall(r'"([^"]+)"', str(caught.value))
+    assert line == "data.dataset.values=['0-127','128-255']"
+    assert store(root, line).meta("a").pixels == ((drawn < 128).sum(), (drawn >= 128).sum())
+
+
+def test_smoothed_edges_of_several_classes_and_what_is_a_picture() -> None:
+    drawn = np.maximum(smoothed(top=100), smoothed(top=200)[:, ::-1])
+    pixels = dict(zip(*(array.tolist() for array in np.unique(drawn, return_counts=True)), strict=True))
+    assert main_values(pixels, 3) == [0, 100, 200]
+    assert ranges_around([0, 100, 200]) == [range(51), range(51, 151), range(151, 256)]
+    assert ranges_around([0, 1000]) == [range(501), range(501, 65536)]
+    assert main_values(dict.fromkeys(range(256), 5), 2) is None
+    assert main_values({0: 900, 255: 100} | dict.fromkeys(range(1, 9), 1), 2) is None  # so few may be classes

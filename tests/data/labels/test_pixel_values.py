@@ -59,7 +59,7 @@ def test_value_that_is_not_in_the_mapping(value: int) -> None:
         ([0, [1, 0]], [], "has 0 twice"),
         ([0, 1], [1], "has 1 twice"),
         ([0, "#ff0000"], [], "mixes numbers and colours"),
-        (["#000000", "red"], [], "'red': expected is a number from 0 on, or a colour"),
+        (["#000000", "red"], [], "'red': expected is a number from 0 on, a range such as '128-255', or a colour"),
         (["#000000", "#00gg00"], [], "'#00gg00': expected"),
         ([0, -1], [], "-1: expected is a number from 0 on"),
     ],
@@ -67,3 +67,14 @@ def test_value_that_is_not_in_the_mapping(value: int) -> None:
 def test_impossible_mapping(values: list[int | str], ignore: list[int | str], message: str) -> None:
     with pytest.raises(UserError, match=f"data.dataset.values .*{message}"):
         LabelMapping.parse(values, ignore, 2, "data.dataset.values")
+
+
+def test_ranges_of_values() -> None:
+    mapping = LabelMapping.parse([["0-2", 7], "128-255"], ["3-5"], 2, "values")
+    assert mapping.apply(np.array([[0, 2, 7, 128, 255, 4]]), PATH).tolist() == [[0, 0, 0, 1, 1, IGNORE]]
+    assert mapping.listed(mapping.classes) == "[['0-2',7],'128-255']"
+    for wrong in ("5-5", "7-3", "1-", "0-99999999"):
+        with pytest.raises(UserError, match=rf"values has '{wrong}': expected is|mixes numbers and colours"):
+            LabelMapping.parse([0, wrong], [], 2, "values")
+    with pytest.raises(UserError, match="values has 130 twice"):
+        LabelMapping.parse([130, "128-255"], [], 2, "values")
