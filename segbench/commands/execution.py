@@ -110,7 +110,7 @@ def _replace_basic_launcher() -> None:
     Only in this command: other programs of the same environment keep theirs.
     """
     Plugins.instance()  # registers Hydra's own
-    node = {"_target_": "hydra_plugins.segbench.Basic", "retries": 0}
+    node = {"_target_": "hydra_plugins.segbench.Basic", "retries": 1}  # as the others
     ConfigStore.instance().store(group="hydra/launcher", name="basic", node=node, provider="segbench")
 
 

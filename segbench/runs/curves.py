@@ -32,12 +32,12 @@ def whole_rows(path: Path) -> tuple[list[Row], str | None]:
     rows: list[Row] = []
     try:
         text = (path / CURVES).read_text(encoding="utf-8")
-        lines = csv.reader(io.StringIO(text, newline=""))
+        lines, complete = csv.reader(io.StringIO(text, newline="")), text.count("\n")
         header = next(lines, [])
         if header[:1] != ["step"]:
             raise ValueError("there is no column step")
         for line in lines:
-            if len(line) != len(header) or (lines.line_num > text.count("\n")):
+            if len(line) != len(header) or lines.line_num > complete:
                 raise ValueError(f"line {lines.line_num} is cut off")
             values = {key: float(value) for key, value in zip(header[1:], line[1:], strict=True) if value}
             rows.append((int(line[0]), {key: value for key, value in values.items() if not math.isnan(value)}))

@@ -268,7 +268,8 @@ def read_cases(path: Path) -> pd.DataFrame:
     try:
         content = path.read_text(encoding="utf-8")
         table = pd.read_csv(io.StringIO(content), dtype=text, keep_default_na=False, na_values={"value": [""]})
-        if not content.endswith("\n") or list(table) != list(CASE_COLUMNS) or not is_numeric_dtype(table["value"]):
+        numeric = table.empty or is_numeric_dtype(table.get("value"))
+        if not content.endswith("\n") or list(table) != list(CASE_COLUMNS) or not numeric:
             raise ValueError("it is no whole table of scores")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {_damage(error)}; {scored_again(path)}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,10 @@ class Checkpoints(Checkpoint):
         # Best first: where a crash comes between the two, the step is repeated and both agree again.
         if also_best:
             commit(_second(self._temporary, self.best), self.best)
-        if self.last.exists():
-            _second(self.last, self.former).replace(self.former)
+        with suppress(OSError):  # new, or without links and short of space: then there is no fall-back, or an older one
+            second = _second(self.last, self.former)
+            second.replace(self.former)
+            second.unlink(missing_ok=True)  # two names of one file are not replaced: it is there since a crash
         commit(self._temporary, self.last)
 
 

@@ -1,5 +1,7 @@
 """Commands write over nothing that they, or another command, read."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from segbench.commands.predict import predict
 from segbench.data.case import Record
 from segbench.errors import UserError
 from segbench.runs.data_check import check_place
+from segbench.system.atomic import write_atomically
 from tests.made_runs import configure
 
 
@@ -99,3 +102,19 @@ def test_references_without_any_object(tmp_path, capsys):
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "p" / "a.png")
     evaluate_masks(configure(*options, command="evaluate"))
     assert capsys.readouterr().out.count("0.000") == 2
+
+
+def test_what_a_killed_command_has_left_among_masks_is_removed(tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    masks = tmp_path / "masks"
+    names: list[str] = []
+    write_atomically(tmp_path / "x", lambda path: names.append(path.name) or path.touch())
+    (masks / "left").mkdir(parents=True)
+    left = masks / "left" / names[0].replace(f"-{os.getpid()}.", f"-{process.pid}.")
+    for path in (left, masks / "a.png", masks / names[0]):
+        path.touch()
+    mark_masks(masks, tmp_path)
+    assert sorted(path.name for path in masks.rglob("*") if path.is_file()) == sorted(
+        [".predictions.json", "a.png", names[0]]
+    )
