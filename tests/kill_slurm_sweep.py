@@ -3,12 +3,14 @@
 python tests/kill_slurm_sweep.py [kills] [seed]
 
 A task that runs is killed by `kill -9` of its process or of its script, told to stop by a signal, put back into the
-queue or cancelled; or the watching command is killed. Where the command has ended before its runs have, it is repeated.
-A sweep that has ended is compared with one that nobody disturbed: scores, weights, curves, pictures. A run that was
-finished must not be touched again. Sweeps follow each other until so many kills have been made. Prints a line for each
-kill; the exit code is 1 if anything differs. Cancels what it has submitted in the end.
+queue (alone, or with its whole array) or cancelled; or the watching command is killed. One kill in two is made while
+the task trains, the others at random times. Where the command has ended before its runs have, it is repeated. A sweep
+that has ended is compared with one that nobody disturbed: scores, weights, curves, pictures. A run that was finished
+must not be touched again. Sweeps follow each other until so many kills have been made. Prints a line for each kill; the
+exit code is 1 if anything differs. Cancels what it has submitted in the end.
 """
 
+import json
 import os
 import random
 import signal
@@ -28,12 +30,12 @@ from tests.made_runs import TINY
 from tests.sweeps.slurm_queue import jobs_in_state, start_now
 
 SWEEP = (
-    *TINY, "loss=dice,tversky", "seed=0,1", "trainer.max_steps=300", "trainer.validate_every=50",
+    *TINY, "seed=0,1,2", "trainer.max_steps=60", "trainer.validate_every=20",
     "trainer.checkpoint_every=5", "hydra/launcher=slurm_cpu", "hydra.launcher.cpus_per_task=1",
     "hydra.launcher.mem_gb=1", "hydra.launcher.poll=1", "hydra.launcher.retries=0",
 )  # fmt: skip
 
-RUNS = 4
+RUNS = 3
 
 
 def main(kills: int = 20, seed: int = 0) -> int:
@@ -54,9 +56,10 @@ def main(kills: int = 20, seed: int = 0) -> int:
             sweep = Sweep(Path(place, str(sweeps)))
             while made.total() < kills and not sweep.finished:
                 moment = time.monotonic() + rng.uniform(0, span / 2)
-                sweep.go_on(until=lambda moment=moment: time.monotonic() >= moment)
-                if running := sorted(sweep.running()):
-                    kind, job = next(order), rng.choice(running)
+                candidates = rng.choice([sweep.running, sweep.training])
+                sweep.go_on(until=lambda moment=moment, ready=candidates: time.monotonic() >= moment and ready())
+                if jobs := candidates():
+                    kind, job = next(order), rng.choice(jobs)
                     where = sweep.phase(job)
                     if KILLS[kind](sweep, job):
                         made[kind] += 1
@@ -102,9 +105,21 @@ class Sweep:
         """Whether all are."""
         return sum(run.finished for run in self.runs) == RUNS
 
-    def running(self) -> Iterator[str]:
+    def running(self) -> list[str]:
         """The jobs that have begun."""
-        return iter(jobs_in_state("R"))
+        return sorted(jobs_in_state("R").keys() & self.jobs.values())
+
+    def training(self) -> list[str]:
+        """The jobs whose runs have a checkpoint, and are not done."""
+        places = {job: RunDirectory(self.folder / "sweep" / name) for name, job in self.jobs.items()}
+        return [job for job in self.running() if places[job].last_checkpoint.exists() and not places[job].done]
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """The last job of each run, by its name."""
+        record = self.folder / "sweep/slurm/jobs.json"
+        jobs: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+        return jobs
 
     def phase(self, job: str) -> str:
         """How far the run of a job is."""
@@ -186,6 +201,7 @@ KILLS: dict[str, Callable[[Sweep, str], bool]] = {
     "scancel --signal=USR2": lambda sweep, job: _call("scancel", "--signal=USR2", job),
     "scancel --signal=TERM": lambda sweep, job: _call("scancel", "--signal=TERM", job),
     "scontrol requeue": lambda sweep, job: _call("scontrol", "requeue", job),
+    "scontrol requeue of the array": lambda sweep, job: _call("scontrol", "requeue", job.partition("_")[0]),
     "scancel": lambda sweep, job: _call("scancel", job),
     "kill -9 of the command": _kill_command,
 }

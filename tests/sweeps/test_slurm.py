@@ -166,18 +166,14 @@ def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, distur
 
 
 def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
-    """SLURM looks at time limits about every half minute: the signal comes in the first of two.
+    """The run that began last waits for its time limit: the number of its job is that of the array, and so of all.
 
-    The number of the task that began last is that of the array, and so of all tasks.
+    SLURM looks at time limits about every half minute, and may give the signal a minute too soon.
     """
-    sweep = "trainer.max_steps=20,400", "trainer.checkpoint_every=10", "callbacks=slow"
-    tiny, modules = (*TINY, f"--config-dir={_slow_callback(here)}"), f"{here / 'mine'}:{ROOT}"
-    process = start(
-        here, *sweep, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.timeout_min=2",
-        "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0",
-        tiny=tiny, PYTHONPATH=modules, SEGBENCH_TEST_PAUSE="0.2",
-    )  # fmt: skip
-    run_until_end(process)
+    sweep = "trainer.max_steps=20,60", "trainer.checkpoint_every=10", "callbacks=waiting"
+    tiny, modules = (*TINY, f"--config-dir={_waiting_callback(here)}"), f"{here / 'mine'}:{ROOT}"
+    limit = "hydra.launcher.timeout_min=3", "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0"
+    run_until_end(start(here, *sweep, *LAUNCHER, *limit, "hydra.sweep.dir=sweep", tiny=tiny, PYTHONPATH=modules))
     jobs = json.loads((here / "sweep/slurm/jobs.json").read_text())
     runs = {job.partition("_")[2]: RunDirectory(here / "sweep" / name) for name, job in jobs.items()}
     (array,) = {job.partition("_")[0] for job in jobs.values()}
@@ -186,20 +182,24 @@ def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
     assert restarts["1"] >= 1
     for task, count in restarts.items():  # none has begun after its last start; SLURM alone counts what did not get far
         assert (here / f"sweep/slurm/{array}_{task}_0_log.out").read_text().count("Loading pickle") <= count + 1
-    finish(start(here, *sweep, "hydra.sweep.dir=reference", tiny=tiny, PYTHONPATH=modules, SEGBENCH_TEST_PAUSE="0"))
+    finish(start(here, *sweep, "hydra.sweep.dir=reference", tiny=tiny, PYTHONPATH=modules))
     for run in runs.values():
         check_same(run, RunDirectory(here / "reference" / run.path.name))
 
 
-def _slow_callback(here: Path) -> Path:
-    """A callback of a user's own that pauses at each step: it is found in the jobs, too."""
+def _waiting_callback(here: Path) -> Path:
+    """A callback of a user's own: in the first start of a job it waits, at a step, for the signal to stop."""
     (here / "mine").mkdir()
-    (here / "mine/pausing.py").write_text(
-        "import os, time\nfrom lightning import Callback\n\nclass Pause(Callback):\n"
-        "    def on_train_batch_end(self, *args):\n        time.sleep(float(os.environ['SEGBENCH_TEST_PAUSE']))\n"
+    (here / "mine/waiting.py").write_text(
+        "import os, time\nfrom lightning import Callback\n\nclass Wait(Callback):\n"
+        "    def on_train_batch_end(self, trainer, *args):\n"
+        "        (stopper,) = (one for one in trainer.callbacks if hasattr(one, 'received'))\n"
+        "        first = 'SLURM_JOB_ID' in os.environ and 'SLURM_RESTART_COUNT' not in os.environ\n"
+        "        while first and trainer.global_step == 35 and stopper.received is None:\n"
+        "            time.sleep(0.1)\n"
     )
     (here / "conf/callbacks").mkdir(parents=True)
-    (here / "conf/callbacks/slow.yaml").write_text("pause:\n  _target_: pausing.Pause\n")
+    (here / "conf/callbacks/waiting.yaml").write_text("wait:\n  _target_: waiting.Wait\n")
     return here / "conf"
 
 

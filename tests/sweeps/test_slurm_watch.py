@@ -64,6 +64,11 @@ def test_a_job_that_comes_back_has_not_ended(watch):
     assert "node fail" in records["a"]["error"]
 
 
+def test_the_last_job_comes_back(watch):
+    records = watch([{"7_0": RUNNING}, {}, {"7_0": WAITING}, {}], {"7_0": [None, "timeout"], "7_1": ["failed"]})
+    assert "timeout" in records["a"]["error"]
+
+
 def test_a_finished_run_that_the_file_system_shows_late(watch, tmp_path, monkeypatch):
     """SLURM says that it completed: it is waited for, and its record not overwritten."""
 

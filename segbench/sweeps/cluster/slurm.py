@@ -41,6 +41,9 @@ EVERYWHERE = {
 }  # fmt: skip
 """Parameters that submitit names alike on every kind of cluster; the names of SLURM's own begin with `slurm_` there."""
 
+EARLY = 60
+"""Seconds that SLURM may give a signal too soon, says the manual of sbatch."""
+
 LATE = 60.0
 """Seconds after which a network file system shows what another node has written: the usual ones' longest."""
 
@@ -77,11 +80,18 @@ class SlurmLauncher(SweepLauncher):
         return self.folder / "slurm"
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Refuse to submit where there is no SLURM, or where a run needs other processes than a job has."""
+        """Refuse to submit where there is no SLURM, or where a job has no time or other processes than its run needs."""
         if shutil.which("sbatch") is None:
             raise UserError(
                 "hydra/launcher: there is no SLURM on this machine (no sbatch): log in to the cluster, or use "
                 "hydra/launcher=local"
+            )
+        minutes, delay = self.resources.get("timeout_min"), self.resources.get("signal_delay_s", 0)
+        if minutes is not None and 60 * minutes <= delay + EARLY:
+            raise UserError(
+                f"hydra.launcher.timeout_min={minutes}: jobs would be stopped as they begin, by the signal that comes"
+                f" signal_delay_s={delay} before that time, or up to {EARLY} s sooner: give more minutes, or a smaller"
+                " hydra.launcher.signal_delay_s"
             )
         tasks, nodes = int(self.resources.get("tasks_per_node", 1)), int(self.resources.get("nodes", 1))
         for job in jobs:
@@ -160,7 +170,8 @@ class SlurmLauncher(SweepLauncher):
                 queued = self._queue()
                 mine = {number: entry for number, entry in queued.items() if number in by_id}
                 for number in left.keys() - mine.keys():
-                    self._record_ending(left.pop(number), number)
+                    if self._has_ended(left[number], number):
+                        del left[number]
                 running = [by_id[number].path for number, entry in mine.items() if entry.state in RUNNING]
                 waiting = [by_id[number].path for number, entry in mine.items() if entry.state not in RUNNING]
                 because = reasons.of(mine)
@@ -168,9 +179,9 @@ class SlurmLauncher(SweepLauncher):
                 self._tell_reasons(because.values(), told)
                 monitor.update(waiting, running, [f"{n} wait: {why}" for why, n in Counter(because.values()).items()])
                 self._release(mine, released)
-                if not mine:
-                    break
                 left |= {number: by_id[number] for number in mine}  # some come back
+                if not left:
+                    break
                 time.sleep(self.poll)
 
     def _tell_reasons(self, reasons: Collection[str], told: set[str]) -> None:
@@ -187,20 +198,24 @@ class SlurmLauncher(SweepLauncher):
                 released[job] += 1
                 release(job)
 
-    def _record_ending(self, job: Job, slurm_id: str) -> None:
-        """Record in the run's record how its job ended, where the run itself could not."""
+    def _has_ended(self, job: Job, slurm_id: str) -> bool:
+        """Return whether a job has ended, and not just left the queue to come back.
+
+        Records how it ended in the run's record, where the run itself could not.
+        """
         if job.done:
-            return
+            return True
         how = ending(slurm_id)
         if how is None:
-            return
+            return False
         if how == "completed" and self._appears(job):
-            return
+            return True
         text = f"SLURM job {slurm_id} ended{f' as {how}' if how else ''}"
         if RunDirectory(job.path).status is None:
             logs = sorted(self.files.glob(f"{slurm_id}_*_log.*"), key=os.path.getsize)
             text += f" before the run began: see {logs[-1] if logs else self.files}"
         RunDirectory(job.path).record_end(text, needs_user=how.startswith("cancelled"))
+        return True
 
     def _appears(self, job: Job) -> bool:
         """Return whether a run is done of which SLURM says so: a network file system may show it some time later."""
