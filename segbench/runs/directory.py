@@ -196,7 +196,7 @@ class RunDirectory:
 
     def record_failure(self, error: Exception) -> None:
         """Record why a run never began, so that its sweep can say so; do nothing for a run that did."""
-        self._fail((None,), _reason(error), _needs_user(error))
+        self._end("failed", (None,), _reason(error), _needs_user(error))
 
     def record_end(self, error: str, needs_user: bool = False) -> None:
         """Record a failure of a run that could not do so itself: it never began, or its process is gone.
@@ -207,21 +207,26 @@ class RunDirectory:
             error: why it ended.
             needs_user: whether to try again is of no use.
         """
-        self._fail((None, "running", "interrupted"), error, needs_user)
+        self._end("failed", (None, "running", "interrupted"), error, needs_user)
 
-    def _fail(self, where: Sequence[Status | None], error: str, needs_user: bool) -> None:
+    def record_stop(self, reason: str) -> None:
+        """Record that a signal has stopped a run that could not do so itself, as `record_end` records failures."""
+        self._end("interrupted", (None, "running"), reason, needs_user=False)
+
+    def _end(self, status: Status, where: Sequence[Status | None], error: str, needs_user: bool) -> None:
         with suppress(OSError, UserError):  # a full disk: the first error is the one to report
             self.path.mkdir(parents=True, exist_ok=True)
             with self._alone() as alone:
                 if alone and self.status in where:
-                    self.update(status="failed", error=error, needs_user=needs_user)
+                    self.update(status=status, error=error, needs_user=needs_user)
 
     def forget_failure(self) -> None:
-        """Prepare a failed run to be tried again: how it ended before is not taken for how it ends then."""
-        if self.status != "failed":
+        """Prepare a run to be tried again: how it ended before is not taken for how it ends then."""
+        ended: tuple[Status, ...] = ("failed", "interrupted")
+        if self.status not in ended:
             return
         with suppress(OSError, UserError), self._alone() as alone:
-            if not alone or self.status != "failed":
+            if not alone or self.status not in ended:
                 return
             if "started" in self.record:
                 self.update(status="interrupted", error=None, needs_user=False)

@@ -97,10 +97,12 @@ class SweepLauncher(ABC):
     def _tell_failures(self, jobs: Sequence[Job]) -> None:
         failed = [job for job in jobs if not job.done]
         if failed:
-            reasons = [f"{job.name}: {RunDirectory(job.path).record.get('error') or 'broke off'}" for job in failed]
+            records = {job.name: RunDirectory(job.path).record for job in failed}
+            how = "were stopped" if {record.get("status") for record in records.values()} == {"interrupted"} else "failed"
+            reasons = [f"{name}: {record.get('error') or 'broke off'}" for name, record in records.items()]
             some = "; ".join(reasons[:3]) + ("; .." if len(reasons) > 3 else "")
             failures: list[Exception] = getattr(self.task, "failures", [])
-            failures.append(UserError(f"{len(failed)} of {len(jobs)} runs failed: {some}"))
+            failures.append(UserError(f"{len(failed)} of {len(jobs)} runs {how}: {some}"))
 
     @staticmethod
     def _result(overrides: Sequence[str]) -> JobReturn:

@@ -22,6 +22,7 @@ import torch
 
 from segbench.runs.directory import RunDirectory, read_cases
 from segbench.runs.sweep_record import read_waiting
+from tests.data_sets import folder
 from tests.made_runs import TINY
 from tests.sweeps.slurm_queue import scontrol, start_now
 
@@ -152,6 +153,9 @@ def test_the_command_may_be_stopped_and_started_again(here, uninterrupted):
     [
         pytest.param(lambda job: ["scancel", "--signal=USR2", job], id="usr2"),
         pytest.param(lambda job: ["scancel", "--signal=TERM", job], id="term"),
+        pytest.param(lambda job: ["scancel", "--signal=INT", job], id="int"),
+        pytest.param(lambda job: ["scancel", "--signal=TERM", "--batch", job], id="term-to-the-script"),
+        pytest.param(lambda job: ["scancel", "--signal=USR2", "--full", job], id="usr2-to-all"),
         pytest.param(lambda job: ["scontrol", "requeue", job], id="requeue"),
     ],
 )
@@ -163,6 +167,69 @@ def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, distur
     run = the_run(here)
     assert run.record["hardware"]["slurm"]["restarts"] == 1
     check_same(run, uninterrupted)
+
+
+def beginning(here: Path) -> str:
+    """The job, once its Python has begun: it still imports."""
+    jobs = here / "sweep/slurm/jobs.json"
+    wait_for(jobs.exists)
+    log = here / f"sweep/slurm/{job_of(here)}_0_log.out"
+    wait_for(lambda: log.exists() and "Starting with" in log.read_text())
+    return job_of(here)
+
+
+@pytest.mark.parametrize("number", ["USR2", "TERM", "INT"])
+def test_a_signal_at_the_start_of_a_job(here, number):
+    """Sooner than SLURM can send one it may have begun: the job is queued again all the same."""
+    process = start(here, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0")
+    job = beginning(here)
+    subprocess.run(["scancel", f"--signal={number}", job], check=True)
+    run_until_end(process)
+    assert the_run(here).finished
+    assert "Restarts=1" in scontrol("show", "job", "-o", job)
+
+
+def test_a_signal_at_the_start_of_a_job_that_may_not_be_queued_again(here):
+    arguments = *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0"
+    process = start(here, *arguments, "hydra.launcher.requeues=0")
+    job = beginning(here)
+    subprocess.run(["scancel", "--signal=TERM", job], check=True)
+    out = run_until_end(process, 2)
+    assert f"1 of 1 runs were stopped: {the_name(here)}: " in out
+    assert re.search("(was )?stopped by SIGTERM.*; the same command (goes on|continues the run)", out)
+    assert RunDirectory(here / "sweep" / the_name(here)).status == "interrupted"
+    assert "1 finished" in run_until_end(start(here, *arguments))
+
+
+def the_name(here: Path) -> str:
+    (name,) = json.loads((here / "sweep/slurm/jobs.json").read_text())
+    return name
+
+
+def test_an_array_that_is_queued_again_as_a_whole(here):
+    """Those of its runs that are finished see that, and stay as they are."""
+    sweep = "seed=0,1", "trainer.max_steps=200", "trainer.checkpoint_every=10", "hydra.launcher.array_parallelism=1"
+    process = start(here, *sweep, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0")
+    first, second = wait_for(lambda: tasks(here))
+    wait_for(lambda: first.finished and second.last_checkpoint.exists())
+    before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file() and path.name != "run.log"}
+    (array,) = {job.partition("_")[0] for job in json.loads((here / "sweep/slurm/jobs.json").read_text()).values()}
+    subprocess.run(["scontrol", "requeue", array], check=True)
+    out = run_until_end(process)
+    assert "2 runs: 2 finished" in out
+    assert {path: path.read_bytes() for path in before} == before
+    told = scontrol("show", "job", "-o", array).splitlines()
+    assert [line.count("Restarts=1 ") for line in told] == [1, 1]
+    finish(start(here, *sweep[:3], "hydra.sweep.dir=reference"))
+    for run in (first, second):
+        check_same(RunDirectory(run.path), RunDirectory(here / "reference" / run.path.name))
+
+
+def tasks(here: Path) -> list[RunDirectory]:
+    """The runs in the order of their tasks, once they are submitted."""
+    record = here / "sweep/slurm/jobs.json"
+    names = json.loads(record.read_text()) if record.exists() else {}
+    return [RunDirectory(here / "sweep" / name) for name in sorted(names, key=lambda name: int(names[name].split("_")[1]))]
 
 
 def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
@@ -243,6 +310,20 @@ def test_a_node_that_goes_down_and_comes_back(here, uninterrupted):
     wait_for(ended, 600)
     finish(process)
     check_same(the_run(here), uninterrupted)
+
+
+def test_relative_paths_are_those_of_the_folder_of_the_command(here):
+    """Of the data, of the runs that are stages, and of those that give their weights."""
+    folder(here / "images")
+    tiny = [one for one in TINY if not one.startswith("data.dataset")]
+    tiny += ["data=folder", "data.root=images", "data.cache=cache", "folds=2"]
+    finish(start(here, "fold=0,1", "hydra.sweep.dir=first", tiny=tiny))
+    stages = "fold=0,1", "stages={coarse: first}", "data.input_arrays=[coarse]", "hydra.sweep.dir=second"
+    assert "2 runs: 2 finished" in finish(start(here, *stages, *LAUNCHER, tiny=tiny))
+    (weights,) = here.glob("first/fold0-*")
+    warm = "fold=0", f"initial_weights=first/{weights.name}", "seed=0,1", "hydra.sweep.dir=third"
+    assert "2 runs: 2 finished" in finish(start(here, *warm, *LAUNCHER, tiny=tiny))
+    assert "2 of 2 runs are done already" in finish(start(here, *warm, *LAUNCHER, tiny=tiny))
 
 
 def test_changed_code_is_refused_and_queued_jobs_do_not_see_it(here):

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from segbench.runs.directory import RunDirectory
 from segbench.sweeps.cluster import slurm
 from segbench.sweeps.cluster.slurm import SlurmLauncher
-from segbench.sweeps.cluster.squeue import Queued
+from segbench.sweeps.cluster.squeue import Ending, Queued
 from segbench.sweeps.job import Job
 
 RUNNING, WAITING = Queued("RUNNING", "None"), Queued("PENDING", "Priority")
@@ -34,7 +34,8 @@ def watch(tmp_path, monkeypatch):
 
         def ending(job):
             assert job not in now["queue"]
-            return endings[job].pop(0)
+            how = endings[job].pop(0)
+            return Ending(how) if isinstance(how, str) else how
 
         monkeypatch.setattr(slurm, "queue", look)
         monkeypatch.setattr(slurm, "ending", ending)
@@ -49,7 +50,7 @@ def test_how_a_job_ended_is_asked_as_soon_as_it_is_gone(watch):
     """Minutes later SLURM has forgotten it, and a cancelled one would be submitted again."""
     records = watch(
         [{"7_0": RUNNING, "7_1": RUNNING}, {"7_1": RUNNING}, {"7_1": RUNNING}, {}],
-        {"7_0": ["cancelled (exit code 0:15)"], "7_1": ["out of memory"]},
+        {"7_0": [Ending("cancelled (exit code 143:0)", 143)], "7_1": ["out of memory"]},
     )
     assert records["a"]["needs_user"]
     assert records["a"]["error"].startswith("SLURM job 7_0 ended as cancelled")
@@ -67,6 +68,15 @@ def test_a_job_that_comes_back_has_not_ended(watch):
 def test_the_last_job_comes_back(watch):
     records = watch([{"7_0": RUNNING}, {}, {"7_0": WAITING}, {}], {"7_0": [None, "timeout"], "7_1": ["failed"]})
     assert "timeout" in records["a"]["error"]
+
+
+def test_a_run_that_a_signal_has_stopped_has_not_failed(watch):
+    """Here before Python could write anything down; it was queued again as often as is allowed."""
+    records = watch([{}], {"7_0": [Ending("failed (exit code 140:0)", 140)], "7_1": ["failed (exit code 1:0)"]})
+    assert records["a"]["status"] == "interrupted"
+    assert records["a"]["error"] == "SLURM job 7_0 was stopped by SIGUSR2 before the run began; the same command goes on"
+    assert records["b"]["status"] == "failed"
+    assert records["b"]["error"].startswith("SLURM job 7_1 ended as failed (exit code 1:0) before the run began: see ")
 
 
 def test_a_finished_run_that_the_file_system_shows_late(watch, tmp_path, monkeypatch):

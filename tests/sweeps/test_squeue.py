@@ -1,12 +1,13 @@
 """What SLURM says, from commands that print what SLURM's print; a real one is in test_slurm.py."""
 
 import os
+import re
 import sys
 
 import pytest
 
 from segbench.sweeps.cluster import squeue
-from segbench.sweeps.cluster.squeue import Queued, array_size, ending, queue
+from segbench.sweeps.cluster.squeue import Ending, Queued, array_size, ending, queue
 
 
 def test_the_queue(slurm):
@@ -35,12 +36,14 @@ def test_a_controller_that_does_not_answer(slurm):
 )
 def test_how_a_job_ended(slurm, facts, said):
     slurm("scontrol", f"JobId=12 JobName=a=b {facts} NodeList=n1")
-    assert ending("12") == said
+    assert (how := ending("12")) is not None
+    assert how.text == said
+    assert how.code == int(re.search("exit code (\\d+):|$", said)[1] or 0)
 
 
 def test_a_job_that_slurm_has_forgotten(slurm):
     slurm("scontrol", "slurm_load_jobs error: Invalid job id specified", 1)
-    assert ending("12") == ""
+    assert ending("12") == Ending("")
 
 
 def test_arrays_are_as_long_as_allowed(slurm):
@@ -68,7 +71,8 @@ def test_a_task_is_found_among_all_of_its_array(slurm, job, state):
 
 def test_a_task_ends_while_others_wait(slurm):
     slurm("scontrol", ARRAY)
-    assert [ending(f"24_{task}") for task in (0, 1, 2, 3)] == ["completed", "failed (exit code 137:0)", None, None]
+    endings = [Ending("completed"), Ending("failed (exit code 137:0)", 137), None, None]
+    assert [ending(f"24_{task}") for task in (0, 1, 2, 3)] == endings
 
 
 def test_no_slurm_at_all(monkeypatch):

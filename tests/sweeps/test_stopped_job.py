@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segbench.runs.directory import RunDirectory
-from segbench.sweeps.cluster.stopped_job import own_id, queue_again, script_lines
+from segbench.sweeps.cluster.stopped_job import own_id, queue_again, script_lines, stop_of
 from tests.made_runs import TINY
 
 TASK = {"SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
@@ -58,17 +58,55 @@ def test_which_jobs_are_queued_again(slurm, monkeypatch, state, restarts, requeu
     [
         ("exit 140", 140, True),  # the time limit comes near: with a checkpoint
         ("exit 143", 143, True),
-        ("kill -s USR2 $BASHPID", 140, True),  # before Python has begun
-        ("kill -s TERM $BASHPID", 143, True),
-        ("kill -s KILL $BASHPID", 137, False),
+        ("kill -s USR2 $$", 140, True),  # before Python has begun
+        ("kill -s TERM $$", 143, True),
+        ("exit 130", 130, True),
+        ("kill -s KILL $$", 137, False),
         ("exit 2", 2, False),
         ("exit 0", 0, False),
     ],
 )
 def test_which_ends_of_a_run_queue_its_job_again(slurm, tmp_path, command, code, requeued):
     notes = slurm("scontrol", "JobId=12 ArrayJobId=12 ArrayTaskId=3 JobState=RUNNING")
-    assert script(tmp_path, f"({command})").wait() == code
+    assert script(tmp_path, f"bash -c '{command}'").wait() == code
     assert ("requeue 12_3" in notes.read_text().splitlines() if notes.exists() else False) == requeued
+
+
+@pytest.mark.parametrize(
+    ("number", "codes"),
+    [(signal.SIGTERM, {143}), (signal.SIGUSR2, {140}), (signal.SIGINT, {130}), (signal.SIGKILL, {-9}),
+     (signal.SIGUSR1, {-10, 138})],
+)  # fmt: skip
+@pytest.mark.parametrize("line", ["srun sleep 60", "while true; do sleep 0.05; done"])
+def test_a_signal_to_the_script_itself(slurm, tmp_path, number, codes, line):
+    """The script does not wait for its run, nor for the lines that prepare it: SLURM ends those that are left."""
+    notes = slurm("scontrol", "JobId=12 ArrayJobId=12 ArrayTaskId=3 JobState=RUNNING")
+    (tmp_path / "srun").write_text("#!/bin/bash\necho $$ > begun\nexec \"$@\"\n")
+    (tmp_path / "srun").chmod(0o755)
+    begun = tmp_path / "begun"
+    job = script(tmp_path, line if line.startswith("srun") else f"echo 0 > begun; {line}")
+    while not (begun.exists() and begun.read_text()):
+        assert job.poll() is None
+        time.sleep(0.05)
+    os.kill(job.pid, number)
+    assert job.wait() in codes
+    if run := int(begun.read_text()):
+        os.kill(run, signal.SIGKILL)
+    requeued = number not in (signal.SIGKILL, signal.SIGUSR1)
+    assert ("requeue 12_3" in notes.read_text().splitlines() if notes.exists() else False) == requeued
+
+
+@pytest.mark.parametrize("code", [0, 2, 143])
+def test_the_script_ends_as_its_run(slurm, tmp_path, code):
+    notes = slurm("scontrol", "JobId=12 ArrayJobId=12 ArrayTaskId=3 JobState=RUNNING")
+    slurm("srun", "the run", code)
+    assert script(tmp_path, "srun the run").wait() == code
+    assert notes.exists() == (code == 143)
+
+
+@pytest.mark.parametrize(("code", "name"), [(140, "SIGUSR2"), (143, "SIGTERM"), (130, "SIGINT"), (137, None), (0, None)])
+def test_the_signal_that_has_stopped_a_job(code, name):
+    assert stop_of(code) == name
 
 
 PAUSE = """
@@ -150,5 +188,5 @@ def test_a_signal_at_the_start_of_a_run(slurm, tmp_path, monkeypatch, number, mo
 
 def script(folder: Path, command: str) -> subprocess.Popen:
     """A job's script, as bash executes it."""
-    (folder / "job.sh").write_text("\n".join(["#!/bin/bash", *script_lines(3), command, ""]))
+    (folder / "job.sh").write_text("\n".join(["#!/bin/bash", *script_lines(3, Path(__file__).parents[2]), command, ""]))
     return subprocess.Popen(["bash", str(folder / "job.sh")], cwd=folder)

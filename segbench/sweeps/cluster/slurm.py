@@ -24,7 +24,7 @@ from segbench.sweeps.cluster.pending import PASSING, Reasons
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
-from segbench.sweeps.cluster.stopped_job import script_lines
+from segbench.sweeps.cluster.stopped_job import script_lines, stop_of
 from segbench.sweeps.job import Job
 from segbench.sweeps.launcher import SweepLauncher
 from segbench.sweeps.monitor import Monitor
@@ -148,11 +148,11 @@ class SlurmLauncher(SweepLauncher):
         """The resources as submitit wants them."""
         resources = dict(self.resources)
         resources["setup"] = [
+            *script_lines(self.requeues, code),
             *resources.get("setup", []),
             f"export PYTHONPATH='{code}'${{PYTHONPATH:+:$PYTHONPATH}}",
             "export PYTHONSAFEPATH=1",  # else the current folder, perhaps a checkout, would come first
             'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # srun does not take it over from sbatch
-            *script_lines(self.requeues),
         ]
         resources["additional_parameters"] = {"requeue": True, **resources.get("additional_parameters", {})}
         resources.setdefault("name", f"segbench-{self.folder.name}")
@@ -208,13 +208,19 @@ class SlurmLauncher(SweepLauncher):
         how = ending(slurm_id)
         if how is None:
             return False
-        if how == "completed" and self._appears(job):
+        if how.text == "completed" and self._appears(job):
             return True
-        text = f"SLURM job {slurm_id} ended{f' as {how}' if how else ''}"
-        if RunDirectory(job.path).status is None:
+        directory = RunDirectory(job.path)
+        when = "" if directory.status else " before the run began"
+        cancelled = how.text.startswith("cancelled")
+        if not cancelled and (signal := stop_of(how.code)):  # and it has been queued again as often as it may
+            directory.record_stop(f"SLURM job {slurm_id} was stopped by {signal}{when}; the same command goes on")
+            return True
+        text = f"SLURM job {slurm_id} ended{f' as {how.text}' if how.text else ''}{when}"
+        if when:
             logs = sorted(self.files.glob(f"{slurm_id}_*_log.*"), key=os.path.getsize)
-            text += f" before the run began: see {logs[-1] if logs else self.files}"
-        RunDirectory(job.path).record_end(text, needs_user=how.startswith("cancelled"))
+            text += f": see {logs[-1] if logs else self.files}"
+        directory.record_end(text, needs_user=cancelled)
         return True
 
     def _appears(self, job: Job) -> bool:

@@ -32,6 +32,19 @@ class Queued:
     reason: str
 
 
+@dataclass(frozen=True)
+class Ending:
+    """The end of a job.
+
+    Attributes:
+        text: such as "timeout (TimeLimit)".
+        code: the exit code of its script.
+    """
+
+    text: str
+    code: int = 0
+
+
 def queue() -> dict[str, Queued] | None:
     """All jobs of this user that wait or run, by their id (`12`, or `12_3` for a part of an array).
 
@@ -59,8 +72,8 @@ def state_of(job: str) -> str | None:
     return facts_of(job).get("JobState")
 
 
-def ending(job: str) -> str | None:
-    """The end of a job, such as "timeout (TimeLimit)"; empty where SLURM has forgotten it, None where it goes on."""
+def ending(job: str) -> Ending | None:
+    """The end of a job; its text is empty where SLURM has forgotten it. None where it goes on."""
     facts = facts_of(job)
     if facts.get("JobState", "COMPLETED") not in ENDED:
         return None
@@ -68,7 +81,7 @@ def ending(job: str) -> str | None:
     reason = facts.get("Reason", "None")
     code = facts.get("ExitCode", "0:0")
     details = [reason] * (reason not in ("None", "NonZeroExitCode")) + [f"exit code {code}"] * (code != "0:0")
-    return f"{state} ({', '.join(details)})" if state and details else state
+    return Ending(f"{state} ({', '.join(details)})" if state and details else state, int(code.partition(":")[0]))
 
 
 def facts_of(job: str) -> dict[str, str]:

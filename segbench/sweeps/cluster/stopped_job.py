@@ -9,32 +9,47 @@ from __future__ import annotations
 import os
 import random
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from segbench.sweeps.cluster.squeue import requeue, state_of
+from segbench.system.signals import STOP_SIGNALS
 
 T = TypeVar("T")
 
-STOPS = (signal.SIGTERM, signal.SIGUSR2)
-"""SLURM's word before a preemption, and the one asked of it some time before the time limit."""
+STOPS = STOP_SIGNALS
+"""Among them SLURM's word before a preemption, and the one asked of it some time before the time limit."""
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds, about, between tries to reach the controller; fewer in all than `signal_delay_s` leaves."""
 
 
-def script_lines(requeues: int) -> list[str]:
-    """Lines for a job's script, before the run, that queue the job again if a signal stops the run.
+def script_lines(requeues: int, code: Path) -> list[str]:
+    """Lines for a job's script, before all others, that queue the job again if a signal stops the run or the script.
+
+    While bash waits for a command it obeys no signal, but while it waits for one in the background it does: so
+    `srun` is made to be one.
 
     Args:
         requeues: how often a job may be queued again.
+        code: the folder that segbench is imported from.
     """
     codes = "|".join(str(128 + number) for number in STOPS)
-    command = f"{shlex.quote(sys.executable)} -m {__name__} {requeues}"
-    return [f"after_run() {{ code=$?; case $code in {codes}) {command};; esac; exit $code; }}", "trap after_run EXIT"]
+    python = f"PYTHONPATH={shlex.quote(str(code))} PYTHONSAFEPATH=1 {shlex.quote(sys.executable)}"
+    return [
+        f"after_run() {{ code=$?; case $code in {codes}) {python} -m {__name__} {requeues};; esac; exit $code; }}",
+        "trap after_run EXIT",
+        *(f"trap 'exit {128 + number}' {number.name.removeprefix('SIG')}" for number in STOPS),
+        'srun() { command srun "$@" & wait $!; }',
+    ]
+
+
+def stop_of(code: int) -> str | None:
+    """The signal that has stopped a job with this exit code, such as "SIGTERM"; None where none has."""
+    return next((number.name for number in STOPS if code == 128 + number), None)
 
 
 def queue_again(requeues: int) -> None:
