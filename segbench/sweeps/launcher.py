@@ -98,11 +98,13 @@ class SweepLauncher(ABC):
         failed = [job for job in jobs if not job.done]
         if failed:
             records = {job.name: RunDirectory(job.path).record for job in failed}
-            how = "were stopped" if {record.get("status") for record in records.values()} == {"interrupted"} else "failed"
+            stopped = all(record.get("status") == "interrupted" for record in records.values())
             reasons = [f"{name}: {record.get('error') or 'broke off'}" for name, record in records.items()]
             some = "; ".join(reasons[:3]) + ("; .." if len(reasons) > 3 else "")
             failures: list[Exception] = getattr(self.task, "failures", [])
-            failures.append(UserError(f"{len(failed)} of {len(jobs)} runs {how}: {some}"))
+            failures.append(
+                UserError(f"{len(failed)} of {len(jobs)} runs {'stopped' if stopped else 'failed'}: {some}")
+            )
 
     @staticmethod
     def _result(overrides: Sequence[str]) -> JobReturn:

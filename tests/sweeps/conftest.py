@@ -1,7 +1,9 @@
 """What tests of sweeps share."""
 
+import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,11 @@ def slurm(tmp_path, monkeypatch) -> Callable[..., Path]:
 
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     return command
+
+
+@pytest.fixture
+def here(tmp_path) -> Iterator[Path]:
+    """A folder for sweeps on the real SLURM, which are cancelled in the end."""
+    yield tmp_path
+    for record in tmp_path.rglob("slurm/jobs.json"):
+        subprocess.run(["scancel", *json.loads(record.read_text()).values()], check=False)

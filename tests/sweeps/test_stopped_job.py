@@ -81,7 +81,7 @@ def test_which_ends_of_a_run_queue_its_job_again(slurm, tmp_path, command, code,
 def test_a_signal_to_the_script_itself(slurm, tmp_path, number, codes, line):
     """The script does not wait for its run, nor for the lines that prepare it: SLURM ends those that are left."""
     notes = slurm("scontrol", "JobId=12 ArrayJobId=12 ArrayTaskId=3 JobState=RUNNING")
-    (tmp_path / "srun").write_text("#!/bin/bash\necho $$ > begun\nexec \"$@\"\n")
+    (tmp_path / "srun").write_text('#!/bin/bash\necho $$ > begun\nexec "$@"\n')
     (tmp_path / "srun").chmod(0o755)
     begun = tmp_path / "begun"
     job = script(tmp_path, line if line.startswith("srun") else f"echo 0 > begun; {line}")
@@ -104,7 +104,7 @@ def test_the_script_ends_as_its_run(slurm, tmp_path, code):
     assert notes.exists() == (code == 143)
 
 
-@pytest.mark.parametrize(("code", "name"), [(140, "SIGUSR2"), (143, "SIGTERM"), (130, "SIGINT"), (137, None), (0, None)])
+@pytest.mark.parametrize(("code", "name"), [(140, "SIGUSR2"), (143, "SIGTERM"), (130, "SIGINT"), (137, None)])
 def test_the_signal_that_has_stopped_a_job(code, name):
     assert stop_of(code) == name
 

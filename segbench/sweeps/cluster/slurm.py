@@ -80,7 +80,7 @@ class SlurmLauncher(SweepLauncher):
         return self.folder / "slurm"
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Refuse to submit where there is no SLURM, or where a job has no time or other processes than its run needs."""
+        """Refuse where there is no SLURM, or where a job has no time, or other processes than its run needs."""
         if shutil.which("sbatch") is None:
             raise UserError(
                 "hydra/launcher: there is no SLURM on this machine (no sbatch): log in to the cluster, or use "

@@ -1,0 +1,203 @@
+"""Sweeps on a real SLURM: whatever happens to a job, its run ends as if nothing had happened.
+
+    pytest -m slurm tests/sweeps/test_slurm_stops.py
+
+The SLURM may be a single node with two processors and no accounting. Jobs that are queued again are told to start at
+once, which SLURM puts off for two minutes by default.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from segbench.runs.directory import RunDirectory
+from tests.made_runs import TINY
+from tests.sweeps.slurm_queue import scontrol
+from tests.sweeps.slurm_sweep import (
+    LAUNCHER,
+    MARKS,
+    ROOT,
+    beginning,
+    check_same,
+    finish,
+    job_of,
+    run_until_end,
+    start,
+    tasks,
+    the_run,
+    training,
+    wait_for,
+)
+
+pytestmark = MARKS
+
+LONG = ("trainer.max_steps=2000", "trainer.validate_every=500", "trainer.checkpoint_every=100", "hydra.sweep.dir=sweep")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> RunDirectory:
+    here = tmp_path_factory.mktemp("reference")
+    finish(start(here, *LONG))
+    return the_run(here)
+
+
+def test_the_command_may_be_stopped_and_started_again(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    process.send_signal(signal.SIGINT)
+    assert "the jobs go on" in finish(process, 130)
+    assert scontrol("show", "job", job_of(here)).count("JobState=RUNNING") == 1
+    again = run_until_end(start(here, *LONG, *LAUNCHER))
+    assert "SLURM has 1 of the runs already" in again
+    assert "submitted" not in again
+    check_same(the_run(here), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        pytest.param(lambda job: ["scancel", "--signal=USR2", job], id="usr2"),
+        pytest.param(lambda job: ["scancel", "--signal=TERM", job], id="term"),
+        pytest.param(lambda job: ["scancel", "--signal=INT", job], id="int"),
+        pytest.param(lambda job: ["scancel", "--signal=TERM", "--batch", job], id="term-to-the-script"),
+        pytest.param(lambda job: ["scancel", "--signal=USR2", "--full", job], id="usr2-to-all"),
+        pytest.param(lambda job: ["scontrol", "requeue", job], id="requeue"),
+    ],
+)
+def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, disturb):
+    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    training(here)
+    subprocess.run(disturb(job_of(here)), check=True)
+    run_until_end(process)
+    run = the_run(here)
+    assert run.record["hardware"]["slurm"]["restarts"] == 1
+    check_same(run, uninterrupted)
+
+
+@pytest.mark.parametrize("number", ["USR2", "TERM", "INT"])
+def test_a_signal_at_the_start_of_a_job(here, number):
+    """Sooner than SLURM can send one it may have begun: the job is queued again all the same."""
+    process = start(here, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0")
+    job = beginning(here)
+    subprocess.run(["scancel", f"--signal={number}", job], check=True)
+    run_until_end(process)
+    assert the_run(here).finished
+    assert "Restarts=1" in scontrol("show", "job", "-o", job)
+
+
+def test_a_signal_at_the_start_of_a_job_that_may_not_be_queued_again(here):
+    arguments = *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0"
+    process = start(here, *arguments, "hydra.launcher.requeues=0")
+    job = beginning(here)
+    subprocess.run(["scancel", "--signal=TERM", job], check=True)
+    out = run_until_end(process, 2)
+    assert "1 of 1 runs stopped: " in out
+    assert re.search("(was )?stopped by SIGTERM.*; the same command (goes on|continues the run)", out)
+    assert tasks(here)[0].status == "interrupted"
+    assert "1 finished" in run_until_end(start(here, *arguments))
+
+
+def test_an_array_that_is_queued_again_as_a_whole(here):
+    """Those of its runs that are finished see that, and stay as they are."""
+    sweep = "seed=0,1", "trainer.max_steps=200", "trainer.checkpoint_every=10", "hydra.launcher.array_parallelism=1"
+    process = start(here, *sweep, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0")
+    wait_for(lambda: [run.finished for run in tasks(here)[:1]] == [True])
+    first, second = tasks(here)
+    wait_for(second.last_checkpoint.exists)
+    before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file() and path.name != "run.log"}
+    (array,) = {job.partition("_")[0] for job in json.loads((here / "sweep/slurm/jobs.json").read_text()).values()}
+    subprocess.run(["scontrol", "requeue", array], check=True)
+    out = run_until_end(process)
+    assert "2 runs: 2 finished" in out
+    assert before == {path: path.read_bytes() for path in before}
+    told = scontrol("show", "job", "-o", array).splitlines()
+    assert [line.count("Restarts=1 ") for line in told] == [1, 1]
+    finish(start(here, *sweep[:3], "hydra.sweep.dir=reference"))
+    for run in (first, second):
+        check_same(RunDirectory(run.path), RunDirectory(here / "reference" / run.path.name))
+
+
+def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
+    """The run that began last waits for its time limit: the number of its job is that of the array, and so of all.
+
+    SLURM looks at time limits about every half minute, and may give the signal a minute too soon.
+    """
+    sweep = "trainer.max_steps=20,60", "trainer.checkpoint_every=10", "callbacks=waiting"
+    tiny, modules = (*TINY, f"--config-dir={_waiting_callback(here)}"), f"{here / 'mine'}:{ROOT}"
+    limit = "hydra.launcher.timeout_min=3", "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0"
+    run_until_end(start(here, *sweep, *LAUNCHER, *limit, "hydra.sweep.dir=sweep", tiny=tiny, PYTHONPATH=modules))
+    jobs = json.loads((here / "sweep/slurm/jobs.json").read_text())
+    runs = {job.partition("_")[2]: RunDirectory(here / "sweep" / name) for name, job in jobs.items()}
+    (array,) = {job.partition("_")[0] for job in jobs.values()}
+    assert f"JobId={array} ArrayJobId={array} ArrayTaskId=1 " in scontrol("show", "job", "-o", array)
+    restarts = {task: run.record["hardware"]["slurm"]["restarts"] for task, run in runs.items()}
+    assert restarts["1"] >= 1
+    for task, count in restarts.items():  # none has begun after its last start; SLURM alone counts what did not get far
+        assert (here / f"sweep/slurm/{array}_{task}_0_log.out").read_text().count("Loading pickle") <= count + 1
+    finish(start(here, *sweep, "hydra.sweep.dir=reference", tiny=tiny, PYTHONPATH=modules))
+    for run in runs.values():
+        check_same(run, RunDirectory(here / "reference" / run.path.name))
+
+
+def _waiting_callback(here: Path) -> Path:
+    """A callback of a user's own: in the first start of a job it waits, at a step, for the signal to stop."""
+    (here / "mine").mkdir()
+    (here / "mine/waiting.py").write_text(
+        "import os, time\nfrom lightning import Callback\n\nclass Wait(Callback):\n"
+        "    def on_train_batch_end(self, trainer, *args):\n"
+        "        (stopper,) = (one for one in trainer.callbacks if hasattr(one, 'received'))\n"
+        "        first = 'SLURM_JOB_ID' in os.environ and 'SLURM_RESTART_COUNT' not in os.environ\n"
+        "        while first and trainer.global_step == 35 and stopper.received is None:\n"
+        "            time.sleep(0.1)\n"
+    )
+    (here / "conf/callbacks").mkdir(parents=True)
+    (here / "conf/callbacks/waiting.yaml").write_text("wait:\n  _target_: waiting.Wait\n")
+    return here / "conf"
+
+
+def test_a_killed_step_is_tried_again(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER)
+    os.kill(training(here), signal.SIGKILL)
+    out = run_until_end(process)
+    assert "trying 1 again (1 of 1)" in out
+    check_same(the_run(here), uninterrupted)
+
+
+def test_without_retries_it_is_named_and_the_same_command_goes_on(here, uninterrupted):
+    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    os.kill(training(here), signal.SIGKILL)
+    out = run_until_end(process, 2)
+    assert re.search(r"1 of 1 runs failed: \S+: SLURM job \d+ ended as failed \(exit code", out)
+    run_until_end(start(here, *LONG, *LAUNCHER))
+    check_same(the_run(here), uninterrupted)
+
+
+def test_a_cancelled_job_is_not_submitted_again(here):
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    subprocess.run(["scancel", job_of(here)], check=True)
+    out = run_until_end(process, 2)
+    assert "ended as cancelled" in out
+    assert "trying" not in out
+
+
+def test_a_node_that_goes_down_and_comes_back(here, uninterrupted):
+    node = subprocess.run(["sinfo", "-h", "-o", "%n"], capture_output=True, text=True, check=True).stdout.split()[0]
+    process = start(here, *LONG, *LAUNCHER)
+    training(here)
+    scontrol("update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    time.sleep(3)
+
+    def ended() -> bool:  # SLURM drains a node on which a job could not be started
+        scontrol("update", f"NodeName={node}", "State=RESUME")
+        return process.poll() is not None
+
+    wait_for(ended, 600)
+    finish(process)
+    check_same(the_run(here), uninterrupted)
