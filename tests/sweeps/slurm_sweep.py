@@ -18,7 +18,7 @@ from tests.sweeps.slurm_queue import start_now
 
 MARKS = [
     pytest.mark.slurm,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no SLURM on this machine"),
 ]
 
@@ -43,7 +43,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     return out
 
 
-def wait_for(condition, seconds: float = 240):
+def wait_for(condition, seconds: float = 600):
     """The condition's first true value; jobs that wait for their time start at once meanwhile."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -56,7 +56,7 @@ def wait_for(condition, seconds: float = 240):
 
 def run_until_end(process: subprocess.Popen[str], code: int = 0) -> str:
     """Waits for the command, and lets jobs that are queued again start at once."""
-    wait_for(lambda: process.poll() is not None, 600)
+    wait_for(lambda: process.poll() is not None, 900)
     return finish(process, code)
 
 
@@ -65,16 +65,14 @@ def the_run(here: Path) -> RunDirectory:
     return RunDirectory(path)
 
 
-def training(here: Path) -> int:
-    """The process that trains, once its first checkpoint is written."""
-    wait_for(lambda: list(here.glob("sweep/*/checkpoints/last.ckpt")))
-    lock = the_run(here).path / ".lock"
-    return int(lock.read_text().split()[1])
-
-
 def job_of(here: Path) -> str:
     (job,) = json.loads((here / "sweep/slurm/jobs.json").read_text()).values()
     return job
+
+
+def array_of(here: Path) -> str:
+    (array,) = {job.partition("_")[0] for job in json.loads((here / "sweep/slurm/jobs.json").read_text()).values()}
+    return array
 
 
 def beginning(here: Path) -> str:

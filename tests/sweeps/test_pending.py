@@ -40,6 +40,7 @@ def test_what_is_asked_what_there_is_and_what_to_change(slurm):
          "hydra.launcher.gpus_per_node=2,"),
         ({"Features=(null)": "Features=a100"}, "64|515000|gpu:2|v100,big|infinite", "hydra.launcher.constraint=null,"),
         ({"MinMemoryNode": "MinMemoryCPU"}, "64|50000|(null)|(null)|infinite", "hydra.launcher.mem_gb=48,"),
+        ({"Features=": "ExcNodeList=n1 Features="}, "64|64000|(null)|(null)|infinite", "hydra.launcher.exclude=null,"),
         ({}, "2|64000|(null)|(null)|infinite\n8|8000|(null)|(null)|infinite", "less of hydra.launcher"),
     ],
 )  # fmt: skip

@@ -6,7 +6,6 @@ The SLURM may be a single node with two processors and no accounting. Jobs that 
 once, which SLURM puts off for two minutes by default.
 """
 
-import json
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from segbench.runs.directory import RunDirectory
@@ -23,6 +23,7 @@ from tests.sweeps.slurm_sweep import (
     LAUNCHER,
     MARKS,
     ROOT,
+    array_of,
     beginning,
     check_same,
     finish,
@@ -31,31 +32,66 @@ from tests.sweeps.slurm_sweep import (
     start,
     tasks,
     the_run,
-    training,
     wait_for,
 )
 
 pytestmark = MARKS
 
-LONG = ("trainer.max_steps=2000", "trainer.validate_every=500", "trainer.checkpoint_every=100", "hydra.sweep.dir=sweep")
+RUN = "trainer.max_steps=60", "trainer.validate_every=20", "trainer.checkpoint_every=10", "callbacks=waiting"
+
+WAITING = """
+import os, time
+from pathlib import Path
+
+from lightning import Callback
+
+class Wait(Callback):
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step != 35 or "SLURM_JOB_ID" not in os.environ or Path("waits").exists():
+            return
+        Path("waits").touch()
+        (stopper,) = (one for one in trainer.callbacks if hasattr(one, "received"))
+        while stopper.received is None and not Path("goes_on").exists():
+            time.sleep(0.1)
+"""
+"""A callback of a user's own: at step 35 the run waits, once, for what may happen to it, on a machine of any speed."""
+
+
+def begin(here: Path, *arguments: str, tiny=TINY) -> subprocess.Popen[str]:
+    """Starts a sweep whose run waits once."""
+    (here / "mine").mkdir(exist_ok=True)
+    (here / "mine/waiting.py").write_text(WAITING)
+    (here / "conf/callbacks").mkdir(parents=True, exist_ok=True)
+    (here / "conf/callbacks/waiting.yaml").write_text("wait:\n  _target_: waiting.Wait\n")
+    own = f"--config-dir={here / 'conf'}", "hydra.sweep.dir=sweep"
+    return start(here, *own, *RUN, *arguments, tiny=tiny, PYTHONPATH=f"{here / 'mine'}:{ROOT}")
+
+
+def training(here: Path) -> int:
+    """The process that trains, once it waits."""
+    wait_for((here / "waits").exists)
+    (lock,) = (run.path / ".lock" for run in tasks(here)[-1:])
+    return int(lock.read_text().split()[1])
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> RunDirectory:
     here = tmp_path_factory.mktemp("reference")
-    finish(start(here, *LONG))
+    finish(begin(here))
     return the_run(here)
 
 
 def test_the_command_may_be_stopped_and_started_again(here, uninterrupted):
-    process = start(here, *LONG, *LAUNCHER)
+    process = begin(here, *LAUNCHER)
     training(here)
     process.send_signal(signal.SIGINT)
     assert "the jobs go on" in finish(process, 130)
     assert scontrol("show", "job", job_of(here)).count("JobState=RUNNING") == 1
-    again = run_until_end(start(here, *LONG, *LAUNCHER))
-    assert "SLURM has 1 of the runs already" in again
-    assert "submitted" not in again
+    process = begin(here, *LAUNCHER)
+    assert process.stdout is not None
+    assert "SLURM has 1 of the runs already" in process.stdout.readline()
+    (here / "goes_on").touch()
+    assert "submitted" not in run_until_end(process)
     check_same(the_run(here), uninterrupted)
 
 
@@ -71,9 +107,23 @@ def test_the_command_may_be_stopped_and_started_again(here, uninterrupted):
     ],
 )
 def test_a_disturbed_job_is_queued_again_and_goes_on(here, uninterrupted, disturb):
-    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    process = begin(here, *LAUNCHER, "hydra.launcher.retries=0")
     training(here)
     subprocess.run(disturb(job_of(here)), check=True)
+    run_until_end(process)
+    run = the_run(here)
+    assert run.record["hardware"]["slurm"]["restarts"] == 1
+    check_same(run, uninterrupted)
+
+
+def test_a_preempted_job_goes_on(here, uninterrupted):
+    partitions = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=True).stdout.split()
+    if "urgent" not in partitions:
+        pytest.skip("this SLURM has no partition 'urgent' whose jobs preempt those of others")
+    process = begin(here, *LAUNCHER, "hydra.launcher.retries=0")
+    training(here)
+    urgent = "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3"
+    subprocess.run(["sbatch", *urgent], check=True, capture_output=True)
     run_until_end(process)
     run = the_run(here)
     assert run.record["hardware"]["slurm"]["restarts"] == 1
@@ -103,22 +153,36 @@ def test_a_signal_at_the_start_of_a_job_that_may_not_be_queued_again(here):
     assert "1 finished" in run_until_end(start(here, *arguments))
 
 
+def test_a_run_of_several_processes_stops_and_goes_on(here):
+    """Both get the signal, stop at the same step, and go on from there."""
+    two = "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "model.norm=instance"
+    launcher = "hydra/launcher=slurm_ddp", "hydra.launcher.gpus_per_node=null", *LAUNCHER[1:]
+    tiny = [one for one in TINY if one != "trainer=debug"]
+    process = begin(here, *two, *launcher, "hydra.launcher.retries=0", tiny=tiny)
+    training(here)
+    subprocess.run(["scancel", "--signal=USR2", job_of(here)], check=True)
+    run_until_end(process)
+    assert the_run(here).finished
+    assert the_run(here).record["hardware"]["slurm"]["restarts"] == 1
+    steps = pd.read_csv(the_run(here).path / "metrics.csv")["step"]
+    assert steps.is_monotonic_increasing
+    assert steps.is_unique
+
+
 def test_an_array_that_is_queued_again_as_a_whole(here):
     """Those of its runs that are finished see that, and stay as they are."""
-    sweep = "seed=0,1", "trainer.max_steps=200", "trainer.checkpoint_every=10", "hydra.launcher.array_parallelism=1"
-    process = start(here, *sweep, *LAUNCHER, "hydra.sweep.dir=sweep", "hydra.launcher.retries=0")
-    wait_for(lambda: [run.finished for run in tasks(here)[:1]] == [True])
+    process = begin(here, "trainer.max_steps=20,60", *LAUNCHER, "hydra.launcher.retries=0")
+    training(here)
+    wait_for(lambda: tasks(here)[0].finished)
     first, second = tasks(here)
-    wait_for(second.last_checkpoint.exists)
     before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file() and path.name != "run.log"}
-    (array,) = {job.partition("_")[0] for job in json.loads((here / "sweep/slurm/jobs.json").read_text()).values()}
+    array = array_of(here)
     subprocess.run(["scontrol", "requeue", array], check=True)
-    out = run_until_end(process)
-    assert "2 runs: 2 finished" in out
+    assert "2 runs: 2 finished" in run_until_end(process)
     assert before == {path: path.read_bytes() for path in before}
     told = scontrol("show", "job", "-o", array).splitlines()
     assert [line.count("Restarts=1 ") for line in told] == [1, 1]
-    finish(start(here, *sweep[:3], "hydra.sweep.dir=reference"))
+    finish(begin(here, "trainer.max_steps=20,60", "hydra.sweep.dir=reference"))
     for run in (first, second):
         check_same(RunDirectory(run.path), RunDirectory(here / "reference" / run.path.name))
 
@@ -128,41 +192,21 @@ def test_a_time_limit_shorter_than_the_last_run_of_an_array(here):
 
     SLURM looks at time limits about every half minute, and may give the signal a minute too soon.
     """
-    sweep = "trainer.max_steps=20,60", "trainer.checkpoint_every=10", "callbacks=waiting"
-    tiny, modules = (*TINY, f"--config-dir={_waiting_callback(here)}"), f"{here / 'mine'}:{ROOT}"
     limit = "hydra.launcher.timeout_min=3", "hydra.launcher.signal_delay_s=60", "hydra.launcher.retries=0"
-    run_until_end(start(here, *sweep, *LAUNCHER, *limit, "hydra.sweep.dir=sweep", tiny=tiny, PYTHONPATH=modules))
-    jobs = json.loads((here / "sweep/slurm/jobs.json").read_text())
-    runs = {job.partition("_")[2]: RunDirectory(here / "sweep" / name) for name, job in jobs.items()}
-    (array,) = {job.partition("_")[0] for job in jobs.values()}
+    run_until_end(begin(here, "trainer.max_steps=20,60", *LAUNCHER, *limit))
+    array = array_of(here)
     assert f"JobId={array} ArrayJobId={array} ArrayTaskId=1 " in scontrol("show", "job", "-o", array)
-    restarts = {task: run.record["hardware"]["slurm"]["restarts"] for task, run in runs.items()}
-    assert restarts["1"] >= 1
-    for task, count in restarts.items():  # none has begun after its last start; SLURM alone counts what did not get far
+    restarts = [run.record["hardware"]["slurm"]["restarts"] for run in tasks(here)]
+    assert restarts[1] >= 1
+    for task, count in enumerate(restarts):  # none has begun after its last start
         assert (here / f"sweep/slurm/{array}_{task}_0_log.out").read_text().count("Loading pickle") <= count + 1
-    finish(start(here, *sweep, "hydra.sweep.dir=reference", tiny=tiny, PYTHONPATH=modules))
-    for run in runs.values():
+    finish(begin(here, "trainer.max_steps=20,60", "hydra.sweep.dir=reference"))
+    for run in tasks(here):
         check_same(run, RunDirectory(here / "reference" / run.path.name))
 
 
-def _waiting_callback(here: Path) -> Path:
-    """A callback of a user's own: in the first start of a job it waits, at a step, for the signal to stop."""
-    (here / "mine").mkdir()
-    (here / "mine/waiting.py").write_text(
-        "import os, time\nfrom lightning import Callback\n\nclass Wait(Callback):\n"
-        "    def on_train_batch_end(self, trainer, *args):\n"
-        "        (stopper,) = (one for one in trainer.callbacks if hasattr(one, 'received'))\n"
-        "        first = 'SLURM_JOB_ID' in os.environ and 'SLURM_RESTART_COUNT' not in os.environ\n"
-        "        while first and trainer.global_step == 35 and stopper.received is None:\n"
-        "            time.sleep(0.1)\n"
-    )
-    (here / "conf/callbacks").mkdir(parents=True)
-    (here / "conf/callbacks/waiting.yaml").write_text("wait:\n  _target_: waiting.Wait\n")
-    return here / "conf"
-
-
 def test_a_killed_step_is_tried_again(here, uninterrupted):
-    process = start(here, *LONG, *LAUNCHER)
+    process = begin(here, *LAUNCHER)
     os.kill(training(here), signal.SIGKILL)
     out = run_until_end(process)
     assert "trying 1 again (1 of 1)" in out
@@ -170,16 +214,16 @@ def test_a_killed_step_is_tried_again(here, uninterrupted):
 
 
 def test_without_retries_it_is_named_and_the_same_command_goes_on(here, uninterrupted):
-    process = start(here, *LONG, *LAUNCHER, "hydra.launcher.retries=0")
+    process = begin(here, *LAUNCHER, "hydra.launcher.retries=0")
     os.kill(training(here), signal.SIGKILL)
     out = run_until_end(process, 2)
     assert re.search(r"1 of 1 runs failed: \S+: SLURM job \d+ ended as failed \(exit code", out)
-    run_until_end(start(here, *LONG, *LAUNCHER))
+    run_until_end(begin(here, *LAUNCHER))
     check_same(the_run(here), uninterrupted)
 
 
 def test_a_cancelled_job_is_not_submitted_again(here):
-    process = start(here, *LONG, *LAUNCHER)
+    process = begin(here, *LAUNCHER)
     training(here)
     subprocess.run(["scancel", job_of(here)], check=True)
     out = run_until_end(process, 2)
@@ -189,7 +233,7 @@ def test_a_cancelled_job_is_not_submitted_again(here):
 
 def test_a_node_that_goes_down_and_comes_back(here, uninterrupted):
     node = subprocess.run(["sinfo", "-h", "-o", "%n"], capture_output=True, text=True, check=True).stdout.split()[0]
-    process = start(here, *LONG, *LAUNCHER)
+    process = begin(here, *LAUNCHER)
     training(here)
     scontrol("update", f"NodeName={node}", "State=DOWN", "Reason=test")
     time.sleep(3)

@@ -54,6 +54,8 @@ def explain(job: str, reason: str) -> str:
         return f"SLURM says {reason}: such a job can never start; 'scontrol show job {job}' says what it asks for"
     asked = Place.of_job(facts)
     changes = list(_changes(asked, nodes, _number(facts.get("NtasksPerN:B:S:C", "1"))))
+    if not changes and facts.get("ExcNodeList", "(null)") != "(null)":
+        changes = ["hydra.launcher.exclude=null"]
     remedy = " ".join(changes) or "less of hydra.launcher.cpus_per_task, mem_gb or gpus_per_node: no node has all of it"
     kinds = Counter(map(str, nodes)).most_common(3)
     have = "; ".join(f"{text} ({count} of {len(nodes)})" if len(kinds) > 1 else text for text, count in kinds)
