@@ -119,6 +119,7 @@ def test_jobs_that_can_never_start(here, key, reason):
         (["hydra.launcher.partition=nope"], "SLURM refuses the jobs: .*invalid partition"),
         (["hydra.launcher.gpus_per_node=8"], "SLURM refuses the jobs: "),
         (["hydra.launcher.tasks_per_node=2"], "tasks_per_node=2, but .* trainer.devices=1: they must be the same"),
+        (["hydra.launcher.tasks_per_node=auto"], "tasks_per_node=auto: SLURM must be told how many"),
         (["hydra.launcher.timeout_min=3"], "hydra.launcher.timeout_min=3: jobs would be stopped as they begin"),
         (["hydra.launcher.poll=0"], "hydra.launcher.poll=0: must be above 0"),
         (["hydra.launcher.code=new"], "hydra.launcher.code=new: must be one of refuse, keep, renew"),

@@ -93,7 +93,12 @@ class SlurmLauncher(SweepLauncher):
                 f" signal_delay_s={delay} before that time, or up to {EARLY} s sooner: give more minutes, or a smaller"
                 " hydra.launcher.signal_delay_s"
             )
-        tasks, nodes = int(self.resources.get("tasks_per_node", 1)), int(self.resources.get("nodes", 1))
+        tasks, nodes = self.resources.get("tasks_per_node", 1), self.resources.get("nodes", 1)
+        if tasks == "auto":
+            raise UserError(
+                "hydra.launcher.tasks_per_node=auto: SLURM must be told how many processes a run has on each node, such"
+                " as trainer.devices=4"
+            )
         for job in jobs:
             if job.processes != tasks or job.nodes != nodes:
                 raise UserError(
