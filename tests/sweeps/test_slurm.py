@@ -50,8 +50,8 @@ def test_relative_paths_are_those_of_the_folder_of_the_command(here):
     """Of the data, of the runs that are stages, and of those that give their weights."""
     folder(here / "images")
     tiny = [one for one in TINY if not one.startswith("data.dataset")]
-    tiny += ["data=folder", "data.root=images", "data.cache=cache", "folds=2"]
-    finish(start(here, "fold=0,1", "hydra.sweep.dir=first", tiny=tiny))
+    tiny += ["data=folder", "data.root=images", "data.cache=cache", "folds=3"]
+    finish(start(here, "fold=0,1,2", "hydra.sweep.dir=first", tiny=tiny))
     stages = "fold=0,1", "stages={coarse: first}", "data.input_arrays=[coarse]", "hydra.sweep.dir=second"
     assert "2 runs: 2 finished" in finish(start(here, *stages, *LAUNCHER, tiny=tiny))
     (weights,) = here.glob("first/fold0-*")
