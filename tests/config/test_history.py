@@ -1,5 +1,6 @@
 """What was recorded once keeps its id and still predicts, whatever has moved since."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -13,12 +14,18 @@ from omegaconf import OmegaConf, open_dict
 from segbench.compare.reading.naming import differences
 from segbench.compare.reading.runs import Run
 from segbench.config import history
-from segbench.config.history import MOVED, completed, current_name, essential, first_name
-from segbench.config.identity import run_id
+from segbench.config.history import ADDED, ARGUMENTS, MOVED, completed, current_name, essential, first_name
+from segbench.config.identity import NOT_SCIENCE, run_id
 from segbench.training.predictor import load_run
+from tests.config.interface import compositions, keys
 from tests.made_runs import configure
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*/*.yaml"))
+INTERFACES = {
+    path.parent.name: json.loads(path.read_text())
+    for path in sorted((Path(__file__).parent / "recorded").glob("*/interface.json"))
+}
+"""What each former version promises: see `tests.config.interface`."""
 BEFORE_IDS = "first"
 """Runs of the time before ids were public: they predict, and have other ids now."""
 
@@ -29,6 +36,48 @@ def test_a_recorded_configuration_keeps_its_id(path):
         pytest.skip("its id has changed, once")
     facts = json.loads(path.with_suffix(".json").read_text())
     assert run_id(OmegaConf.create(facts["composed"])) == facts["id"]  # before facts of the data are filled in
+
+
+@pytest.mark.parametrize("version", INTERFACES)
+def test_later_arguments_have_defaults_that_stand_in_the_table(version):
+    """With the defaults of Python recorded nodes are built; ids are without what came after they became public."""
+    for former, before in INTERFACES[version]["arguments"].items():
+        name = current_name(former)
+        for argument in inspect.signature(get_object(name)).parameters.values():
+            if argument.name in before or argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
+                continue
+            assert argument.default is not argument.empty, f"{name}.{argument.name}"
+            if version != BEFORE_IDS:
+                assert ARGUMENTS[name][argument.name] == argument.default, f"{name}.{argument.name}"
+
+
+@pytest.mark.parametrize("version", INTERFACES)
+def test_later_keys_stand_in_the_table(version):
+    _, config = next(compositions(["trainer=auto"]))
+    later = {*keys(OmegaConf.to_container(config, resolve=True))} - {*INTERFACES[version]["keys"]}
+    known = (*ADDED, *NOT_SCIENCE, "metrics.classes", "metrics.objects")
+    assert not [key for key in later if not any(key == name or key.startswith(f"{name}.") for name in known)]
+
+
+def _check_ids(options):
+    for version, interface in INTERFACES.items():
+        if version != BEFORE_IDS:
+            chosen = [option for option in interface["ids"] if options is None or option in options]
+            assert {option: run_id(config) for option, config in compositions(chosen)} == {
+                option: interface["ids"][option] for option in chosen
+            }, version
+
+
+def test_options_keep_their_ids(monkeypatch):
+    """An option whose content was changed on purpose is taken out of the recorded file."""
+    monkeypatch.delenv("SEGBENCH_DATA", raising=False)
+    _check_ids(("data=folder", "model=external", "model=otsu", "task=regions", "callbacks=ema", "metrics=overlap"))
+
+
+@pytest.mark.slow
+def test_all_options_keep_their_ids(monkeypatch):
+    monkeypatch.delenv("SEGBENCH_DATA", raising=False)
+    _check_ids(None)
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -89,7 +138,9 @@ def test_a_later_argument_of_a_class_changes_no_id():
     now = configure("data=folder")
     then = now.copy()
     with open_dict(then):
-        del then.data.dataset.arrays, then.data.dataset.field_of_view, then.data.input_arrays
+        for argument in ARGUMENTS[then.data.dataset._target_]:
+            del then.data.dataset[argument]
+        del then.data.input_arrays
     assert run_id(then) == run_id(now)
     now.data.dataset.arrays = {"fov": "fov"}
     assert run_id(then) != run_id(now)
