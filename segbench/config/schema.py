@@ -42,6 +42,8 @@ def check_composed(config: DictConfig, command: str) -> None:
     check_values(config, command)
     if command == "train":
         _check_run(config)
+    if command == "evaluate":
+        _check_background(config)
 
 
 def _check_run(config: DictConfig) -> None:
@@ -52,8 +54,22 @@ def _check_run(config: DictConfig) -> None:
         check_name(str(config.name), "name")
     if (dataset := OmegaConf.select(config, "data.dataset.name")) is not None:
         check_name(str(dataset), "data.dataset.name")
+    _check_background(OmegaConf.select(config, "data.dataset"), "data.dataset.")
     if config.fold >= config.folds and config.split.file is None:
         raise UserError(f"fold={config.fold}: must be between 0 and {config.folds - 1}, as folds={config.folds}")
+
+
+def _check_background(node: DictConfig, prefix: str = "") -> None:
+    """Check that the background of a node with classes is one of them.
+
+    Raises:
+        UserError: where it is not.
+    """
+    classes, background = node.get("classes"), node.get("background")
+    if classes is not None and background is not None and background >= len(classes):
+        raise UserError(
+            f"{prefix}background={background}: must be the index of a class, from 0 to {len(classes) - 1}, or null"
+        )
 
 
 def require(config: DictConfig, key: str) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from omegaconf import DictConfig
 
 from segbench.errors import UserError
 
+OF_A_BATCH = ("image", "weight", "case_id")
+"""The arrays of a batch besides the targets, which have the names of their heads."""
+
 
 def check_task(task: DictConfig) -> None:
-    """Check that heads, targets and objective match.
+    """Check that heads, targets and objective match, and that heads have names of their own.
 
     Raises:
-        UserError: naming the key that has no counterpart.
+        UserError: naming the key that has no counterpart, or the head.
     """
     parts = {name: set(map(str, task[name])) for name in ("heads", "targets", "objective")}
     for name, keys in parts.items():
@@ -20,3 +25,9 @@ def check_task(task: DictConfig) -> None:
                 raise UserError(
                     f"task.{name}.{odd}: there is no task.{other}.{odd}; heads, targets and objective must match"
                 )
+    for head in sorted(parts["heads"]):
+        if not re.fullmatch(r"[A-Za-z]\w*", head) or head in OF_A_BATCH:
+            raise UserError(
+                f"task.heads.{head}: must be letters, digits and _, and none of {', '.join(OF_A_BATCH)}, which a batch"
+                " has besides"
+            )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,9 +38,11 @@ class Regions:
 
     Attributes:
         classes: of each region, by its name.
+        gives_regions: true: a loss has to take masks that overlap.
     """
 
     classes: RegionClasses
+    gives_regions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.classes:

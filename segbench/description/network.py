@@ -190,11 +190,15 @@ class Network:
     def _fill_in(self) -> None:
         """Set in the configuration what a run takes from its data."""
         shares = [1 / self.input.classes] * self.input.classes
+        regions = {str(name): [1] for name in self.config.data.regions or {}}
         self.config.data.patch_size = list(self.input.patch)
         self.config.data.batch_size = self.input.batch
         self.config.measured = {
             "spatial_dims": len(self.input.patch),
             "in_channels": self.input.channels,
+            "image_channels": self.input.channels,
+            "regions": regions,
+            "region_count": len(regions),
             "classes": self.input.classes,
             "class_frequencies": shares,
             "class_frequencies_where_present": shares,

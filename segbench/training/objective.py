@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from segbench.config.instantiation import build
 from segbench.errors import UserError
 from segbench.losses.pixel_weight import takes_weight
 from segbench.losses.regions import takes_regions
@@ -72,11 +74,8 @@ class Objective(nn.Module):
             levels = value if isinstance(value, list) else [value]
             size = levels[0].shape[2:]
             target = centre(batch[head], size)
-            if target.ndim == levels[0].ndim and not target.is_floating_point() and not takes_regions(part.loss):
-                raise UserError(
-                    f"task.objective.{head}.loss: {_name(part.loss)} takes no overlapping regions; choose loss=bce,"
-                    " dice, dice_ce, tversky or another that does, or task=semantic"
-                )
+            if target.ndim == levels[0].ndim and not target.is_floating_point():
+                _check_regions(head, part.loss)
             weights = [centre(batch["weight"], size)] if head in self.takers else []
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):
@@ -93,6 +92,45 @@ class Objective(nn.Module):
             total = weighted if total is None else total + weighted
         assert total is not None, "an objective has at least one head"
         return total, named
+
+
+def check_learnable(config: DictConfig) -> None:
+    """Check that modules can be named as heads, and that losses can learn the regions that targets are.
+
+    Targets that are masks of regions say so by their attribute `gives_regions`. There is no data yet: all is built with
+    facts of a data set that does not exist, and a loss that refuses these is checked by the first batch.
+
+    Args:
+        config: of a run.
+
+    Raises:
+        UserError: naming the head or the loss that cannot, or what a target lacks.
+    """
+    for head in config.task.heads:
+        if hasattr(nn.ModuleDict(), head):
+            raise UserError(f"task.heads.{head}: is a name that modules of PyTorch have themselves: choose another")
+    trial = config.copy()
+    regions = {str(name): [1] for name in config.data.regions or {}}
+    facts = {"spatial_dims": len(config.data.patch_size), "in_channels": 1, "image_channels": 1, "classes": 2}
+    shares = {"class_frequencies": [0.5, 0.5], "class_frequencies_where_present": [0.5, 0.5]}
+    trial.measured = {**config.measured, **facts, **shares, "regions": regions, "region_count": len(regions)}
+    for head, target in trial.task.targets.items():
+        if not getattr(build(target, f"task.targets.{head}"), "gives_regions", False):
+            continue
+        try:
+            loss = build(trial.task.objective[head].loss, f"task.objective.{head}.loss")
+        except UserError:
+            continue
+        _check_regions(str(head), loss)
+
+
+def _check_regions(head: str, loss: object) -> None:
+    """Check that the loss of a head whose target is the masks of regions can learn it."""
+    if not takes_regions(loss):
+        raise UserError(
+            f"task.objective.{head}.loss: {_name(loss)} takes no overlapping regions; choose loss=bce, dice, dice_ce,"
+            " tversky or another that does, or task=semantic"
+        )
 
 
 def supervision_weights(count: int) -> list[float]:

@@ -9,6 +9,7 @@ import secrets
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import cache, partial
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ from segbench.training.fitting import fit
 from segbench.training.kept_states import best_state, newest_state
 from segbench.training.lost_memory import said_in_one_line
 from segbench.training.module import SegmentationModule
+from segbench.training.objective import check_learnable
 from segbench.training.predictor import load_run
 from segbench.training.progress_bar import ProgressBar
 from segbench.training.stages import StagePredictions
@@ -93,7 +95,8 @@ def run(config: DictConfig, invocation: Invocation) -> RunDirectory:
 
 def _execute(config: DictConfig, invocation: Invocation, identity: str, directory: RunDirectory) -> None:
     schema.check_targets(config)
-    criterion(config.metrics)  # what is wrong with the metrics is said before data is read
+    criterion(config.metrics)  # what is wrong with metrics, or with losses, is said before data is read
+    check_learnable(config)
     source = initial_weights.source(config.initial_weights, directory)
     stages = find_stages(config.get("stages"))
     for name in unused(stages, config):
@@ -281,6 +284,7 @@ def _facts(
             **data_check.facts(data.store),
             "leaks": leaks(data.store, split),
         },
+        "input_arrays": {name: asdict(spec) for name, spec in data.sampler.input_arrays.items()},
         "choices": dict(invocation.choices),
         "overrides": list(invocation.overrides),
         "seed": config.seed,

@@ -231,3 +231,8 @@ def test_table_of_models_is_up_to_date():
     table = (DOCS / "models.md").read_text()
     listed = [line.split("|")[1].strip(" `") for line in table.splitlines() if line.startswith("| `")]
     assert [name for name in listed if name in NAMES][: len(NAMES)] == NAMES
+
+
+def test_a_task_of_regions_has_those_of_the_configuration():
+    described_network = network("model=unet_small", "task=regions", "data.regions={a: [1], b: [1, 2]}", "patch=[32,32]")
+    assert described_network.heads == {"regions": 2}

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from segbench.config import schema
 from segbench.config.instantiation import build
 from segbench.config.plain import as_yaml
+from segbench.config.task import OF_A_BATCH
 from segbench.errors import UserError
 from tests.made_runs import configure
 
@@ -16,6 +17,14 @@ def test_heads_targets_and_objective_must_match():
         schema.check(config)
     config = configure("+task.heads.distance=1")
     with pytest.raises(UserError, match=r"task\.heads\.distance.*must match"):
+        schema.check(config)
+
+
+@pytest.mark.parametrize("head", [*OF_A_BATCH, "a-b"])
+def test_a_head_has_a_name_of_its_own(head):
+    node = "{_target_: builtins.dict}"
+    config = configure(f"+task.heads.{head}=2", f"+task.targets.{head}={node}", f"+task.objective.{head}={node}")
+    with pytest.raises(UserError, match=rf"task\.heads\.{head}: must be letters, digits and _, and none of image"):
         schema.check(config)
 
 

@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from segbench.commands.predict import predict
+from segbench.config.task import OF_A_BATCH
 from segbench.data.datamodule import WholeCases
 from segbench.data.formats import read_image
 from segbench.data.labels.region_classes import region_masks
 from segbench.errors import UserError
+from segbench.training import assembly
 from segbench.training.assembly import Labels, build_data, build_module
+from segbench.training.objective import check_learnable
 from tests.made_runs import TINY, configure, execute
 
 REGIONS = {"cell": [1, 2, 3], "compact": [1, 3], "hollow": [3]}
@@ -66,8 +69,40 @@ def test_classes_and_regions_can_both_be_scored(tmp_path: Path) -> None:
         execute(tmp_path / "twice", "task.scores=[classes,regions]", "+data.regions.ring=[ring]")
     with pytest.raises(UserError, match=r"task.scores=\[pixels\]: must be"):
         execute(tmp_path / "wrong", "task.scores=[pixels]")
-    with pytest.raises(UserError, match=r"task=regions: the data set has no regions"):
-        execute(tmp_path / "none", "task=regions", "data.regions=null")
+
+
+@pytest.mark.parametrize("loss", ["lovasz", "dice_focal", "boundary", "weighted_cross_entropy"])
+def test_a_loss_that_cannot_learn_regions_is_refused(loss: str) -> None:
+    with pytest.raises(UserError, match=r"task.objective.regions.loss: \w+ takes no overlapping regions"):
+        check_learnable(configure("task=regions", f"loss={loss}"))
+    check_learnable(configure(f"loss={loss}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"), [("loss=focal", "FocalLoss takes no overlapping"), ("data.regions=null", "has no regions")]
+)
+def test_no_data_is_read_for_what_cannot_be_learnt(
+    override: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "build_data", None)
+    with pytest.raises(UserError, match=told):
+        execute(tmp_path / "run", "task=regions", override)
+
+
+def test_a_head_that_no_module_can_be_named_as() -> None:
+    heads = ("+task.heads.keys=2", "+task.targets.keys={_target_: builtins.dict}")
+    with pytest.raises(UserError, match=r"task.heads.keys: is a name that modules of PyTorch have themselves"):
+        check_learnable(configure(*heads, "+task.objective.keys={_target_: builtins.dict}"))
+
+
+@pytest.mark.parametrize("loss", ["dice_ce", "bce", "tversky"])
+def test_a_loss_of_regions_is_taken(loss: str) -> None:
+    check_learnable(configure("task=regions", f"loss={loss}"))
+
+
+def test_a_batch_has_what_heads_cannot_be_named() -> None:
+    data = build_data(configure(*TINY, "task=border_weighted"))
+    assert set(data.sampler[0]) == {"mask", *OF_A_BATCH}
 
 
 def test_masks_of_regions_are_predicted(tmp_path: Path) -> None:
