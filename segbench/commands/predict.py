@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from segbench.commands.image_arrays import ImageArrays
 from segbench.commands.outputs import check_masks, mark_masks
 from segbench.config.schema import require
 from segbench.data.folders.files import few, files_left, stem_of
@@ -38,6 +39,7 @@ def predict(config: DictConfig) -> None:
         raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")
     if config.regions:
         check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, files.values())
+    arrays = ImageArrays(config.arrays, finished, files)
     console = Console()
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -46,8 +48,8 @@ def predict(config: DictConfig) -> None:
     mark_masks(output, run)
     for key, path in track(files.items(), "predicting", console=console, transient=True):
         image = _fitting(read_image(path), dims, channels, path)
-        parts = [image[:, index] for index in range(image.shape[1])] if image.ndim == dims + 2 else [image]
-        labels, regions = zip(*(finished.predict_regions(part) for part in parts), strict=True)
+        parts = _parts(image, arrays.of(key, image.shape[1:]), dims)
+        labels, regions = zip(*(finished.predict_regions(*part) for part in parts), strict=True)
         whole = np.stack if image.ndim == dims + 2 else _only
         masks = {"": whole(labels)}
         if config.regions:
@@ -61,6 +63,19 @@ def predict(config: DictConfig) -> None:
         text = f"not predicted, since in no known format ({len(left)}): {few(left)}"
         console.print(text, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(files)} masks in {output}: {names}", soft_wrap=True, highlight=False)
+
+
+def _parts(
+    image: np.ndarray, arrays: Mapping[str, np.ndarray], dims: int
+) -> list[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
+    """An image and its arrays; of a stack that is given to a 2D network those of each slice."""
+    if image.ndim == dims + 1:
+        return [(image, arrays)]
+    axis = -dims - 1
+    return [
+        (image.take(index, axis), {name: array.take(index, axis) for name, array in arrays.items()})
+        for index in range(image.shape[axis])
+    ]
 
 
 def _only(parts: Sequence[np.ndarray]) -> np.ndarray:

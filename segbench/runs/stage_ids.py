@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from segbench.errors import UserError
 from segbench.runs.discovery import RECORD, find_runs
 
-Takes = Literal["labels", "probabilities"]
+Takes = Literal["labels", "probabilities", "regions"]
 
-TAKES: tuple[Takes, ...] = ("labels", "probabilities")
-"""The parts of a stage that can be taken: its label map, or the probabilities of its classes."""
+TAKES: tuple[Takes, ...] = ("labels", "probabilities", "regions")
+"""The parts of a stage that can be taken: its label map, the probabilities of its classes, or its regions' masks."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,19 @@ def named_stages(setting: DictConfig | Mapping[str, Any] | None) -> list[NamedSt
     if not isinstance(plain, Mapping):
         raise UserError(f"stages={plain}: must have names, such as stages={{coarse: {plain}}}")
     return [_named(str(name), value) for name, value in plain.items()]
+
+
+def absolute(setting: DictConfig | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The value of `stages` with absolute places, the same runs wherever it is read; None where there is none.
+
+    Raises:
+        UserError: where it has another form.
+    """
+    return {
+        stage.name: {"runs": [os.path.abspath(os.path.expanduser(place)) for place in stage.places]}
+        | {"takes": stage.takes}
+        for stage in named_stages(setting)
+    } or None
 
 
 def stage_ids(setting: DictConfig | Mapping[str, Any] | None) -> dict[str, str] | None:

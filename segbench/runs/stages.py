@@ -37,6 +37,9 @@ from segbench.runs.training_images import TrainingImages
 _NOT_A_METHOD = (*NOT_SCIENCE, "seed", "fold", "initial_weights")
 """Keys in which the runs of a stage may differ."""
 
+_HEADS = {"probabilities": "mask", "regions": "regions"}
+"""The head that a stage must have for what is taken of it."""
+
 
 @dataclass(frozen=True)
 class StageRun:
@@ -91,6 +94,8 @@ class Stage:
     def spec(self) -> ArraySpec:
         """The form of the array."""
         classes = len(self.runs[0].record["dataset"]["classes"])
+        if self.takes == "regions":
+            return ArraySpec(channels=int(_settings(self.runs[0])["task.heads.regions"]))
         return ArraySpec(classes=classes) if self.takes == "labels" else ArraySpec(channels=classes)
 
     def predictors(self, dataset: str, case: CaseMeta) -> tuple[StageRun, ...]:
@@ -215,8 +220,9 @@ def _check_one_method(named: NamedStage, runs: Sequence[StageRun]) -> None:
         if not run.checkpoint.exists():
             raise UserError(f"{named.key}: {run.path} has no {run.checkpoint.name}, so that it cannot predict")
     settings = _settings(first)
-    if named.takes == "probabilities" and "task.heads.mask" not in settings:
-        raise UserError(f"{named.key}.takes=probabilities: {first.path} has no head mask; take labels")
+    head = _HEADS.get(named.takes)
+    if head is not None and f"task.heads.{head}" not in settings:
+        raise UserError(f"{named.key}.takes={named.takes}: {first.path} has no head {head}; take labels")
     for run in others:
         if run.record["dataset"]["fingerprint"] != first.record["dataset"]["fingerprint"]:
             raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import lightning as L
@@ -59,8 +60,17 @@ class FinishedRun:
     @property
     def image_channels(self) -> int:
         """The channels of an image, without those of arrays that the network sees besides it."""
-        names = self.config.data.input_arrays
-        return int(self.config.measured.in_channels) - sum(self._specs()[name].inputs for name in names)
+        specs = self._specs()
+        return int(self.config.measured.in_channels) - sum(specs[name].inputs for name in self.config.data.input_arrays)
+
+    @property
+    def file_arrays(self) -> Mapping[str, ArraySpec]:
+        """The arrays that the network, or one of a stage, sees besides an image, other than predictions of stages."""
+        own = [name for name in self.config.data.input_arrays if name not in {stage.name for stage in self.stages}]
+        found = {name: self._specs()[name] for name in own}
+        for stage in self.stages:
+            found |= self._network(stage.runs[0].path).file_arrays
+        return found
 
     def outputs(self, seen: np.ndarray) -> Outputs:
         """Logits (K, *S) of each head for what the network sees of a case (C, *S)."""
@@ -70,37 +80,43 @@ class FinishedRun:
         """Classes (*S) uint8 of one raw image (C, *S); see `predict_regions`."""
         return self.predict_regions(image)[0]
 
-    def predict_regions(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def predict_regions(
+        self, image: np.ndarray, arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Classes (*S) uint8 of one raw image (C, *S), and the masks (R, *S) of regions, if the network finds some.
 
-        Raises:
-            UserError: where the network sees arrays besides the image, other than predictions of its stages.
+        Args:
+            image: as a file has it.
+            arrays: `file_arrays`, by name.
         """
-        seen = self.seen(image)
+        seen = self.seen(image, arrays)
         outputs, decoder = self.outputs(seen), self.module.decoder
         return decoder.label(outputs, torch.from_numpy(seen)), decoder.regions(outputs)
 
-    def seen(self, image: np.ndarray) -> np.ndarray:
-        """The network's input (C, *S) for one raw image; its stages predict it first.
+    def seen(self, image: np.ndarray, arrays: Mapping[str, np.ndarray] = MappingProxyType({})) -> np.ndarray:
+        """The network's input (C, *S) for one raw image and `file_arrays`; its stages predict it first.
 
         Of each stage those runs predict it that do not know it, and where all do, or none does, all.
         """
-        arrays = {stage.name: self._stage_array(stage, image) for stage in self.stages}
+        predicted = {stage.name: self._stage_array(stage, image, arrays) for stage in self.stages}
         specs = {name: self._specs()[name] for name in self.config.data.input_arrays}
         network_input = NetworkInput(assembly.normalization(self.config), specs)
-        return network_input.extended(network_input.normalize(image, measure_intensities(image)), arrays)
+        normalized = network_input.normalize(image, measure_intensities(image))
+        return network_input.extended(normalized, {**arrays, **predicted})
 
     def taken(self, outputs: Sequence[Outputs], seen: np.ndarray, takes: Takes) -> np.ndarray:
-        """The label map (*S) uint8, or the probabilities (K, *S) float32, of the mean of several runs' logits.
+        """The label map (*S), probabilities (K, *S) or masks of regions (R, *S) of the mean of several runs' logits.
 
         Args:
             outputs: of runs of this method, this one among them.
             seen: what this run's network sees of the case (C, *S).
-            takes: which of the two.
+            takes: which of the three.
         """
         mean = {head: torch.stack([each[head] for each in outputs]).mean(0) for head in outputs[0]}
         if takes == "labels":
             return self.module.decoder.label(mean, torch.from_numpy(seen))
+        if takes == "regions":
+            return np.asarray(self.module.decoder.regions(mean), dtype=np.uint8)
         return np.asarray(mean["mask"].float().softmax(0).cpu().numpy())
 
     @cached_property
@@ -108,29 +124,35 @@ class FinishedRun:
         """The runs of its stages that have been loaded."""
         return {}
 
-    def _stage_array(self, stage: Stage, image: np.ndarray) -> np.ndarray:
+    def _network(self, path: Path) -> FinishedRun:
+        """A run of its stages, loaded once."""
+        if path not in self._networks:
+            self._networks[path] = self.load(path)
+        return self._networks[path]
+
+    def _stage_array(self, stage: Stage, image: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         digest = image_digest(image)
         runs = [run for run in stage.runs if digest not in run.known.images] or stage.runs
-        for run in runs:
-            if run.path not in self._networks:
-                self._networks[run.path] = self.load(run.path)
-        networks = [self._networks[run.path] for run in runs]
-        seen = [network.seen(image) for network in networks]
+        networks = [self._network(run.path) for run in runs]
+        seen = [network.seen(image, arrays) for network in networks]
         outputs = [network.outputs(each) for network, each in zip(networks, seen, strict=True)]
         return networks[0].taken(outputs, seen[0], stage.takes)
 
     def _specs(self) -> Mapping[str, ArraySpec]:
-        """The forms of the arrays that its stages predict.
+        """The forms of the arrays that the network sees besides the image.
 
         Raises:
-            UserError: where the network sees others.
+            UserError: where the run is of a version that did not record them.
         """
-        specs = {stage.name: stage.spec for stage in self.stages}
+        recorded = self.directory.record.get("input_arrays") or {}
+        specs = {name: ArraySpec(**form) for name, form in recorded.items()}
+        specs |= {stage.name: stage.spec for stage in self.stages}
         others = [name for name in self.config.data.input_arrays if name not in specs]
         if others:
             raise UserError(
                 f"run={self.directory.path}: its network sees {', '.join(others)} besides the image"
-                " (data.input_arrays), which a file alone does not have; segbench evaluate scores data sets that do"
+                " (data.input_arrays), of which a run of an earlier version does not say what they are; segbench"
+                " evaluate scores data sets that have them"
             )
         return specs
 

@@ -83,14 +83,31 @@ def test_arrays_as_input(root: Path, tmp_path: Path) -> None:
         build_data(configure(*SMALL, f"data.root={root}", arrays, "data.input_arrays=[other]"))
 
 
-def test_a_run_that_sees_arrays_is_scored_again_and_refuses_files_without(root: Path, tmp_path: Path) -> None:
+def test_a_run_that_sees_arrays_is_scored_again_and_predicts_files_that_have_them(root: Path, tmp_path: Path) -> None:
     from segbench.commands.evaluate import evaluate
-    from segbench.training.predictor import load_run
+    from segbench.commands.predict import predict
 
-    choice = (*SMALL, f"data.root={root}", "data.dataset.arrays={weights: weights}", "data.input_arrays=[weights]")
+    arrays = "data.dataset.arrays={second: {folder: second, labels: true}, weights: weights}"
+    choice = (*SMALL, f"data.root={root}", arrays, "data.input_arrays=[second,weights]", "predictions=true")
     run = execute(tmp_path / "run", *choice, tiny=False)
     before = pd.read_csv(run.cases)
     evaluate(configure(f"run={run.path}", "accelerator=cpu", command="evaluate"))
     pd.testing.assert_frame_equal(pd.read_csv(run.cases), before)
-    with pytest.raises(UserError, match=r"sees weights besides the image \(data.input_arrays\)"):
-        load_run(run.path, "cpu").predict(np.zeros((1, 40, 44), np.uint8))
+
+    def predicted(*overrides: str) -> Path:
+        output = tmp_path / "masks"
+        predict(configure(f"run={run.path}", f"input={root}/images", f"output={output}", *overrides, command="predict"))
+        return output
+
+    output = predicted(f"arrays={{second: '{root}/second', weights: '{root}/weights'}}")
+    for tested in (run.path / "predictions").iterdir():
+        np.testing.assert_array_equal(np.asarray(Image.open(tested)), np.asarray(Image.open(output / tested.name)))
+    for overrides, told in (
+        ("arrays=null", r"sees second besides the image \(data.input_arrays\): .* arrays={second: FOLDER}"),
+        (f"arrays={{second: '{root}/second'}}", "sees weights besides the image"),
+        (f"arrays={{other: '{root}/second'}}", "arrays.other: the run sees no such array .*; it sees second, weights"),
+        (f"arrays={{second: '{tmp_path}/none', weights: '{root}/weights'}}", "arrays.second=.*none"),
+        (f"arrays={{second: '{root}/images', weights: '{root}/weights'}}", "images"),
+    ):
+        with pytest.raises(UserError, match=told):
+            predicted(overrides)

@@ -22,6 +22,7 @@ from segbench.config.keys.kinds import (
     Seed,
     Sizes,
     Text,
+    by_name,
     different,
     least_integer,
     list_of,
@@ -38,6 +39,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "input": Text,
         "output": Text,
         "regions": Flag,
+        "arrays": by_name(Text) | None,
         "inference": Node | None,
         "accelerator": _Accelerator,
         "trust": different(Text),
@@ -159,7 +161,11 @@ KEYS: dict[str, dict[str, Kind]] = {
         "code": Literal["refuse", "keep", "renew"],
         "poll": Above,
     },
-    "hydra_plugins.segbench.Grid": {"max_batch_size": Positive | None, "params": dict[str, Anything] | None},
+    "hydra_plugins.segbench.Grid": {
+        "max_batch_size": Positive | None,
+        "params": dict[str, Anything] | None,
+        "then": dict[str, Anything] | None,
+    },
     "hydra_plugins.segbench.Optuna": {
         "trials": Positive,
         "at_once": Positive,

@@ -93,7 +93,12 @@ KEYS: dict[str, dict[str, Kind]] = {
         "arrays": Nodes | None,
         "field_of_view": Text | None,
     },
-    "segbench.data.datasets.folder.Folder.arrays.*": {"folder": Text, "suffix": AnyText, "labels": Flag},
+    "segbench.data.datasets.folder.Folder.arrays.*": {
+        "folder": Text,
+        "suffix": AnyText,
+        "labels": Flag,
+        "pattern": Text | None,
+    },
     "segbench.data.datasets.glas.Glas": {"root": Text, "test": Literal["A", "B", "AB"]},
     "segbench.data.datasets.isbi2012.Isbi2012": {"root": Text, "test_sections": Count, "block_size": Positive},
     "segbench.data.datasets.monuseg.Monuseg": {"root": Text, "train": Text, "test": Text | None},

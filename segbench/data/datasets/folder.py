@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +16,11 @@ from segbench.data.folders.arrays import file_kind, folder_arrays, quantities
 from segbench.data.folders.files import few, files_left, stem_of
 from segbench.data.folders.layout import FileNames, FolderLayout, parse_pattern
 from segbench.data.folders.spacing import Spacings
-from segbench.data.formats import SUFFIXES, as_image, as_instances, as_mask, count_channels, decode
+from segbench.data.formats import SUFFIXES, as_image, as_instances, count_channels, decode
 from segbench.data.formats.orientation import shown
 from segbench.data.formats.reader import Decoded
-from segbench.data.labels.palettes import Palettes
-from segbench.data.labels.pixel_values import LabelMapping, Value, ignore_outside
+from segbench.data.labels.mask_reader import MaskReader
+from segbench.data.labels.pixel_values import Value, ignore_outside
 from segbench.data.series import blocks
 from segbench.errors import UserError
 
@@ -124,7 +124,6 @@ class Folder(Dataset):
         self._spacings = Spacings(spacing, Path(root, spacing_file) if spacing_file else None, spatial_dims)
         self.block_size = block_size
         self._orientation = orientation
-        self._palettes = Palettes("data.dataset.values", values is not None)
         self._masks_are_instances = masks_are == "instances"
         folders = {"image": images, "mask": masks} | ({"instance map": instances} if instances else {})
         names = {"image": FileNames.parse("data.dataset.image_", image_suffix, image_pattern)}
@@ -141,15 +140,13 @@ class Folder(Dataset):
         self._layout = FolderLayout(self.root, folders, names, parts)
         self._patterned = image_pattern is not None
         self._group_pattern = parse_pattern("data.dataset.group_pattern", group_pattern)
-        self._mapping = _mapping(values, ignore, len(classes))
-        # Without `values`, a mask of two classes may be black and white.
-        self._black_and_white = values is None and len(classes) == 2
+        self._label = MaskReader(values, ignore, len(classes))
 
     @property
     def remarks(self) -> Sequence[str]:  # type: ignore[override]  # some of them need a look at the files
         """The meaning of black and white, the source of the spacing, and the files passed over."""
         remarks = []
-        if self._black_and_white and not self._masks_are_instances:
+        if self._label.black_and_white and not self._masks_are_instances:
             remarks.append("masks whose only values are 0 and 255 are read as classes 0 and 1")
         if self._spacings.from_files and decode(self.records()[0].files[0]).spacing is not None:
             remarks.append(
@@ -266,31 +263,18 @@ class Folder(Dataset):
                 )
         return files
 
-    def _label(self, decoded: Decoded, path: Path) -> np.ndarray:
-        if not self._mapping.colours:
-            self._palettes.check(decoded, path)
-        mask = as_mask(decoded, path, self._mapping.colours)
-        mapping = self._mapping
-        if self._black_and_white and 255 not in mapping.ignore and np.isin(mask, (0, 255)).all():
-            mapping = replace(mapping, classes=((0,), (255,)))
-        return mapping.apply(mask, path, decoded.lossy)
-
     def settings(self) -> dict[str, object]:
         """The meaning of the masks' pixel values, the spacing, and the arrays if there are any."""
         arrays = {name: asdict(array) for name, array in self._arrays.items()}
         extra = {"arrays": arrays, "field_of_view": self._field_of_view} if arrays else {}
         return extra | {
             "mapping": [
-                self._mapping.classes,
-                self._mapping.ignore,
-                self._mapping.colours,
-                self._black_and_white,
+                self._label.mapping.classes,
+                self._label.mapping.ignore,
+                self._label.mapping.colours,
+                self._label.black_and_white,
             ],
             "masks_are_instances": self._masks_are_instances,
             "spacing": self._spacings.settings(),
             "orientation": self._orientation,
         }
-
-
-def _mapping(values: Sequence[Value | Sequence[Value]] | None, ignore: Sequence[Value], count: int) -> LabelMapping:
-    return LabelMapping.parse(list(range(count)) if values is None else values, ignore, count, "data.dataset.values")
