@@ -6,19 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig
 
 from segbench.sweeps.directory import SweepDirectory
 
 
 class Grid(BasicSweeper):
-    """Hydra's sweeper, with the sweep's folder locked. The launcher composes every run before it executes any."""
+    """Hydra's sweeper, with the sweep's folder locked. The launcher composes every run before it executes any.
+
+    Args:
+        then: values that are swept afterwards, when the runs of the first are done: these may be stages of the second.
+        settings: those of Hydra's sweeper.
+    """
+
+    def __init__(self, then: DictConfig | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.then = then
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Execute every combination."""
+        """Execute every combination, of the first values and of those that come then."""
         assert self.config is not None
         folder, experiment = self.config.hydra.sweep.dir, self.config.hydra.runtime.choices.get("experiment")
         with SweepDirectory(Path(folder), experiment):
-            return super().sweep(arguments)
+            results = super().sweep(arguments)
+            if self.then is not None:
+                self.params, self.batch_index = self.then, 0
+                results += super().sweep(arguments)
+            return results
 
     def validate_batch_is_legal(self, *args: Any) -> None:
         """Do nothing: the launcher checks."""

@@ -57,8 +57,13 @@ class Job:
         ]
         folders = [source.path for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
         flags = [f"--config-dir={folder}" for folder in folders]
-        place = str(self.path).replace("\\", "\\\\").replace("'", "\\'")
-        return [*flags, *handed_on, *self.overrides, "hydra.mode=RUN", f"hydra.run.dir='{place}'"]
+        return [*flags, *handed_on, *self.overrides, "hydra.mode=RUN", f"hydra.run.dir={quoted(str(self.path))}"]
+
+
+def quoted(text: str) -> str:
+    """A text as it is typed in an override, whatever is in it."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def execute(arguments: Sequence[str]) -> int:

@@ -16,7 +16,8 @@ from segbench.config.identity import run_id
 from segbench.config.schema import check_composed
 from segbench.config.user_modules import named_modules
 from segbench.errors import UserError
-from segbench.sweeps.job import Job
+from segbench.runs.stage_ids import absolute
+from segbench.sweeps.job import Job, quoted
 
 _ENDING = re.compile(r"-[0-9a-f]{12}(-[0-9a-f]{6})?$")
 
@@ -47,7 +48,7 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
             path = path.with_name(present.get(_ending(path.name, run), path.name))
             devices: Any = OmegaConf.select(composed, "trainer.devices")
             job = Job(
-                tuple(overrides), path, run, path.name,
+                _with_absolute_stages(overrides, composed.stages), path, run, path.name,
                 processes=devices if isinstance(devices, int) and devices > 0 else None,
                 nodes=int(OmegaConf.select(composed, "trainer.num_nodes") or 1),
                 modules=named_modules(composed),
@@ -60,6 +61,19 @@ def plan(context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequ
                 " itself"
             )
     return list(jobs.values())
+
+
+def _with_absolute_stages(overrides: Sequence[str], stages: DictConfig | None) -> tuple[str, ...]:
+    """The overrides of a run, whose stages are found from any folder: SLURM may start it in another."""
+    places = absolute(stages)
+    if places is None:
+        return tuple(overrides)
+    others = [override for override in overrides if not re.match(r"\+*stages[.=]", override)]
+    nodes = [
+        f"{name}:{{runs:[{','.join(map(quoted, stage['runs']))}],takes:{stage['takes']}}}"
+        for name, stage in places.items()
+    ]
+    return (*others, f"stages={{{','.join(nodes)}}}")
 
 
 def _present(folder: Path) -> dict[str, str]:

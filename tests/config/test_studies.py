@@ -31,6 +31,7 @@ SMALL = ("data.patch_size=[32,32]", "metrics=overlap")
 FEW = {
     "architecture_table": ("model=otsu,unet_small", *SMALL),
     "augmentation": ("augmentation=none,flips", "model.channels=[4,8]", *SMALL),
+    "cascade": ("data.dataset.cases=9", "data.dataset.size=[96,96]", "model.channels=[4,8]", *SMALL),
     "context_table": ("model=context_a,context_d", "data.dataset.cases=10", "inference.stride=32", "metrics=overlap"),
     "encoder_variants": ("model.encoder=resnet18,mobilenet_v2", *SMALL),
     "losses": ("loss=dice,focal", "model.channels=[4,8]", *SMALL),
@@ -120,6 +121,24 @@ def test_one_command_ends_in_the_table_and_a_second_time_does_what_is_not_done(h
     assert otsu.stat().st_mtime_ns == before[0]
     assert network.stat().st_mtime_ns > before[1]
     assert {record["status"] for record in records(folder)} == {"finished"}
+
+
+@pytest.mark.slow
+def test_what_comes_then_waits_for_the_first_runs_and_is_not_done_twice(here, capfd):
+    few = (*FEW["cascade"], "fold=0,1,2")
+    assert study("cascade", *few, "loss=dice") == 0
+    (folder,) = (here / "sweeps").iterdir()
+    alone, cascades = ([json.loads(path.read_text()) for path in sorted(folder.glob(f"{name}-*/run.json"))]
+                       for name in ("alone", "cascade"))  # fmt: skip
+    assert [len(alone), len(cascades)] == [3, 3]
+    for record in cascades:
+        assert {run["id"] for run in record["stages"]["first"]["runs"]} == {first["id"] for first in alone}
+        assert record["started"] > max(first["finished"] for first in alone)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/run.json")}
+    assert study("cascade", *few, "loss=dice") == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/run.json")} == before
+    assert study("cascade", *FEW["cascade"], "fold=0") == 2
+    assert "name runs of all folds (fold=1,2 -m)" in capfd.readouterr().err
 
 
 TISSUE = {

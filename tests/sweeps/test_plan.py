@@ -93,6 +93,27 @@ def test_a_study_becomes_single_runs(tmp_path):
     assert alone.hydra.mode == RunMode.RUN
 
 
+def test_stages_are_found_from_another_folder(tmp_path, monkeypatch):
+    """As in a job of SLURM whose set-up lines change the folder; a run's id and name are those of a single run."""
+    folder = tmp_path / "it's here"
+    (folder / "first" / "a").mkdir(parents=True)
+    (folder / "first" / "a" / "run.json").write_text('{"id": "1", "seed": 0, "fold": 0, "status": "finished"}')
+    monkeypatch.chdir(folder)
+    relative = ["stages={coarse:{runs:[first],takes:probabilities}}", "data.input_arrays=[coarse]", "seed=1"]
+    context, config = composed(*relative, f"hydra.sweep.dir={tmp_path}/sweep")
+    (job,) = plan(context, config, [relative])
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        alone = compose("train", relative)
+        assert job.id == run_id(alone)
+        assert job.name == f"input_arrayscoarse-seed1-{job.id}"
+        monkeypatch.chdir(tmp_path)
+        elsewhere = compose("train", job.arguments(config))
+    assert elsewhere.stages == {"coarse": {"runs": [f"{folder}/first"], "takes": "probabilities"}}
+    assert run_id(elsewhere) == job.id
+    monkeypatch.chdir(folder)
+    assert plan(context, config, [[*job.overrides]]) == [job]
+
+
 def test_processes_and_nodes_of_a_run(tmp_path):
     context, config = composed(f"hydra.sweep.dir={tmp_path}")
     jobs = plan(context, config, [["trainer=ddp", "trainer.num_nodes=3"], ["trainer.devices=auto"]])

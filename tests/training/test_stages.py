@@ -270,6 +270,27 @@ def test_probabilities_instead_of_classes(sweep, tmp_path):
     np.testing.assert_array_equal(network_input.of_case(arrays[case])[1:], found)
 
 
+def test_regions_instead_of_classes(cache, tmp_path):
+    for fold in range(3):
+        execute(tmp_path / "first" / f"fold{fold}", *SMALL, "task=regions", f"fold={fold}")
+    setting = {"coarse": {"runs": str(tmp_path / "first"), "takes": "regions"}}
+    store = store_of()
+    arrays = predicted(setting, store.ids, tmp_path)
+    case = parts(tmp_path / "first" / "fold2")["test"][0]
+    run = load_run(tmp_path / "first" / "fold2", "cpu")
+    expected = run.outputs(run.seen(np.asarray(store[case].image)))["regions"].numpy() > 0
+    np.testing.assert_array_equal(arrays[case].arrays["coarse"], expected)
+    value = f"stages={{coarse: {{runs: '{tmp_path}/first', takes: regions}}}}"
+    second = execute(tmp_path / "second", *SMALL, value, INPUT, f"data.cache='{cache}'")
+    assert load_run(second.path, "cpu").config.measured.in_channels == 1 + 3
+    assert load_run(second.path, "cpu").predict(np.asarray(store[case].image)).shape == (96, 96)
+
+
+def test_what_a_stage_has_no_head_for_is_refused(sweep):
+    with pytest.raises(UserError, match=r"coarse\.takes=regions: \S+ has no head regions; take labels"):
+        find_stages({"coarse": {"runs": str(sweep), "takes": "regions"}})
+
+
 def test_a_stage_may_have_stages(sweep, cache, tmp_path):
     for fold in range(3):
         execute(tmp_path / "second" / str(fold), *settings(sweep, cache), f"fold={fold}")
@@ -333,7 +354,7 @@ def test_weights_that_were_measured_on_a_fold_make_no_other_method(tmp_path):
         ("runs/a", "stages=runs/a: must have names, such as stages={coarse: runs/a}"),
         ("{coarse: 3}", "stages.coarse=3: must be a run directory, a folder, a glob, or a list of these"),
         ("{coarse: {runs: a, as: b}}", "stages.coarse: has the keys runs, as; it needs runs, and may have takes"),
-        ("{coarse: {runs: a, takes: b}}", "stages.coarse.takes=b: must be one of labels, probabilities"),
+        ("{coarse: {runs: a, takes: b}}", "stages.coarse.takes=b: must be one of labels, probabilities, regions"),
     ],
 )
 def test_a_stage_that_is_not_there_is_refused_when_the_configuration_is_composed(value, told):
