@@ -71,7 +71,7 @@ def report(command: str, arguments: list[str]) -> int:
 
 
 def _execute(command: str, arguments: list[str]) -> int:
-    if command == "help" and arguments:
+    if command == "help" and [argument for argument in arguments if argument not in ("help", "--help", "-h")]:
         from segbench.commands.help import show_help
 
         show_help(COMMANDS, arguments)

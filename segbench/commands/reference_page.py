@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from segbench.commands.execution import COMMANDS
@@ -42,7 +43,7 @@ def _groups() -> Iterator[str]:
     for group in groups():
         yield f"## {group}\n"
         for option, header in options(group).items():
-            yield f"### {group}={option}\n\n{_escaped(header)}\n"
+            yield f"### {group}={option}\n\n{_paragraphs(header)}\n"
             if option not in UNFINISHED and (keys := own_keys(group, option)):
                 yield from _table(keys)
 
@@ -53,6 +54,14 @@ def _table(keys: Iterable[Key]) -> Iterator[str]:
         default = f"`{key.default}`".replace("|", "\\|")
         yield f"| `{key.path}` | {_escaped(key.kind)} | {default} | {_escaped(key.meaning)} |"
     yield ""
+
+
+def _paragraphs(text: str) -> str:
+    """Text whose indented lines are code."""
+    blocks = itertools.groupby(text.splitlines(), key=lambda line: line.startswith(" "))
+    return "\n\n".join(
+        "\n".join(f"    {line.strip()}" if indented else _escaped(line) for line in lines) for indented, lines in blocks
+    )
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ class Commented:
     """One YAML file in words.
 
     Attributes:
-        header: the comment at its top.
+        header: the comment at its top; lines that are indented, such as those of a file, stay lines.
         meanings: dotted key -> the comment behind it, empty where there is none; in the order of the file.
         parents: files that it is made from: name -> dotted path at which it takes them over.
         package: where the file's content belongs, if it says so itself: empty for the whole configuration.
@@ -40,7 +40,7 @@ def read_comments(path: Path) -> Commented:
             break
         top.append(line)
     package = next((line.removeprefix(_PACKAGE).strip() for line in top if line.startswith(_PACKAGE)), None)
-    header = " ".join(line.removeprefix("#").strip() for line in top if not line.startswith(_PACKAGE))
+    header = _flowing(line.removeprefix("#").removeprefix(" ") for line in top if not line.startswith(_PACKAGE))
     meanings: dict[str, str] = {}
     parents: dict[str, str] = {}
     node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -50,6 +50,16 @@ def read_comments(path: Path) -> Commented:
                 parents = dict(_parents(value))
         _read(node, "", lines, meanings)
     return Commented(header, meanings, parents, None if package is None else package.replace("_global_", ""))
+
+
+def _flowing(lines: Iterable[str]) -> str:
+    """Text in which a line ends only beside an indented one."""
+    text, within = "", False
+    for line in lines:
+        indented = line.startswith(" ")
+        text += f"{line.rstrip()}" if not text else f"\n{line.rstrip()}" if indented or within else f" {line.strip()}"
+        within = indented
+    return text
 
 
 def _read(node: yaml.MappingNode, prefix: str, lines: list[str], meanings: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,13 +91,14 @@ def options(group: str) -> dict[str, str]:
     return {path.stem: read_comments(path).header for path in sorted((conf_folder() / group).glob("*.yaml"))}
 
 
-def groups() -> list[str]:
+@cache
+def groups() -> tuple[str, ...]:
     """The groups of options, in the order of conf/train.yaml; those of sweeps come last."""
     folder = conf_folder()
     entries: Any = OmegaConf.to_container(OmegaConf.load(folder / "train.yaml"))
     named = [str(next(iter(entry))) for entry in entries["defaults"] if isinstance(entry, dict)]
     of_runs = [group for group in named if group != "hydra" and (folder / group).is_dir()]
-    return [*of_runs, "hydra/launcher", "hydra/sweeper"]
+    return (*of_runs, "hydra/launcher", "hydra/sweeper")
 
 
 @cache
@@ -143,10 +144,30 @@ def _meanings(command: str, config: DictConfig) -> dict[str, str]:
         names: Any = OmegaConf.to_container(option) if OmegaConf.is_config(option) else [option]
         files += [(conf_folder() / group / f"{name}.yaml", group.replace("/", ".")) for name in names or () if name]
     for path, prefix in files:
-        for file, place in _chain(path, prefix):
-            for key, meaning in read_comments(file).meanings.items():
-                full = f"{place}.{key}" if place else key
-                found[full] = found.get(full) or meaning
+        _add_meanings(found, path, prefix)
+    return {key: meaning or _meaning_elsewhere(key) for key, meaning in found.items()}
+
+
+def _add_meanings(found: dict[str, str], path: Path, prefix: str) -> None:
+    """Add the comments of a file and of all that it is made from; the first comment behind a key counts."""
+    for file, place in _chain(path, prefix):
+        for key, meaning in read_comments(file).meanings.items():
+            full = f"{place}.{key}" if place else key
+            found[full] = found.get(full) or meaning
+
+
+def _meaning_elsewhere(key: str) -> str:
+    """The comment behind the same key in the file of another option of its group."""
+    group = next((group for group in groups() if key.startswith(f"{group.replace('/', '.')}.")), None)
+    return "" if group is None else _meanings_of_group(group).get(key, "")
+
+
+@cache
+def _meanings_of_group(group: str) -> Mapping[str, str]:
+    """Dotted key -> the first comment behind it in the files of a group."""
+    found: dict[str, str] = {}
+    for path in sorted((conf_folder() / group).glob("*.yaml")):
+        _add_meanings(found, path, group.replace("/", "."))
     return found
 
 

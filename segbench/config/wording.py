@@ -39,10 +39,13 @@ def as_typed(value: Any) -> str:
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """The end of a message: the nearest known name, or all of them."""
+    return nearest(name, known) or (f"; known are {', '.join(known)}" if known else "")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The end of a message: the nearest known name, empty where none is near."""
     close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known are {', '.join(known)}" if known else ""
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _of_schema(schema: Mapping[str, Any]) -> str:

@@ -21,11 +21,14 @@ from segbench.config.paths import conf_folder
         (["model.kernel"], ["model=segnet", "model.kernel=3", "an odd integer"]),
         (["model.kernel", "model=segnet_basic"], ["model.kernel=7"]),
         (["compare"], ["bootstraps=10000", "wandb.project=null"]),
+        (["predict"], ["run=???\n    a text; it must be given\n    run directory\n"]),
+        (["model.norm"], ["model.norm=batch\n    one of batch, instance, group, layer, none\nEND"]),
+        (["hydra/launcher=slurm"], [".yaml (which git does not\ntrack):\n  defaults: [slurm]\n  partition: gpu\n"]),
     ],
 )
 def test_help(arguments, said, capsys):
     assert report("help", arguments) == 0
-    text = capsys.readouterr().out
+    text = capsys.readouterr().out + "END"
     assert not [part for part in said if part not in text], text
 
 
@@ -37,6 +40,26 @@ def test_what_there_is_not(arguments, suggested, capsys):
     assert report("help", arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"did you mean {suggested}?" in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"], ["--help"]])
+def test_help_of_help_is_help(arguments, capsys):
+    with pytest.raises(SystemExit):  # Hydra's way
+        report("help", arguments)
+    assert "segbench help NAME" in capsys.readouterr().out
+
+
+def test_a_name_that_is_near_nothing_is_one_short_line(capsys):
+    assert report("help", ["xyzzy"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "xyzzy: there is no such command, group or key; there are commands (train, " in line
+    assert len(line) < 400
+
+
+def test_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert report("help", ["data.normalize"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
 
 
 def test_comments_of_several_lines_and_in_braces():
