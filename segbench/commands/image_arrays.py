@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,8 @@ class ImageArrays:
         UserError: where a folder is missing, is one too many, or has no file for an image.
     """
 
-    def __init__(
-        self, folders: DictConfig | Mapping[str, str] | None, run: FinishedRun, images: Collection[str]
-    ) -> None:
-        self._specs, given = run.file_arrays, dict(folders or {})
+    def __init__(self, folders: DictConfig | None, run: FinishedRun, images: Collection[str]) -> None:
+        self._specs, given = run.file_arrays, {} if folders is None else as_plain(folders)
         for name in given:
             if name not in self._specs:
                 known = ", ".join(self._specs) or "none"

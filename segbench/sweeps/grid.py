@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from omegaconf import DictConfig
 
 from segbench.sweeps.directory import SweepDirectory
 
@@ -19,7 +19,7 @@ class Grid(BasicSweeper):
         settings: those of Hydra's sweeper.
     """
 
-    def __init__(self, then: DictConfig | None = None, **settings: Any) -> None:
+    def __init__(self, then: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.then = then
 
@@ -30,7 +30,7 @@ class Grid(BasicSweeper):
         with SweepDirectory(Path(folder), experiment):
             results = super().sweep(arguments)
             if self.then is not None:
-                self.params, self.batch_index = self.then, 0
+                self.params, self.batch_index = dict(self.then), 0
                 results += super().sweep(arguments)
             return results
 
