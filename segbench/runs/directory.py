@@ -273,8 +273,8 @@ def read_cases(path: Path) -> pd.DataFrame:
     try:
         content = path.read_text(encoding="utf-8")
         table = pd.read_csv(io.StringIO(content), dtype=text, keep_default_na=False, na_values={"value": [""]})
-        numeric = table.empty or is_numeric_dtype(table.get("value"))
-        if not content.endswith("\n") or list(table) != list(CASE_COLUMNS) or not numeric:
+        whole = content.endswith("\n") and list(table) == list(CASE_COLUMNS)
+        if not whole or not (table.empty or is_numeric_dtype(table["value"])):
             raise ValueError("it is no whole table of scores")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {_damage(error)}; {scored_again(path)}") from error

@@ -25,7 +25,8 @@ class MaskReader:
             classes without `values`.
 
     Args:
-        values: per class its pixel value, a list of them, a range such as "128-255", or a colour. None: the classes' indices.
+        values: per class its pixel value, a list of them, a range such as "128-255", or a colour. None: the classes'
+            indices.
         ignore: pixel values that are neither learnt nor scored.
         classes: how many there are.
 
