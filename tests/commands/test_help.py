@@ -26,7 +26,8 @@ from segbench.config.paths import conf_folder
         (["hydra/launcher=slurm"], [".yaml (which git does not\ntrack):\n  defaults: [slurm]\n  partition: gpu\n"]),
     ],
 )
-def test_help(arguments, said, capsys):
+def test_help(arguments, said, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     assert report("help", arguments) == 0
     text = capsys.readouterr().out + "END"
     assert not [part for part in said if part not in text], text
