@@ -10,6 +10,7 @@ from scipy import stats
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.compare.statistics.significance import holm
 from segbench.compare.statistics.variance import seed_noise
+from segbench.compare.statistics.verdict import judge
 from tests.compare.fake_scores import make_scores
 
 
@@ -153,6 +154,16 @@ def test_the_probability_of_a_false_claim_is_that_of_the_paper(scores):
     assert line["leads"] == "m4"
 
 
+def test_folds_are_compared_by_the_corrected_test(scores):
+    folds = np.repeat(np.arange(5), 8)
+    line = of_class(pairs_of(replace(scores, folds=folds)), 0).iloc[3]
+    gaps = (scores.values[0, 0] - scores.values[0, 4]).reshape(5, 8).mean(axis=1)
+    ratio = gaps.mean() / (gaps.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4))
+    assert line["p_folds"] == pytest.approx(2 * stats.t.sf(abs(ratio), 4))
+    sentence = judge(compare_scores([replace(scores, folds=folds)], Settings(("dice",), bootstraps=100))).sentence
+    assert "Over the 5 folds, whose training cases overlap, p = " in sentence
+
+
 def test_relevance_is_that_of_two_one_sided_tests(scores):
     lines = of_class(pairs_of(scores, relevant=0.02), 0)
     for line, (one, other) in zip(lines.to_dict("records"), itertools.combinations(range(5), 2), strict=True):
@@ -160,7 +171,7 @@ def test_relevance_is_that_of_two_one_sided_tests(scores):
         above = stats.ttest_1samp(difference, -0.02, alternative="greater").pvalue
         below = stats.ttest_1samp(difference, 0.02, alternative="less").pvalue
         assert (line["relevance"] == "equivalent") == (max(above, below) < 0.05)
-        assert (line["relevance"] == "worse") == (line["high"] < -0.02)
+        assert (line["relevance"] == "worse") == (line["high"] < -0.02 and line["better"] == line["other"])
     assert {"worse", "undecided"} <= set(lines["relevance"])
 
 

@@ -140,7 +140,7 @@ def _score_plans(comparison: Comparison) -> Iterator[_Plan]:
                     _file_name("scores", scores.name, metric),
                     f"{metric_name(metric).capitalize()} of every case: {scores.name}",
                     "A dot is a test case (mean over seeds), the box its quartiles, the line in it the median; the"
-                    f" diamond is the score of the table with its {_per_cent(comparison)} interval by resampling.",
+                    f" diamond is the score of the table with its {_per_cent(comparison)} interval.",
                     partial(score_figure, comparison, k, metric),
                     scores.name,
                     metric,

@@ -26,7 +26,7 @@ from segbench.compare.statistics.intervals import Intervals
 from segbench.compare.statistics.pairs import pairwise_tests
 from segbench.compare.statistics.planning import seeds_needed
 from segbench.compare.statistics.ranking import CUTS, RULES, Options, Rule
-from segbench.compare.statistics.remarks import doubts, other_orders
+from segbench.compare.statistics.remarks import doubts, interval_doubts, other_orders
 from segbench.compare.statistics.rows import tested_rows
 from segbench.compare.statistics.score_intervals import intervals_of_means, intervals_of_medians
 from segbench.compare.statistics.scores import (
@@ -315,6 +315,7 @@ def compare_scores(
         friedman=_friedman(overall, settings.level),
         notes=[
             *doubts(sets, overall, plain),
+            *interval_doubts(sets, intervals, settings.metrics),
             *(c.planned(settings.level) for c in sources),
             *other_orders(consensus, standings[TOTAL].positions, sets[0].methods),
         ],

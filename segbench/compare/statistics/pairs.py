@@ -75,6 +75,8 @@ def pairwise_tests(
         lines[name] = p.groupby([*keys, family], sort=False).transform(lambda group: holm(group.to_numpy()))
     significant = (lines["p_holm"] < round(1 - confidence, 12)) & lines.pop("agrees")
     lines["better"] = lines["leads"].where(significant, "")
+    claimed = lines["relevance"].isin(["better", "worse"])
+    lines["relevance"] = lines["relevance"].mask(claimed & (lines["better"] == ""), "undecided")
     return lines.assign(**{name: np.nan for name in COLUMNS if name not in lines})[COLUMNS]
 
 

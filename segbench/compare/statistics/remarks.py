@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segbench.compare.statistics.consensus import Consensus
+from segbench.compare.statistics.intervals import Intervals
 from segbench.compare.statistics.scores import Scores
 from segbench.compare.statistics.ties import Floats
 
@@ -52,6 +53,24 @@ def doubts(sets: Sequence[Scores], overall: Scores, plain: bool) -> list[str]:
     elif not (np.count_nonzero(~np.isnan(overall.repeats), axis=2) > 1).any():
         notes.append("one seed for each method: how much a seed changes is not known")
     return notes
+
+
+def interval_doubts(sets: Sequence[Scores], intervals: Sequence[Intervals], metrics: Sequence[str]) -> list[str]:
+    """Notes on intervals that cannot be taken at their word, each once.
+
+    Args:
+        sets: the scores.
+        intervals: of each.
+        metrics: those that are ranked.
+    """
+    notes: dict[str, None] = {}
+    for s, found in zip(sets, intervals, strict=True):
+        for metric in metrics:
+            rows = np.flatnonzero(s.chosen([metric]))
+            for warning in dict.fromkeys(found.warning[rows].ravel().tolist()):
+                if warning:
+                    notes[f"{s.name}, intervals of {metric.replace('_', ' ')}: {warning}"] = None
+    return list(notes)
 
 
 def other_orders(consensus: Consensus, places: Floats, methods: Sequence[str]) -> list[str]:

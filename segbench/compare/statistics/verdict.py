@@ -73,6 +73,7 @@ def judge(comparison: Comparison) -> Verdict:
         _too_few(comparison) if tested else "",
         _relevance(comparison, name, pairs),
         _baseline(comparison),
+        _folds(comparison, pairs),
         _seeds(comparison, pairs, rivals),
     ]
     return Verdict(name, tuple(beaten), tuple(rivals), " ".join(filter(None, sentences)), subject(comparison))
@@ -179,6 +180,16 @@ def _baseline(comparison: Comparison) -> str:
     rest = len(lines) - len(sure)
     parts += [f"{rest} cannot be told apart from it"] if rest else []
     return f"Against '{baseline}', adjusted for {len(lines)} comparisons: {'; '.join(parts)}."
+
+
+def _folds(comparison: Comparison, pairs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The test over the folds of a cross-validation against the next method, where there are folds."""
+    folds, second = comparison.overall.folds, comparison.methods[comparison.order[1]]
+    p = pairs[second]["p_folds"] if second in pairs else np.nan
+    if folds is None or np.isnan(p):
+        return ""
+    count = int(folds.max()) + 1
+    return f"Over the {count} folds, whose training cases overlap, p = {p:.2g} against '{second}' (Nadeau and Bengio)."
 
 
 def _seeds(comparison: Comparison, pairs: Mapping[str, Mapping[str, Any]], rivals: list[Rival]) -> str:
