@@ -3,7 +3,7 @@
 import pytest
 
 from segbench.sweeps.cluster import pending
-from segbench.sweeps.cluster.pending import Place, Reasons, explain
+from segbench.sweeps.cluster.pending import Place, Reasons, explain, remedy_of_refusal
 from segbench.sweeps.cluster.squeue import Queued
 
 JOB = (
@@ -50,6 +50,23 @@ def test_the_key_is_named_whose_value_no_node_can_meet(slurm, job, nodes, keys):
         assert old in text
         text = text.replace(old, new)
     assert f"with {keys}" in changed(slurm, nodes, text)
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"mem_gb": 100, "cpus_per_task": 2}, "; each asks for 2 CPUs, 100 GB, the nodes have 2 CPUs, 18.83 GB: change"
+         " hydra.launcher.mem_gb=18"),
+        ({"cpus_per_task": 2, "tasks_per_node": 2, "timeout_min": 60}, "; each asks for 4 CPUs, 60 min, the nodes have"
+         " 2 CPUs, 18.83 GB: change hydra.launcher.cpus_per_task=1"),
+        ({"gpus_per_node": "a100:2", "constraint": "big"}, "; each asks for 1 CPUs, 2 GPUs, big, the nodes have 2 CPUs,"
+         " 18.83 GB: change hydra.launcher.gpus_per_node=null hydra.launcher.constraint=null"),
+        ({"mem_gb": 4, "account": "nope"}, ""),  # for another reason, which SLURM has named
+    ],
+)  # fmt: skip
+def test_what_to_change_where_slurm_refuses_jobs(slurm, resources, said):
+    slurm("sinfo", NODE)
+    assert remedy_of_refusal(resources) == said
 
 
 def test_nodes_of_several_kinds_are_counted(slurm):

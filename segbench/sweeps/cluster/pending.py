@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from segbench.sweeps.cluster.squeue import RUNNING, Queued, facts_of, nodes_of
 
@@ -57,13 +58,23 @@ def explain(job: str, reason: str) -> str:
     if not changes and facts.get("ExcNodeList", "(null)") != "(null)":
         changes = ["hydra.launcher.exclude=null"]
     remedy = " ".join(changes) or "less of hydra.launcher.cpus_per_task, mem_gb or gpus_per_node: no node has all of it"
-    kinds = Counter(map(str, nodes)).most_common(3)
-    have = "; ".join(f"{text} ({count} of {len(nodes)})" if len(kinds) > 1 else text for text, count in kinds)
     return (
         f"SLURM says {reason}: such jobs can never start; each asks for {asked}, the nodes of partition {partition}"
-        f" have {have}: 'scancel {array}', and give the command again with {remedy},"
+        f" have {_kinds(nodes)}: 'scancel {array}', and give the command again with {remedy},"
         " or another hydra.launcher.partition"
     )
+
+
+def remedy_of_refusal(resources: Mapping[str, Any]) -> str:
+    """Say what jobs that SLURM refuses ask for, what the nodes have, and what to change; empty where all fits.
+
+    Args:
+        resources: of each job, in the words of submitit.
+    """
+    nodes = [Place.of_node(line) for line in nodes_of(str(resources.get("partition", "")))]
+    asked = Place.of_resources(resources)
+    changes = " ".join(_changes(asked, nodes, int(resources.get("tasks_per_node", 1)))) if nodes else ""
+    return f"; each asks for {asked}, the nodes have {_kinds(nodes)}: change {changes}" if changes else ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,18 @@ class Place:
         )
 
     @classmethod
+    def of_resources(cls, resources: Mapping[str, Any]) -> Place:
+        """The place that a launcher asks for."""
+        return cls(
+            nodes=int(resources.get("nodes", 1)),
+            cpus=int(resources.get("cpus_per_task", 1)) * int(resources.get("tasks_per_node", 1)),
+            memory=1024 * float(resources.get("mem_gb", 0)),
+            gpus=_gpus(f"gpu:{resources.get('gpus_per_node', 0)}"),
+            minutes=resources.get("timeout_min"),
+            features=frozenset(re.findall(r"[\w.-]+", str(resources.get("constraint", "")))),
+        )
+
+    @classmethod
     def of_node(cls, line: Sequence[str]) -> Place:
         """The place on a node, as `nodes_of` tells it."""
         cpus, memory, generic, features, limit = line
@@ -117,6 +140,11 @@ class Place:
             parts.append(f"{self.minutes} min")
         parts += sorted(self.features)
         return ", ".join(parts) + (f" on each of {self.nodes} nodes" if self.nodes > 1 else "")
+
+
+def _kinds(nodes: Sequence[Place]) -> str:
+    kinds = Counter(map(str, nodes)).most_common(3)
+    return "; ".join(f"{text} ({count} of {len(nodes)})" if len(kinds) > 1 else text for text, count in kinds)
 
 
 def _changes(asked: Place, nodes: Sequence[Place], tasks: int) -> Iterator[str]:

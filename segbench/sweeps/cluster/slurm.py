@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from segbench.errors import UserError, as_line
 from segbench.runs.directory import RunDirectory
 from segbench.runs.sweep_record import write_waiting
-from segbench.sweeps.cluster.pending import PASSING, Reasons
+from segbench.sweeps.cluster.pending import PASSING, Reasons, remedy_of_refusal
 from segbench.sweeps.cluster.slurm_job import run_job
 from segbench.sweeps.cluster.snapshot import pin
 from segbench.sweeps.cluster.squeue import HELD, RUNNING, Queued, array_size, ending, queue, release
@@ -145,7 +145,8 @@ class SlurmLauncher(SweepLauncher):
                     write_atomically(self.files / "jobs.json", json.dumps(self._known() | ids, indent=0) + "\n")
                 log.info("submitted %d runs as SLURM job %s", len(part), submitted[0].job_id.partition("_")[0])
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
-            raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}") from None
+            remedy = remedy_of_refusal(self.resources)
+            raise UserError(f"hydra/launcher: SLURM refuses the jobs: {_reason(error)}{remedy}") from None
         except (ValueError, NameError, AssertionError) as error:  # an impossible name, or a value of another type
             raise UserError(f"hydra.launcher: {as_line(error)}") from None
 

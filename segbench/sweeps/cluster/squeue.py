@@ -98,8 +98,12 @@ def facts_of(job: str) -> dict[str, str]:
 
 
 def nodes_of(partition: str) -> list[list[str]]:
-    """CPUs, MB of memory, generic resources, features and the longest time of each node of a partition, as text."""
-    text = _ask("sinfo", "--noheader", "--Node", f"--partition={partition}", "--format=%c|%m|%G|%f|%l") or ""
+    """CPUs, MB of memory, generic resources, features and the longest time of each node of a partition, as text.
+
+    Of all nodes where the partition has no name.
+    """
+    where = [f"--partition={partition}"] if partition else []
+    text = _ask("sinfo", "--noheader", "--Node", *where, "--format=%c|%m|%G|%f|%l") or ""
     return [line.split("|") for line in text.splitlines() if line.count("|") == 4]
 
 
