@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench.commands.outputs import check_file
+from segbench.description.advice import Advice, advise
 from segbench.description.memory import Memory
 from segbench.description.network import Network
 from segbench.system.atomic import write_atomically
@@ -34,10 +35,13 @@ def describe(config: DictConfig) -> None:
         check_file(Path(config.output), "output", lambda text: "receptive_field" in json.loads(text), "description")
     network = Network(config)
     memory = _memory(network)
+    advice = None if config.memory_gb is None else advise(config, config.memory_gb * 1e9)
     measured = _measured(network)
     if config.output is not None:
         write_atomically(Path(config.output), json.dumps(as_dict(network, memory, measured), indent=2) + "\n")
     show(network, memory, measured, Console())
+    if advice is not None:
+        Console().print(_advised(advice, config.memory_gb), highlight=False)
     Console().print(f"described in {time.perf_counter() - start:.1f} s, without data", style="dim", highlight=False)
 
 
@@ -102,6 +106,16 @@ def show(network: Network, memory: list[Memory], measured: dict[str, Any] | None
             + ("more than it has" if measured["peak"] is None else _bytes(measured["peak"])),
             highlight=False,
         )
+
+
+def _advised(advice: Advice, limit: float) -> str:
+    """The advice in words."""
+    if not advice.changes and advice.fits:
+        return f"memory_gb={limit:g}: it fits"
+    changes = "; then ".join(f"{change} ({_bytes(peak)})" for change, peak in advice.changes) or "any change"
+    return f"memory_gb={limit:g}: needs {_bytes(advice.peak)}. " + (
+        f"It fits with {changes}" if advice.fits else f"It does not fit even with {changes}"
+    )
 
 
 def _memory(network: Network) -> list[Memory]:

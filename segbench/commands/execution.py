@@ -35,7 +35,7 @@ UNWRITABLE = (
 )  # fmt: skip
 """The errors that Hydra meets when it makes the run directory where none can be."""
 
-COMMANDS = ("train", "predict", "evaluate", "prepare", "describe", "compare", "power", "status", "publish")
+COMMANDS = ("train", "predict", "evaluate", "prepare", "plan", "describe", "compare", "power", "status", "publish")
 """Each is the function of that name in `segbench.commands.<name>`, imported when it is asked for."""
 
 

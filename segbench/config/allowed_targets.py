@@ -19,6 +19,7 @@ CHOICES = (
     "segbench.losses",
     "segbench.metrics",
     "segbench.models",
+    "segbench.planning",
     "segbench.system.logfile",
     "segbench.training.objective",
     "segbench.training.optimizers",

@@ -39,6 +39,16 @@ ADDED: Mapping[str, Any] = {
     "code": "refuse",
     "data.input_arrays": [],
     "data.regions": None,
+    "measured.plan": {
+        "patch_size": None,
+        "batch_size": None,
+        "spacing": None,
+        "features": None,
+        "strides": None,
+        "kernels": None,
+        "convs": None,
+        "decoder_convs": None,
+    },
     "measured.region_count": 0,
     "measured.regions": {},
     "metrics.choose_by": "dice",
@@ -69,6 +79,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
         "upsample": None,
         "returns": "logits",
     },
+    "segbench.models.monai.MonaiModel": {"divisible_by": None},
 }
 """Arguments that a class came to have later, and their defaults in Python, which stand for what held before.
 

@@ -161,7 +161,8 @@ def _science(config: DictConfig) -> dict[str, Any]:
         if key not in NOT_SCIENCE:
             value = config[key]
             plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    plain["data"]["batch_size"] = total_batch(config)  # however it is given and shared out
+    if plain["data"].get("batch_size") is not None:  # which a planner has still to choose
+        plain["data"]["batch_size"] = total_batch(config)  # however it is given and shared out
     plain["data"].pop("batch_size_per", None)
     if plain.get("initial_weights") is not None:  # however the path is written
         plain["initial_weights"] = str(Path(plain["initial_weights"]).expanduser().resolve())

@@ -26,7 +26,8 @@ def check(config: DictConfig) -> None:
         UserError: naming the key that is wrong and what would be right.
     """
     check_composed(config, "train")
-    batch_on_each_device(config)
+    if config.data.batch_size is not None:  # else it is planned when the data is there
+        batch_on_each_device(config)
 
 
 def check_composed(config: DictConfig, command: str) -> None:
@@ -49,6 +50,9 @@ def check_composed(config: DictConfig, command: str) -> None:
 def _check_run(config: DictConfig) -> None:
     """Check what values of a run have to do with each other."""
     check_task(config.task)
+    for key in ("patch_size", "batch_size"):
+        if config.data[key] is None and "plan" not in config:
+            raise UserError(f"data.{key}=null: is for models that are planned for their data, such as model=nnunet")
     check_study(config)
     if config.name is not None:
         check_name(str(config.name), "name")

@@ -21,12 +21,15 @@ from segbench.description.stages import Stage, count, list_stages
 from segbench.errors import UserError
 from segbench.metrics.cost import flops
 from segbench.models.estimator import Estimator
+from segbench.planning.values import network_values
 from segbench.system.precision import choose_precision
 from segbench.training.objective import Objective
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 VOLUME = 64
 """Pixels along each axis of a patch, where none is given and the data is not of these dimensions."""
+PLANNED, BATCH = 128, 2
+"""Pixels along each axis of a patch, and patches of a step, where a planner would choose them for its data."""
 SEARCHED = 256
 """Pixels within which the next size that a network takes must lie."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -59,7 +62,9 @@ def read_input(config: DictConfig) -> Input:
         UserError: where they do not agree, or a number is below 1.
     """
     patch, dims = config.patch, config.dims
-    if patch is None:
+    if patch is None and config.data.patch_size is None:
+        patch = [PLANNED] * (dims or 2)
+    elif patch is None:
         patch = list(config.data.patch_size)
         if dims not in (None, len(patch)):
             patch = [VOLUME] * dims
@@ -69,7 +74,7 @@ def read_input(config: DictConfig) -> Input:
         )
     if len(patch) not in (2, 3):
         raise UserError(f"dims={dims or len(patch)}: must be 2 or 3")
-    batch = config.data.batch_size if config.batch is None else config.batch
+    batch = next(value for value in (config.batch, config.data.batch_size, BATCH) if value is not None)
     for key, value in (("channels", config.channels), ("classes", config.classes), ("batch", batch)):
         if value < 1:
             raise UserError(f"{key}={value}: must be at least 1")
@@ -191,9 +196,13 @@ class Network:
         """Set in the configuration what a run takes from its data."""
         shares = [1 / self.input.classes] * self.input.classes
         regions = {str(name): [1] for name in self.config.data.regions or {}}
+        planned = {}
+        if "plan" in self.config:
+            planned = {"plan": network_values(build(self.config.plan, "plan").network(self.input.patch))}
         self.config.data.patch_size = list(self.input.patch)
         self.config.data.batch_size = self.input.batch
         self.config.measured = {
+            **planned,
             "spatial_dims": len(self.input.patch),
             "in_channels": self.input.channels,
             "image_channels": self.input.channels,

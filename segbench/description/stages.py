@@ -67,12 +67,14 @@ def list_stages(module: nn.Module, call: Callable[[], object]) -> list[Stage]:
     finally:
         for hook in hooks:
             hook.remove()
-    stages = [Stage(name, type(part).__name__, *count(part), outputs.get(name)) for name, part in parts]
-    inside = {id(one) for _, part in parts for one in part.parameters()}
-    rest = [one for one in module.parameters() if id(one) not in inside]
-    if rest:
-        trainable = sum(one.numel() for one in rest if one.requires_grad)
-        stages.append(Stage("(own)", type(module).__name__, sum(one.numel() for one in rest), trainable, 0, None))
+    stages = []
+    counted: set[int] = set()  # what several stages share is counted with the first
+    for name, part in [*parts, ("(own)", module)]:
+        new = [one for one in part.parameters() if id(one) not in counted]
+        counted.update(map(id, new))
+        numbers, trainable = (sum(one.numel() for one in some) for some in (new, [n for n in new if n.requires_grad]))
+        buffers = 0 if part is module else count(part)[2]
+        stages.append(Stage(name, type(part).__name__, numbers, trainable, buffers, outputs.get(name)))
     return [stage for stage in stages if stage.parameters]
 
 

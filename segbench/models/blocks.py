@@ -28,6 +28,8 @@ DOWN: dict[str, dict[int, Callable[[int], nn.Module]] | None] = {
 }
 """The layer that halves the size in front of a stage; None where the stage's first convolution does."""
 
+AVG_POOL: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
 LINEAR = {2: "bilinear", 3: "trilinear"}
 INTERPOLATIONS: dict[str, dict[int, str]] = {"nearest": {2: "nearest", 3: "nearest"}, "linear": LINEAR}
 """Name -> torch's word for it."""
@@ -78,6 +80,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "maxout": Activation(lambda channels, slope: Maxout(2), pieces=2),
 }
 """Activation name -> how it is built from (channels, slope); PReLU learns one slope per channel."""
+
+PLAIN_ACTIVATIONS = {name: one for name, one in ACTIVATIONS.items() if one.pieces == 1}
+"""Activations that keep the channels, as where their input is added to something else."""
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
@@ -253,14 +258,15 @@ def initialise(net: nn.Module, how: str) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def padded_size(size: Sequence[int], stride: int) -> tuple[int, ...]:
+def padded_size(size: Sequence[int], stride: int | Sequence[int]) -> tuple[int, ...]:
     """The smallest size that a network of total stride `stride` takes and that covers `size`.
 
-    Every axis is a multiple of the stride. At the coarsest resolution at least two pixels are left,
+    Every axis is a multiple of the stride, or of its own one. At the coarsest resolution at least two pixels are left,
     because batch and instance norm have no variance to divide by where a channel is a single value.
     """
-    padded = [math.ceil(n / stride) * stride for n in size]
-    if all(n == stride for n in padded):
+    strides = [stride] * len(size) if isinstance(stride, int) else list(stride)
+    padded = [math.ceil(n / step) * step for n, step in zip(size, strides, strict=True)]
+    if padded == strides:
         padded[-1] *= 2
     return tuple(padded)
 

@@ -18,7 +18,12 @@ class Heads(nn.Module):
     """A 1x1(x1) convolution for every head, and with deep supervision for every resolution."""
 
     def __init__(
-        self, spatial_dims: int, widths: Sequence[int], heads: Mapping[str, int], deep_supervision: bool
+        self,
+        spatial_dims: int,
+        widths: Sequence[int],
+        heads: Mapping[str, int],
+        deep_supervision: bool,
+        scales: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Build the convolutions.
 
@@ -27,8 +32,10 @@ class Heads(nn.Module):
             widths: channels of the features at each resolution, finest first.
             heads: name -> channels of its logits.
             deep_supervision: whether all resolutions have heads, or the finest alone.
+            scales: pixels of the image along each axis in one of each resolution; None: 1, 2, 4, ..
         """
         super().__init__()
+        self.scales = scales or [(2**level,) * spatial_dims for level in range(len(widths))]
         self.deep_supervision = deep_supervision
         self.resolutions = len(widths) if deep_supervision else 1
         self.convs = nn.ModuleDict()
@@ -40,11 +47,14 @@ class Heads(nn.Module):
         """Logits of every head.
 
         Args:
-            features: (B, C, *(P / 2**i)) for each resolution i that has heads, finest first.
-            size: of the image, to which logits of a padded image are cut back: level i to
-                ceil(size / 2**i).
+            features: (B, C, *(P / scale)) for each resolution that has heads, finest first.
+            size: of the image, to which logits of a padded image are cut back: each level to
+                ceil(size / scale).
         """
-        sizes = [[math.ceil(n / 2**level) for n in size] for level in range(self.resolutions)]
+        sizes = [
+            [math.ceil(n / step) for n, step in zip(size, scale, strict=True)]
+            for scale in self.scales[: self.resolutions]
+        ]
         outputs: Outputs = {}
         for name, convs in self.convs.items():
             assert isinstance(convs, nn.ModuleList)

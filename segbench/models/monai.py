@@ -1,4 +1,4 @@
-"""Networks of MONAI: attention gates, residual units, nested skips, in two and three dimensions."""
+"""Networks of MONAI: attention gates, residual units, nested skips, transformers, in two and three dimensions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from monai.networks.layers.factories import Norm
-from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, SegResNet, UNet
+from monai.networks.nets import UNETR, AttentionUnet, BasicUNetPlusPlus, DynUNet, MedNeXt, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
 from segbench.errors import UserError
@@ -56,7 +56,8 @@ class MonaiModel(nn.Module):
         heads: Mapping[str, int],
         *,
         net: Net,
-        channels: Sequence[int],
+        channels: Sequence[int] | None = None,
+        divisible_by: int | None = None,
         norm: str | None = None,
         groups: int = 8,
         act: str | None = None,
@@ -70,7 +71,8 @@ class MonaiModel(nn.Module):
             heads: name -> channels of its logits; all heads share the network's last convolution.
             net: one of the functions below, with further arguments of MONAI's class bound to it.
             channels: of each stage, from the highest resolution to the lowest; each stage has half the
-                resolution of the one before.
+                resolution of the one before; None where `net` has other numbers instead.
+            divisible_by: pixels to whose multiples images are padded; None: what the stages need.
             norm: a key of `blocks.NORMS`; None where `net` lets none be chosen.
             groups: of a group norm; where they do not divide the channels, their greatest common divisor.
             act: a key of `ACTIVATIONS`; None where `net` lets none be chosen.
@@ -80,7 +82,7 @@ class MonaiModel(nn.Module):
             UserError: where `norm` or `act` is unknown, or MONAI refuses the numbers.
         """
         super().__init__()
-        if len(channels) < 2:
+        if channels is not None and len(channels) < 2:
             raise UserError(f"model.channels={list(channels)} needs two stages or more, such as [16, 32]")
         layers: dict[str, Any] = {}
         if norm is not None:
@@ -88,8 +90,10 @@ class MonaiModel(nn.Module):
             layers["norm"] = ("segbench", {"name": norm, "groups": groups})
         if act is not None:
             layers["act"] = choose(ACTIVATIONS, act, "model.act")(slope)
-        self.net = net(spatial_dims, in_channels, sum(heads.values()), channels, **layers)
-        self.stride = 2 ** (len(channels) - 1)
+        if channels is not None:
+            layers["channels"] = channels
+        self.net = net(spatial_dims, in_channels, sum(heads.values()), **layers)
+        self.stride = divisible_by or 2 ** (len(channels or [0]) - 1)
         self.heads = dict(heads)
 
     def forward(self, image: Tensor) -> Outputs:
@@ -174,3 +178,123 @@ class NestedUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K, *P) of `image` (B, C, *P), whose sizes are multiples of 16."""
         return torch.stack(self.net(image)).mean(0)
+
+
+def dynunet(dims: int, first: int, last: int, channels: Sequence[int], **options: Any) -> nn.Module:
+    """MONAI's own version of nnU-Net's network, of strides of 2 and kernels of 3.
+
+    Source: Isensee et al., Nature Methods 2021, arXiv 1904.08128.
+    """
+    strides = [1, *[2] * (len(channels) - 1)]
+    options["norm_name"], options["act_name"] = options.pop("norm"), options.pop("act")
+    net: nn.Module = DynUNet(
+        dims, first, last, [3] * len(channels), strides, strides[1:], filters=list(channels), **options
+    )
+    return net
+
+
+def swin_unetr(dims: int, first: int, last: int, *, features: int, **options: Any) -> nn.Module:
+    """An encoder of shifted windows of attention, and a decoder of convolutions.
+
+    Source: Hatamizadeh et al., BrainLes 2021, arXiv 2201.01266.
+
+    Args:
+        dims: 2 or 3.
+        first: channels of the image.
+        last: channels of the logits.
+        features: channels of the first stage, a multiple of 12.
+        options: of MONAI's class.
+    """
+    net: nn.Module = SwinUNETR(first, last, feature_size=features, spatial_dims=dims, **options)
+    return net
+
+
+class Unetr(nn.Module):
+    """An encoder of attention over all patches of 16 pixels, and a decoder of convolutions.
+
+    Source: Hatamizadeh et al., WACV 2022, arXiv 2103.10504.
+    """
+
+    def __init__(self, dims: int, first: int, last: int, *, size: Sequence[int], features: int, **options: Any) -> None:
+        """Build MONAI's UNETR.
+
+        Args:
+            dims: 2 or 3.
+            first: channels of the image.
+            last: channels of the logits.
+            size: of the images, the only one that it takes.
+            features: channels of the first stage of the decoder.
+            options: of MONAI's class.
+
+        Raises:
+            UserError: where the size is no multiple of 16.
+        """
+        super().__init__()
+        if len(size) != dims or any(n % 16 for n in size):
+            raise UserError(f"model.net.size={list(size)}: UNETR takes {dims} multiples of 16: set data.patch_size")
+        self.size = tuple(size)
+        self.net = UNETR(first, last, self.size, feature_size=features, spatial_dims=dims, **options)
+        for block in self.net.vit.blocks:
+            block.norm_cross_attn.requires_grad_(False)  # which nothing passes: there is no second sequence
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, K, *P) of `image` (B, C, *P).
+
+        Raises:
+            UserError: where the image has another size than that the network was made for.
+        """
+        if tuple(image.shape[2:]) != self.size:
+            raise UserError(
+                f"UNETR was made for images of {list(self.size)} pixels (model.net.size), not {list(image.shape[2:])}:"
+                " predict by windows of this size (inference=sliding_window)"
+            )
+        logits: Tensor = self.net(image)
+        return logits
+
+
+def mednext(
+    dims: int,
+    first: int,
+    last: int,
+    *,
+    features: int,
+    kernel: int,
+    blocks: Sequence[int],
+    ratios: Sequence[int],
+    **options: Any,
+) -> nn.Module:
+    """A U-Net of ConvNeXt blocks, whose channels widen inside a block.
+
+    Source: Roy et al., MICCAI 2023, arXiv 2303.09975.
+
+    Args:
+        dims: 2 or 3.
+        first: channels of the image.
+        last: channels of the logits.
+        features: channels of the first stage, doubled from stage to stage.
+        kernel: of the convolutions, odd.
+        blocks: of the four stages and the lowest one; the decoder has as many.
+        ratios: likewise, by which channels widen.
+        options: of MONAI's class.
+
+    Raises:
+        UserError: where there are not five stages.
+    """
+    for key, numbers in (("blocks", blocks), ("ratios", ratios)):
+        if len(numbers) != 5:
+            raise UserError(f"model.net.{key}={list(numbers)}: MedNeXt has five stages, so give five numbers")
+    net: nn.Module = MedNeXt(
+        spatial_dims=dims,
+        init_filters=features,
+        in_channels=first,
+        out_channels=last,
+        encoder_expansion_ratio=list(ratios[:4]),
+        decoder_expansion_ratio=list(ratios[3::-1]),
+        bottleneck_expansion_ratio=ratios[4],
+        kernel_size=kernel,
+        blocks_down=list(blocks[:4]),
+        blocks_bottleneck=blocks[4],
+        blocks_up=list(blocks[3::-1]),
+        **options,
+    )
+    return net

@@ -36,6 +36,7 @@ from segbench.metrics.streaming import build_streaming
 from segbench.system.processes import is_main_process, total_batch
 from segbench.training.module import SegmentationModule
 from segbench.training.objective import Objective
+from segbench.training.planned import plan_run
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
     split = build_split(config, store)
     if extend is not None:
         store = extend(dataset.name, store, (*split.train, *split.validation, *split.test))
+    plan_run(config, dataset, store, split)
     _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
     config.measured.spatial_dims = dataset.spatial_dims

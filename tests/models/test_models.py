@@ -47,6 +47,19 @@ NEEDED = {
     # Without heads at every resolution: the contract is about the finest.
     **dict.fromkeys(("nnunet_2d", "nnunet_3d"), ("model.channels=[4,8,16]", "model.deep_supervision=false")),
     **dict.fromkeys(("attention_unet", "residual_unet"), ("model.channels=[4,8,16]",)),
+    **dict.fromkeys(("nnunet", "nnunet_residual"), ("model.deep_supervision=false",)),
+    **dict.fromkeys(("unet3d_cicek", "unet3d_zeng", "dynunet"), ("model.channels=[4,8,16]",)),
+    **dict.fromkeys(("vnet", "vnet_release"), ("model.channels=[4,8]",)),
+    "voxresnet": ["model.channels=[4,8]"],
+    "swin_unetr": ["model.net.features=12", "model.net.depths=[1,1,1,1]", "model.net.window_size=2"],
+    "unetr": [
+        "model.net.features=4",
+        "model.net.hidden_size=24",
+        "model.net.mlp_dim=24",
+        "model.net.num_heads=2",
+        "data.patch_size=[32,48]",
+    ],
+    "mednext": ["model.net.features=4", "model.net.blocks=[1,1,1,1,1]"],
     "segresnet": ["model.channels=[8,16,32]", "model.net.down=[1,1,1]"],
     "unetplusplus": ["model.channels=[4,4,4,8,8]"],
     **{name: ["model.encoder=tu-resnet10t"] for name in NAMES if name.startswith("smp_") and name != "smp_dpt"},
@@ -58,24 +71,36 @@ NEEDED = {
 }
 """What a YAML leaves to the user, and what makes a large network small: the contract does not depend on width."""
 
+PLANNED = {
+    dims: {"features": [4, 8, 8], "strides": [[1] * dims, [1, *[2] * (dims - 1)], [2] * dims],
+           "kernels": [[1, *[3] * (dims - 1)], *[[3] * dims] * 2], "convs": [2, 1, 2], "decoder_convs": [1, 2],
+           "patch_size": [16] * dims, "batch_size": 2}
+    for dims in (2, 3)
+}  # fmt: skip
+"""The plan of thick slices, for models that are planned."""
+
 ANY_SIZE = {size: size for size in [(40, 32), (33, 47), (5, 3), (1, 1)]}
 CLASSIFIERS = {"mlp", "lenet", "torchvision_classifier", *(name for name in NAMES if name.startswith("context_"))}
 SIZES = {
     **dict.fromkeys(CLASSIFIERS, dict.fromkeys(ANY_SIZE, (1, 1))),
     "sliding_window_cnn": {(95, 95): (1, 1), (99, 97): (5, 3)},
     "unet_original": {(44, 48): (4, 8), (60, 44): (20, 4)},
+    "unet3d_cicek": {(44, 48): (4, 8), (60, 44): (20, 4)},
+    "unetr": {(32, 48): (32, 48)},
 }
 """Sizes of images that a network takes and of the logits that it returns for them, for networks that do not take any
 size or predict less than they see. The first is what most tests use."""
 
 NO_GRAPH = "MONAI calls torch.jit.isinstance, which the compiler does not trace"
+NO_TRACE = "MONAI checks the size of the image with NumPy, which the compiler does not trace"
 CANNOT: dict[str, dict[str, str]] = {
     "unetplusplus": dict.fromkeys(("test_compiles_in_one_graph", "test_compiled_is_the_same_network"), NO_GRAPH),
+    "swin_unetr": dict.fromkeys(("test_compiles_in_one_graph", "test_compiled_is_the_same_network"), NO_TRACE),
 }
 """Model -> test of this file -> why it does not apply."""
 
 
-MANY_LAYERS = {name for name in NAMES if name.startswith("smp_")} - {"smp_unet"}
+MANY_LAYERS = {name for name in NAMES if name.startswith("smp_")} - {"smp_unet"} | {"unetr", "mednext"}
 """Networks that take the compiler some seconds to read; what is ours in them is the same as in smp_unet."""
 
 
@@ -88,13 +113,13 @@ def configuration(name):
     return configure(f"model={name}", *NEEDED.get(name, []))
 
 
-def fresh(name, channels=1, seed=0, model=None, **heads):
-    """A model of conf/model for 2D images, with weights drawn from a seed; fitted, where it is to be fitted."""
+def fresh(name, channels=1, seed=0, model=None, dims=2, **heads):
+    """A model of conf/model for images or volumes, with weights drawn from a seed; fitted, where it is to be fitted."""
     config = copy.deepcopy(configuration(name))
-    config.model.update(model or {})
+    config.model = OmegaConf.merge(config.model, model or {})
     classes = heads.get("mask", 2)
-    config.measured = {"spatial_dims": 2, "in_channels": channels, "classes": classes,
-                       "class_frequencies": [1 / classes] * classes}  # fmt: skip
+    config.measured = {"spatial_dims": dims, "in_channels": channels, "classes": classes,
+                       "class_frequencies": [1 / classes] * classes, "plan": PLANNED[dims]}  # fmt: skip
     OmegaConf.update(config, "task.heads", heads or {"mask": 2}, merge=False)
     torch.manual_seed(seed)
     net = instantiation.build(config.model, "model")
@@ -216,8 +241,10 @@ NORM_LAYERS = {
     "none": (),
 }
 WITH_NORM, WITH_ACT = ([name for name in NAMES if key in configuration(name).model] for key in ("norm", "act"))
-FIXED = {"maxout": {"residual_unet", "segresnet", "unetplusplus"}}
-"""Activation -> models of MONAI's that cannot have it."""
+FIXED = {
+    "maxout": {"residual_unet", "segresnet", "unetplusplus", "dynunet", "nnunet_residual", "vnet", "vnet_release"},
+}
+"""Activation -> models that cannot have it: of MONAI's, and where the input is added in front of it."""
 
 
 @pytest.mark.parametrize("norm", NORM_LAYERS)

@@ -8,10 +8,10 @@ by its dotted path. `X.arrays.*` are the nodes below the key `arrays` of X. Keys
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from segbench.config.keys import commands, data, evaluation, models, training
+from segbench.config.keys import commands, data, evaluation, models, planning, training
 from segbench.config.keys.kinds import Kind
 
 KEYS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
-    {**commands.KEYS, **data.KEYS, **evaluation.KEYS, **models.KEYS, **training.KEYS}
+    {**commands.KEYS, **data.KEYS, **evaluation.KEYS, **models.KEYS, **planning.KEYS, **training.KEYS}
 )
 """Class or node -> key -> type."""

@@ -69,8 +69,13 @@ KEYS: dict[str, dict[str, Kind]] = {
         "dims": Dimensions | None,
         "patch": Sizes | None,
         "batch": Positive | None,
+        "memory_gb": Above | None,
         "output": Text | None,
     },
+    "plan": dict.fromkeys(
+        ("plan", "data", "task", "loss", "inference", "augmentation", "decoder", "metrics"), Node | None
+    )
+    | {"fingerprint": Text | None, "memory_gb": Above | None, "output": Text | None},
     "prepare": dict.fromkeys(
         ("data", "task", "loss", "inference", "augmentation", "model", "decoder", "metrics"), Node | None
     ),

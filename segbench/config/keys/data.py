@@ -40,9 +40,9 @@ _DRAWN_WITH: dict[str, Kind] = {"probability": Share}
 KEYS: dict[str, dict[str, Kind]] = {
     "data": {
         "root": Text | None,
-        "batch_size": Positive,
+        "batch_size": Positive | None,
         "batch_size_per": Literal["run", "device"],
-        "patch_size": Sizes,
+        "patch_size": Sizes | None,
         "workers": Count | Literal["auto"],
         "foreground": Share,
         "normalize": Literal["zscore", "percentile", "unit", "imagenet", "none"],

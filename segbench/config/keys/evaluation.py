@@ -75,15 +75,15 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.inference.Whole": _VIEWS,
     "segbench.inference.SlidingWindow": _VIEWS
     | {
-        "window": Sizes,
+        "window": Sizes | None,
         "overlap": BelowOne,
         "weighting": Literal["gaussian", "constant"],
         "batch_size": Positive,
     },
     "segbench.inference.OverlapTile": _VIEWS
-    | {"window": Sizes, "step_multiple": Positive, "margin": Count | None, "batch_size": Positive},
+    | {"window": Sizes | None, "step_multiple": Positive, "margin": Count | None, "batch_size": Positive},
     "segbench.inference.DensePatches": _VIEWS
-    | {"window": Sizes, "stride": Positive | None, "spread": Positive | None, "batch_size": Positive},
+    | {"window": Sizes | None, "stride": Positive | None, "spread": Positive | None, "batch_size": Positive},
     "segbench.decoders.argmax.Argmax": _OBJECTS,
     "segbench.decoders.cleaned.Cleaned": _OBJECTS | {"largest": Flag, "smallest": Count, "fill_holes": Flag},
     "segbench.decoders.watershed.Watershed": _OBJECTS | {"h": Above, "fill_holes": Flag},

@@ -65,6 +65,20 @@ KEYS: dict[str, dict[str, Kind]] = {
         "deep_supervision": Flag,
         "init": _Init,
     },
+    "segbench.models.nnunet.NnUNet": _MODEL
+    | _LAYERS
+    | {
+        "channels": Channels | None,
+        "strides": list_of(Counts) | None,
+        "kernels": list_of(Counts) | None,
+        "convs": Positive | Counts | None,
+        "decoder_convs": Positive | Counts | None,
+        "encoder": Literal["plain", "residual"],
+        "bias": Flag,
+        "up_bias": Flag,
+        "deep_supervision": Flag,
+        "init": _Init,
+    },
     "segbench.models.segnet.SegNet": _VGG
     | {
         "channels": Channels,
@@ -125,9 +139,39 @@ KEYS: dict[str, dict[str, Kind]] = {
         "least": Positive,
         "net": Node,
     },
-    "segbench.models.monai.MonaiModel": _MODEL
+    "segbench.models.unet3d.UNet3D": _MODEL
+    | _LAYERS
     | {
         "channels": Channels,
+        "padding": Literal["same", "valid"],
+        "auxiliary": dict[str, Positive] | None,
+        "init": _Init,
+    },
+    "segbench.models.vnet.VNet": _MODEL
+    | _LAYERS
+    | {
+        "channels": Channels,
+        "convs": Counts,
+        "decoder_convs": Counts,
+        "kernel": odd(),
+        "head": Literal["paper", "release"],
+        "init": _Init,
+    },
+    "segbench.models.voxresnet.VoxResNet": _MODEL
+    | {
+        "channels": list_of(Positive, 2, 2),
+        "stride": Positive | Counts,
+        "flat": Flag,
+        "classifier": Positive | None,
+        "auxiliary": dict[str, Count] | None,
+        "norm": _Norm,
+        "groups": Positive,
+        "init": _Init,
+    },
+    "segbench.models.monai.MonaiModel": _MODEL
+    | {
+        "channels": Channels | None,
+        "divisible_by": Positive | None,
         "norm": _Norm | None,
         "groups": Positive,
         "act": Literal["relu", "leaky_relu", "elu", "prelu", "tanh", "sigmoid"] | None,
@@ -138,6 +182,28 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.models.monai.attention_unet": {"dropout": BelowOne},
     "segbench.models.monai.residual_unet": {"dropout": BelowOne, "num_res_units": Count},
     "segbench.models.monai.segresnet": {"down": Counts, "up": Positive},
+    "segbench.models.monai.dynunet": {"res_block": Flag},
+    "segbench.models.monai.swin_unetr": {
+        "features": Positive,
+        "depths": list_of(Positive, 4, 4),
+        "num_heads": list_of(Positive, 4, 4),
+        "window_size": Positive,
+        "use_v2": Flag,
+    },
+    "segbench.models.monai.Unetr": {
+        "size": Counts | None,
+        "features": Positive,
+        "hidden_size": Positive,
+        "mlp_dim": Positive,
+        "num_heads": Positive,
+    },
+    "segbench.models.monai.mednext": {
+        "features": Positive,
+        "kernel": odd(3),
+        "blocks": list_of(Positive, 5, 5),
+        "ratios": list_of(Positive, 5, 5),
+        "use_residual_connection": Flag,
+    },
     "segmentation_models_pytorch.DPT": {"dynamic_img_size": Flag},
     "segbench.models.thresholds.Otsu": _REGIONS | {"regions": least_integer(2) | None, "bins": least_integer(2)},
     "segbench.models.thresholds.AdaptiveThreshold": _REGIONS

@@ -55,10 +55,12 @@ KEYS: dict[str, dict[str, Kind]] = {
         "trust": different(Text),
         "stage_ids": Anything,
         "code": Literal["refuse", "renew"],
+        "plan": Node,
     },
     "split": {"seed": Seed, "file": Text | None},
     "study": {"budgets": Nodes, "comparison": Node | None},
     "measured": {
+        "plan": Node,
         "spatial_dims": Integer | None,
         "in_channels": Integer | None,
         "image_channels": Integer | None,

@@ -1,0 +1,41 @@
+"""The plan of a run: what a planner chooses for its data, where the user has not."""
+
+from __future__ import annotations
+
+import logging
+
+from omegaconf import DictConfig, OmegaConf
+
+from segbench.config.instantiation import build
+from segbench.data.case import Dataset
+from segbench.data.splits import Split
+from segbench.data.store import CaseStore
+from segbench.planning.measuring import measure_fingerprint
+from segbench.planning.values import planned_values
+from segbench.system.processes import batch_on_each_device
+
+log = logging.getLogger(__name__)
+
+
+def plan_run(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
+    """Fill in `measured.plan`, to which keys that a planned model leaves open refer; nothing without a planner.
+
+    It follows from size, spacing and number of the cases, neither from intensities nor from labels: of those of
+    `split.file` that are not tested on, else of all that the data set does not fix as test cases, so that the folds of
+    a cross-validation have the same plan.
+
+    Raises:
+        UserError: where the planner has nothing for such data.
+    """
+    if "plan" not in config:
+        return
+    cases = store.ids if config.split.file is None else (*split.train, *split.validation)
+    fingerprint = measure_fingerprint(dataset, [store.meta(case) for case in cases])
+    patch = None if config.data.patch_size is None else list(config.data.patch_size)
+    values = planned_values(build(config.plan, "plan"), fingerprint, patch)
+    OmegaConf.update(config, "measured.plan", values, merge=False, force_add=True)
+    batch_on_each_device(config)
+    log.info(
+        "planned for %d cases: patches of %s, %d a batch, stages of %s channels, strides %s",
+        fingerprint.cases, values["patch_size"], values["batch_size"], values["features"], values["strides"],
+    )  # fmt: skip
