@@ -67,8 +67,13 @@ def execute(request: Request) -> Comparison:
     from rich.console import Console
 
     from segbench.compare.reading.methods import with_costs
+    from segbench.compare.reading.subgroups import read_subgroups
+    from segbench.compare.report.annotators import reversal_sentence
+    from segbench.compare.report.metric_choice import metric_warnings
     from segbench.compare.report.outputs import write_outputs
     from segbench.compare.statistics.comparison import Settings, compare_scores
+    from segbench.compare.statistics.references import orders_by_reference, reversals
+    from segbench.compare.statistics.subgroups import subgroup_notes, subgroup_tests
 
     console = Console()
     settings = Settings(
@@ -86,11 +91,16 @@ def execute(request: Request) -> Comparison:
     loaded = replace(_load(request), places=request.places)
     if request.costs is not None:
         loaded = with_costs(loaded, request.costs)
+    loaded = replace(loaded, subgroups=read_subgroups(request.subgroups, loaded.sets))
     _check_output(request.output, loaded, request.scores)
     settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
     with _progress(console, settings.bootstraps) as progress:
         comparison = compare_scores(loaded.sets, settings, progress)
-    write_outputs(request.output, comparison, loaded, request.baseline)
+    orders = orders_by_reference(comparison, loaded.references)
+    differing = [reversal_sentence(reversals(orders))] if len(orders) else []
+    differing += subgroup_notes(subgroup_tests(comparison, loaded.subgroups), comparison.settings.level)
+    loaded = replace(loaded, notes=[*loaded.notes, *metric_warnings(comparison, loaded), *differing])
+    write_outputs(request.output, comparison, loaded, request)
     _show(console, comparison, loaded, request)
     if request.publish is not None:
         from segbench.compare.report.upload import publish
@@ -136,13 +146,16 @@ def _check_output(output: Path, loaded: Loaded, scores: Path | None) -> None:
 
 def _show(console: Console, comparison: Comparison, loaded: Loaded, request: Request) -> None:
     """The table, the verdict and the notes."""
+    from segbench.compare.report.relative import relative_table
     from segbench.compare.report.render import terminal
-    from segbench.compare.report.tables import comparison_table, metric_name, relative_table
+    from segbench.compare.report.tables import comparison_table, metric_name
     from segbench.compare.statistics.verdict import judge
 
     metrics = comparison.settings.metrics
     title = f"Ranked by {comparison.settings.ranking.replace('_', ' ')} of {', '.join(map(metric_name, metrics))}"
-    console.print(terminal(comparison_table(comparison, loaded.methods, metrics), console.width, title))
+    console.print(
+        terminal(comparison_table(comparison, loaded.methods, metrics, request.form.uncertainty), console.width, title)
+    )
     if request.baseline is not None:
         relative = relative_table(comparison, request.baseline, metrics[0])
         console.print(terminal(relative, console.width, f"Relative to {request.baseline}"))

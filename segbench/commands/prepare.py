@@ -14,6 +14,8 @@ from segbench.data.case import Dataset, Source, shape_text
 from segbench.data.case_meta import CaseMeta
 from segbench.data.configured import dataset_of
 from segbench.data.labels.object_remarks import unnumbered_objects
+from segbench.data.labels.structures import measure_structures
+from segbench.data.metric_advice import advise
 from segbench.data.series import hint
 from segbench.data.store import CaseStore
 from segbench.training.pretrained import fetch_weights
@@ -43,6 +45,8 @@ def prepare(config: DictConfig) -> None:
     console.print(_class_table(dataset, cases))
     for remark in [*dataset.remarks, *_counts(dataset, cases)]:
         console.print(f"note: {remark}", highlight=False)
+    for choice in advise(measure_structures(dataset, store)):
+        console.print(f"metrics: {choice.sentence}", highlight=False)
     found = problems(dataset, cases)
     if dataset.has_instances and (doubt := unnumbered_objects(store, store.ids)):
         found.append(doubt)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.compare.reading.methods import Rules
 from segbench.compare.statistics.ranking import CUTS
 from segbench.config.identity import shortened
+from segbench.config.paths import conf_folder
 from segbench.errors import UserError
 from segbench.runs.criterion import DIRECTIONS
 from segbench.runs.uploads import COMPARISON
+
+Uncertainty = Literal["interval", "sd", "none"]
+"""The uncertainty that is printed with a score."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,16 @@ class Publication:
 
 
 @dataclass(frozen=True)
+class Form:
+    """The form of the tables: `uncertainty` and `transpose` of conf/compare.yaml."""
+
+    uncertainty: Uncertainty = "interval"
+    transpose: bool | None = None
+
+
+@dataclass(frozen=True)
 class Request:
-    """The keys of conf/compare.yaml, which says what they mean."""
+    """The keys of conf/compare.yaml, which says what they mean. `asked`: those that decide the result, as set."""
 
     runs: tuple[str, ...] = ()
     scores: Path | None = None
@@ -43,10 +55,13 @@ class Request:
     relevant: float | None = None
     costs: Path | None = None
     weights: tuple[tuple[str, float], ...] = ()
+    subgroups: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     bootstraps: int = 10_000
     confidence: float = 0.95
     seed: int = 0
+    form: Form = Form()
+    asked: Mapping[str, Any] = field(default_factory=dict, hash=False)
     publish: str | None = None
     wandb: Publication = field(default_factory=Publication)
 
@@ -91,13 +106,34 @@ class Request:
             weights=tuple((str(name), float(weight)) for name, weight in (plain["weights"] or {}).items()),
             costs=None if plain["costs"] is None else Path(str(plain["costs"])),
             relevant=None if plain["relevant"] is None else _number("relevant", plain["relevant"]),
+            subgroups=_texts(plain["subgroups"]),
             rules=_rules(plain),
             bootstraps=int(_number("bootstraps", plain["bootstraps"])),
             confidence=_number("confidence", plain["confidence"]),
             seed=int(_number("seed", plain["seed"])),
+            form=_form(plain),
+            asked=_asked(plain),
             publish=plain["publish"],
             wandb=Publication(**plain["wandb"]),
         )
+
+
+STANDARD = Request()
+
+
+def _asked(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not as conf/compare.yaml has them, and decide the result."""
+    standard: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(conf_folder() / "compare.yaml"))  # type: ignore[assignment]
+    elsewhere = ("runs", "scores", "output", "publish", "wandb", "hydra", "defaults")
+    return {key: value for key, value in plain.items() if key not in elsewhere and value != standard.get(key)}
+
+
+def _form(plain: Mapping[str, Any]) -> Form:
+    if plain["uncertainty"] not in get_args(Uncertainty):
+        raise UserError(f"uncertainty={plain['uncertainty']}: must be {', '.join(get_args(Uncertainty))}")
+    if plain["transpose"] not in (None, True, False):
+        raise UserError(f"transpose={plain['transpose']}: must be true, false or null")
+    return Form(plain["uncertainty"], plain["transpose"])
 
 
 def _output(runs: Sequence[str]) -> Path:
@@ -132,6 +168,7 @@ def _rules(plain: Mapping[str, Any]) -> Rules:
         better=_better(plain["better"] or {}),
         rename=rename,
         select=_texts(plain["select"]),
+        annotators=bool(plain["annotators"]),
         may_differ=_texts(plain["may_differ"]),
     )
 

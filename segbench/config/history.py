@@ -53,6 +53,7 @@ ADDED: Mapping[str, Any] = {
     "measured.regions": {},
     "metrics.choose_by": "dice",
     "metrics.direction": {},
+    "metrics.references": [],
     "metrics.streaming": None,
     "stage_ids": None,
     "stages": None,

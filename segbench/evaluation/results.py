@@ -87,12 +87,7 @@ def write_previews(
     places = {"worst": 0, "median": (len(means) - 1) // 2, "best": len(means) - 1}
     for place, position in places.items():
         case = data.store[str(means.index[position])]
-        found = labels.get(case.id)
-        if found is None:
-            image = data.sampler.network_input.of_case(case)
-            outputs = predict(module, trainer, image)
-            found = module.decoder.label(outputs, torch.from_numpy(image)), module.decoder.regions(outputs)
-        label, masks = found
+        label, masks = predicted_labels(labels, data, trainer, module, case.id)
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         reference = np.asarray(case.label)
         if masks is None:
@@ -101,6 +96,18 @@ def write_previews(
         else:
             picture = preview_regions(np.asarray(case.image), reference, masks, regions or {}, title)
         write_picture(folder / f"{place}.png", np.asarray(picture))
+
+
+def predicted_labels(
+    labels: PredictedLabels, data: DataModule, trainer: L.Trainer, module: SegmentationModule, case_id: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The label map of a case and its regions as kept, or predicted anew where another process has scored it."""
+    found = labels.get(case_id)
+    if found is not None:
+        return found
+    image = data.sampler.network_input.of_case(data.store[case_id])
+    outputs = predict(module, trainer, image)
+    return module.decoder.label(outputs, torch.from_numpy(image)), module.decoder.regions(outputs)
 
 
 def predict(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> dict[str, Tensor]:

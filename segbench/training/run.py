@@ -25,10 +25,12 @@ from segbench.config.plain import as_plain, as_yaml
 from segbench.config.user_modules import named_modules
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
+from segbench.data.labels.structures import measure_structures
 from segbench.data.leaks import leaks, warning
 from segbench.data.series import hint
+from segbench.evaluation.annotators import check_references, score_annotators
 from segbench.evaluation.previews import write_curves
-from segbench.evaluation.results import PredictedLabels, measure_cost, write_previews
+from segbench.evaluation.results import PredictedLabels, measure_cost, predicted_labels, write_previews
 from segbench.evaluation.tables import write_tables
 from segbench.loggers import check_loggers
 from segbench.loggers.curves import Curves
@@ -120,6 +122,7 @@ def _execute(config: DictConfig, invocation: Invocation, identity: str, director
         if _is_new(directory, module, config):
             ending.callback(data.end)
             data.begin()
+        check_references(config.metrics.references, data.store)
         facts = _facts(config, invocation, identity, data, directory)
         directory.start(as_yaml(config), {**facts, **_stage_facts(stages, data), "code": code})
         seen = {"seen": _images_known(config, data, directory, source).as_json()}
@@ -225,6 +228,8 @@ def _evaluate(
     order = {case: position for position, case in enumerate(data.split.test)}
     directory.write_cases(sorted(module.rows, key=lambda row: order[row["case"]]))  # whichever process scored it
     cases, regions = read_cases(directory.cases), as_plain(config.measured.regions)
+    for name, rows in _annotators(config, module, data, trainer, labels).items():
+        directory.write_cases(rows, name)
     write_previews(cases, labels, data, trainer, module, directory.path / "previews", regions)
     write_curves(directory.path / "metrics.csv", directory.path / "curves.png", module.criterion)
     tables = {name: table.numpy() for name, table in module.tables.items()}
@@ -242,6 +247,18 @@ def _evaluate(
     for logger in loggers:
         logger.record_result(summarise(cases) | numbers)
     directory.finish()
+
+
+def _annotators(
+    config: DictConfig, module: SegmentationModule, data: DataModule, trainer: L.Trainer, labels: PredictedLabels
+) -> dict[str, list[dict[str, Any]]]:
+    """The tables of scores of further annotators, by their paths; none without any."""
+    names = config.metrics.references
+    if not names:
+        return {}
+    scorer = assembly.build_scorer(config, assembly.Labels.of(data.dataset, data.store), "test")
+    predicted = partial(predicted_labels, labels, data, trainer, module)
+    return score_annotators(names, data.store, data.split.test, scorer, predicted, data.dataset.object_classes)
 
 
 @cache
@@ -283,6 +300,7 @@ def _facts(
             "cases": {part: len(ids) for part, ids in split.as_dict().items()},
             **data_check.facts(data.store),
             "leaks": leaks(data.store, split),
+            "structures": measure_structures(dataset, data.store),
         },
         "input_arrays": {name: asdict(spec) for name, spec in data.sampler.input_arrays.items()},
         "choices": dict(invocation.choices),
@@ -302,7 +320,9 @@ def _facts(
         },
         "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
         "chosen_by": criterion(config.metrics).as_json,
-        "metric_settings": {key: value for key, value in as_plain(config.metrics).items() if key != "streaming"},
+        "metric_settings": {
+            key: value for key, value in as_plain(config.metrics).items() if key not in ("streaming", "references")
+        },
         "versions": versions(),
         "git": git_state(),
         "hardware": hardware(),

@@ -9,7 +9,8 @@ import pytest
 from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.report.efficiency import adjusted, efficiency_frame, pareto
 from segbench.compare.report.frames import cost_frame, drop_frame, rank_frame, score_frame
-from segbench.compare.report.tables import comparison_table, percent, relative_change, relative_table
+from segbench.compare.report.relative import relative_change, relative_table
+from segbench.compare.report.tables import comparison_table, percent
 from segbench.compare.statistics.comparison import TOTAL, Settings, compare_scores
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
@@ -250,6 +251,6 @@ def test_marks_of_the_table(loaded, comparison):
     assert line.cells[0].text.endswith("(1)")
     assert not line.cells[0].alike
     kinds = [line.kind for line in table.sections[-1].lines]
-    assert kinds == [*["sum"] * (len(kinds) - 7), "total", "first", "drop", "drop", "cost", "cost", "cost"]
+    assert kinds == [*["sum"] * (len(kinds) - 8), "total", "first", "drop", "drop", "cost", "cost", "cost", "count"]
     sums = [line.label for line in table.sections[-1].lines if line.kind == "sum"]
     assert sums == [f"rank sum {scores.name}" for scores in comparison.sets]

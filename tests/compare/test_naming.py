@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from segbench.compare.reading.duplicates import without_unused_choices
 from segbench.compare.reading.naming import differences, name_methods
 from segbench.compare.reading.runs import Run
 from segbench.errors import UserError
@@ -138,3 +139,23 @@ def test_differences_lists_all_of_them():
         for k, n in enumerate("ab")
     ]
     assert differences([run(k, **spec) for k, spec in enumerate(specs)]) == {"model.norm": ["a", "b"]}
+
+
+def test_a_method_without_optimizer_steps_is_not_named_after_a_loss():
+    typed = ["model=unet", "loss=dice"]
+    runs = [run(k, {"model": "unet", "loss": loss}, overrides=typed) for k, loss in enumerate(("dice", "ce"))]
+    for number, (loss, rate) in enumerate((("dice", 0.1), ("ce", 0.1)), start=2):
+        otsu = run(number, {"model": "otsu", "loss": loss}, {"loss.alpha": rate}, overrides=[f"loss={loss}"])
+        otsu.record["training"] = {"steps": 0}
+        runs.append(otsu)
+    found = name_methods(runs)
+    assert found == ["unet / dice", "unet / ce", "otsu", "otsu"]
+    kept, names, notes = without_unused_choices(runs, found)
+    assert (kept, names) == (runs[:3], found[:3])
+    assert "run3 differs from run2 in nothing that 'otsu' uses" in notes[0]
+
+
+def test_a_loss_that_all_others_share_stays_out_of_the_names():
+    runs = [run(k, {"model": model, "loss": "dice"}, overrides=["loss=dice"]) for k, model in enumerate(("a", "otsu"))]
+    runs[1].record["training"] = {"steps": 0}
+    assert name_methods(runs) == ["a", "otsu"]

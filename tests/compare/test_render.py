@@ -2,14 +2,17 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 
 import pytest
 from rich.console import Console
 
-from segbench.compare.report.render import comma_separated, latex, markdown, terminal
-from segbench.compare.report.tables import Cell, Line, Section, Table, number, score, seconds, signed
+from segbench.compare.report.latex import latex
+from segbench.compare.report.render import comma_separated, markdown, terminal
+from segbench.compare.report.tables import Cell, Line, Section, Table, number, parameters, score, seconds, signed
+from segbench.compare.report.turning import overflows, pieces, turned
 
 
 @pytest.fixture
@@ -32,11 +35,10 @@ def test_markdown(table):
 
 
 def test_latex(table):
-    text = latex(table)
-    assert r" & cell\_wall \& more & \textbf{0.900 (1)} & \underline{0.800 (2)}$^\dagger$ & -- \\" in text
+    text = latex(table, transpose=False)
+    assert r" & \quad cell\_wall \& more & \textbf{0.900 (1)} & \underline{0.800 (2)}\rlap{$^\dagger$} & -- \\" in text
     assert r"\multicolumn{5}{l}{set\_1, dice} \\" in text
     assert text.count(r"\midrule") == 1
-    assert "rotatebox" not in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.count(" & ") for line in rows} == {4}
 
@@ -46,7 +48,7 @@ def test_names_with_any_characters_are_shown_as_they_are_in_latex():
     text = latex(Table(("$a_1$",), (Section("", (line,)),), "a caption\n\\input{secret}"))
     assert r"x \textless{} y \textbar{} z \textgreater{} w & 1 \\" in text
     assert r"\$a\_1\$" in text
-    assert r"% a caption \input{secret}" in text  # a comment, as before
+    assert r"A caption \textbackslash{}input\{secret\}." in text  # below the table, where a reader sees it
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula():
@@ -59,17 +61,68 @@ def test_a_spreadsheet_takes_no_name_for_a_formula():
     assert {cell for row in rows[1:] for cell in row[3:]} == {"-1.0"}
 
 
-def test_latex_turns_the_names_of_many_methods(table):
-    many = Table(tuple(f"m{k}" for k in range(7)), (Section("", (Line("x", (Cell("1", 1.0),) * 7, "score"),)),), "")
-    assert r"\rotatebox{90}{m6}" in latex(many)
+def grid(methods, lines=6, name="unet_resnet18 / dice", spread="[0.888, 0.912]"):
+    """A table with as many methods and lines, whose cells are all different."""
+    sections = tuple(
+        Section(
+            f"set_{part}, dice, n = 60",
+            tuple(
+                Line(
+                    f"class {row}",
+                    tuple(
+                        Cell(f"0.{part}{row}{m:02d}", m, "best" if m == row else "", m == 2, spread)
+                        for m in range(methods)
+                    ),
+                    "score",
+                )
+                for row in range(lines // 2)
+            ),
+        )
+        for part in range(2)
+    )
+    return Table(tuple(f"{name} {m}" for m in range(methods)), sections, "how to read it", ("a note",), "a title")
+
+
+@pytest.mark.parametrize("transpose", [True, False, None])
+@pytest.mark.parametrize("methods", [2, 4, 12])
+def test_every_number_is_printed_once_whichever_way_the_table_stands(methods, transpose):
+    table = grid(methods, lines=14)
+    wanted = sorted(cell.text for section in table.sections for line in section.lines for cell in line.cells)
+    for text in (latex(table, transpose), markdown(table, transpose)):
+        assert sorted(re.findall(r"0\.\d{4}", text)) == wanted
+        assert text.count("[0.888, 0.912]") == len(wanted)
+        assert "how to read it" in text.lower()
+    assert r"\caption{A title}" in latex(table, transpose)
+
+
+def test_methods_become_rows_where_they_have_no_room_side_by_side():
+    assert not overflows(grid(3))
+    assert overflows(grid(8))
+    few, many = markdown(grid(3)), markdown(grid(8))
+    assert few.startswith("| data set | class | unet") and many.startswith("| method | set")  # noqa: PT018
+    assert markdown(grid(3), transpose=True).startswith("| method")
+    assert markdown(grid(8), transpose=False).startswith("| data set")
+
+
+def test_parts_hold_all_columns_and_all_methods_in_order():
+    table = grid(9, lines=20)
+    heads = [head for part in turned(table) for head in part.heads]
+    assert heads == [line.label for section in table.sections for line in section.lines]
+    assert all(sum(count for _, count in part.groups) == len(part.heads) for part in turned(table))
+    assert [name for piece in pieces(table) for name in piece.columns] == list(table.columns)
+    assert len(list(pieces(table))) > 1
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(table, tmp_path):
-    packages = r"\usepackage{booktabs}\usepackage{graphicx}"
-    page = rf"\documentclass{{article}}{packages}\begin{{document}}{latex(table)}\end{{document}}"
+@pytest.mark.parametrize("transpose", [True, False, None])
+@pytest.mark.parametrize("methods", [2, 4, 9])
+def test_latex_compiles_and_nothing_is_wider_than_the_page(methods, transpose, tmp_path):
+    tables = (grid(methods, lines=12), grid(methods, name="WWW mmm WWW", spread="± 0.123"))
+    pages = "".join(latex(table, transpose, f"tab:{k}") for k, table in enumerate(tables))
+    page = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{pages}\end{{document}}"
     (tmp_path / "page.tex").write_text(page)
     subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)
+    assert "Overfull" not in (tmp_path / "page.log").read_text()
 
 
 def test_comma_separated(table):
@@ -103,3 +156,7 @@ def test_numbers():
     assert [number(v) for v in (3.0, 2.5, 12.0, float("nan"))] == ["3", "2.5", "12", "–"]
     assert [signed(v) for v in (0.1, -0.1, -0.0001)] == ["+0.100", "-0.100", "+0.000"]
     assert [seconds(v) for v in (0.12345, 12.345, 1234.5)] == ["0.123", "12.3", "1234"]
+    assert [parameters(v) for v in (0, 1692, 9999, 484_123, 14_330_000, 1.2e8)] == [
+        "0", "1,692", "9,999", "484 k", "14.3 M", "120 M",
+    ]  # fmt: skip
+    assert [parameters(v) for v in (999_400, 999_600, float("nan"))] == ["999 k", "1.0 M", "–"]

@@ -10,6 +10,7 @@ from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.report.outputs import write_outputs
 from segbench.compare.report.page.cases import preview_cases
 from segbench.compare.report.page.markup import join, tag
+from segbench.compare.request import Request
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.runs.discovery import find_runs
 from tests.compare.fake_runs import QUALITIES, make_run, make_sweep
@@ -56,7 +57,7 @@ def text(tmp_path_factory):
     )
     loaded = load_runs(find_runs(str(folder / "runs")), Rules(rename={"unet / dice": "<ours>"}))
     comparison = compare_scores(loaded.sets, Settings(("dice", "hd95"), bootstraps=200))
-    write_outputs(folder / "out", comparison, loaded, "<ours>")
+    write_outputs(folder / "out", comparison, loaded, Request(baseline="<ours>"))
     return (folder / "out" / "report.html").read_text(encoding="utf-8")
 
 

@@ -57,11 +57,26 @@ def test_weights_are_an_array(root: Path, tmp_path: Path) -> None:
 
 def test_a_second_annotator_is_another_head(root: Path, tmp_path: Path) -> None:
     arrays = "data.dataset.arrays={second: {folder: second, labels: true}}"
-    choice = (*SMALL, f"data.root={root}", "task=second_annotator", arrays, "augmentation=none")
+    choice = (
+        *SMALL,
+        f"data.root={root}",
+        "task=second_annotator",
+        arrays,
+        "augmentation=none",
+        "metrics.references=[second]",
+    )
     run = execute(tmp_path / "run", *choice, tiny=False)
     assert run.finished
     log = pd.read_csv(run.path / "metrics.csv")
     assert {"train/loss_mask", "train/loss_second"} <= set(log.columns)
+    own, against, human = (
+        pd.read_csv(run.path / name).query("metric == 'dice'").set_index("case")["value"]
+        for name in ("cases.csv", "references/second.csv", "annotators/second.csv")
+    )
+    assert set(own.index) == set(against.index) == set(human.index)
+    for case in own.index:
+        mask, second = (np.asarray(Image.open(root / folder / f"{case}.png")) > 0 for folder in ("masks", "second"))
+        assert human[case] == pytest.approx(2 * (mask & second).sum() / (mask.sum() + second.sum()))
 
 
 def test_arrays_as_input(root: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from segbench.errors import UserError, as_line
 
 PLAIN = "dataset, class, then one column for each method"
 BY_METHOD = "method, then one column for each metric"
-LONG = "method, case, value; and where known dataset, split, class, metric, group, seed, fold, n_ref, n_pred"
+LONG = "method, case, value; and where known dataset, split, class, metric, group, seed, fold, reference, n_ref, n_pred"
 LONG_COLUMNS = {
     "method",
     "case",
@@ -25,6 +25,7 @@ LONG_COLUMNS = {
     "group",
     "seed",
     "fold",
+    "reference",
 }
 COUNTS = ("n_ref", "n_pred")
 

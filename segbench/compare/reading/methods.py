@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segbench.compare.reading.annotators import annotators_of, by_reference, other_references, with_people
 from segbench.compare.reading.comparability import check_fairness
 from segbench.compare.reading.costs import read_costs
 from segbench.compare.reading.data_sets import told_apart
 from segbench.compare.reading.directions import directions
-from segbench.compare.reading.duplicates import without_copies
+from segbench.compare.reading.duplicates import without_copies, without_unused_choices
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.naming import name_methods, renamed
 from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores
 from segbench.compare.reading.selection import best_by_validation
 from segbench.compare.statistics.scores import Absent, Missing, Scores, completed, tabulate
+from segbench.compare.statistics.subgroups import Subgroups
 from segbench.data.leaks import warning
 from segbench.errors import UserError
 
@@ -74,6 +76,8 @@ class Loaded:
         methods: in the order of the scores' methods.
         unfinished: runs that are not compared, and why.
         notes: what was left out or is doubtful.
+        subgroups: divisions of the cases that were asked for.
+        references: the scores of the methods against further annotators, by their names.
         places: names of the folders or of the table that they are from.
     """
 
@@ -81,6 +85,8 @@ class Loaded:
     methods: list[Method]
     unfinished: list[Unfinished] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    subgroups: list[Subgroups] = field(default_factory=list)
+    references: Mapping[str, list[Scores]] = field(default_factory=dict)
     places: tuple[str, ...] = ()
 
 
@@ -95,6 +101,7 @@ class Rules:
         better: for metrics that no run describes, "larger" or "smaller", or which for each.
         rename: new names of methods.
         select: settings whose best value is taken for each method, see `best_by_validation`.
+        annotators: whether to rank further annotators as methods, where the runs scored them.
         may_differ: facts that need not be the same in all runs, as `check_fairness` names them.
     """
 
@@ -105,6 +112,7 @@ class Rules:
     rename: Mapping[str, str] = field(default_factory=dict)
     select: tuple[str, ...] = ()
     may_differ: tuple[str, ...] = ()
+    annotators: bool = True
 
 
 def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
@@ -122,6 +130,7 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
     runs, selected = best_by_validation(runs, rules.select)
     names = name_methods(runs, rules.rename, rules.select)
+    runs, names, unused = without_unused_choices(runs, names)
     order = sorted(set(names))
     if len(order) < 2:
         reason = f" ({len(unfinished)} more runs are not finished)" if unfinished else ""
@@ -132,12 +141,17 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
         frame, runs, strict=rules.strict, fill=rules.missing is not None, may_differ=rules.may_differ
     )
     better = directions(frame["metric"].unique(), rules.better, runs)
+    people = annotators_of(runs) if rules.annotators else []
+    if people:
+        frame = with_people(frame, runs, people)
     sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
     of_method: dict[str, list[Run]] = {}
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
-    methods = [Method(name, tuple(of_method[name])) for name in sets[0].methods]
-    return Loaded(sets, methods, unfinished, [*listed, *copies, *selected, *notes, *_leaks(runs)])
+    methods = [Method(name, tuple(of_method.get(name, ()))) for name in sets[0].methods]
+    told = [*listed, *copies, *selected, *unused, *notes, *_leaks(runs)]
+    references = other_references(runs, names, people, better, rules.missing)
+    return Loaded(sets, methods, unfinished, told, references=references)
 
 
 def _leaks(runs: Sequence[Run]) -> list[str]:
@@ -156,13 +170,19 @@ def load_table(path: Path, metrics: Sequence[str], rules: Rules) -> Loaded:
     Raises:
         UserError: if the table cannot be read or compared.
     """
-    frame = completed(read_score_table(path, metrics))
+    frame = read_score_table(path, metrics)
+    frame, others = by_reference(frame)
+    frame = completed(frame)
     names = renamed(frame["method"].tolist(), rules.rename)
     frame["method"] = pd.Categorical(names, categories=list(dict.fromkeys(names)))
     frame, notes = check_fairness(frame, (), strict=rules.strict, fill=rules.missing is not None)
     better = directions(frame["metric"].unique(), rules.better)
     sets = tabulate(frame, better, missing=rules.missing, absent=rules.absent)
-    return Loaded(sets, [Method(name) for name in sets[0].methods], notes=notes)
+    references = {
+        name: tabulate(of_one.replace({"method": dict(rules.rename)}), better, missing=rules.missing)
+        for name, of_one in others.items()
+    }
+    return Loaded(sets, [Method(name) for name in sets[0].methods], notes=notes, references=references)
 
 
 def with_costs(loaded: Loaded, path: Path) -> Loaded:

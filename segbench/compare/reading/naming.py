@@ -17,6 +17,8 @@ NOT_A_METHOD = (*NOT_SCIENCE, "seed", "fold", "folds", "split", "metrics", "data
 FIRST = ("model", "loss", "optimizer")
 """Choices whose option speaks for itself; of the others the group is named too."""
 SEPARATOR = " / "
+FOR_STEPS = ("loss", "optimizer", "scheduler", "augmentation", "callbacks", "trainer", "task.objective")
+"""Choices and settings that a method does not use which takes no optimizer steps."""
 
 
 def name_methods(
@@ -29,7 +31,7 @@ def name_methods(
     a cascade, by its name and model (coarse unet, no coarse). Among runs of equal choices, the settings that
     were typed and differ, then as few others as tell them apart. Seeds, folds, paths, loggers and devices never
     are. Runs that differ in nothing else are one method; so are runs whose remaining differences follow from
-    seed and fold.
+    seed and fold. A method that takes no optimizer steps has no loss, optimizer or augmentation in its name.
 
     Args:
         runs: of any number of data sets.
@@ -43,7 +45,10 @@ def name_methods(
     choices = [_without(_choices(run), ignored) for run in runs]
     groups = _varying(runs, choices)
     groups = _telling(runs, choices, [g for g in FIRST if g in groups] + [g for g in groups if g not in FIRST])
-    labels = [[_choice_label(group, choice.get(group)) for group in groups] for choice in choices]
+    labels = [
+        [_choice_label(group, choice.get(group)) for group in groups if _applies(run, group)]
+        for run, choice in zip(runs, choices, strict=True)
+    ]
     by_choice: dict[tuple[str, ...], list[int]] = {}
     for number, label in enumerate(labels):
         by_choice.setdefault(tuple(label), []).append(number)
@@ -95,7 +100,13 @@ def choices_and_settings(run: Run) -> dict[str, Any]:
 def _choices(run: Run) -> dict[str, Any]:
     """The options that were chosen, and of each stage of a cascade its model."""
     options = {group: option for group, option in run.record["choices"].items() if group not in NOT_A_METHOD_CHOICE}
-    return options | {f"stages.{name}": stage["method"] for name, stage in _stages(run).items()}
+    used = {group: option for group, option in options.items() if _applies(run, group)}
+    return used | {f"stages.{name}": stage["method"] for name, stage in _stages(run).items()}
+
+
+def _applies(run: Run, key: str) -> bool:
+    """Return whether a choice or setting has a part in a run's method."""
+    return run.takes_steps or not any(key == unused or key.startswith(f"{unused}.") for unused in FOR_STEPS)
 
 
 def _stages(run: Run) -> Mapping[str, Any]:
@@ -117,7 +128,7 @@ def _settings(run: Run) -> dict[str, Any]:
                 flat[path] = value
 
     flatten(run.config, "")
-    return flat
+    return {key: value for key, value in flat.items() if _applies(run, key)}
 
 
 def _without(table: Mapping[str, Any], keys: Set[str]) -> dict[str, Any]:
@@ -131,8 +142,9 @@ def _varying(runs: Sequence[Run], tables: Sequence[Mapping[str, Any]]) -> list[s
     for run, table in zip(runs, tables, strict=True):
         of_data = values.setdefault(run.dataset, {})
         for key in keys:
-            of_data.setdefault(key, set()).add(_text(table.get(key)))
-    return [key for key in keys if any(len(of_data[key]) > 1 for of_data in values.values())]
+            if _applies(run, key):
+                of_data.setdefault(key, set()).add(_text(table.get(key)))
+    return [key for key in keys if any(len(of_data.get(key, ())) > 1 for of_data in values.values())]
 
 
 def _setting_labels(runs: Sequence[Run], ignored: Set[str]) -> list[list[str]]:
@@ -146,7 +158,10 @@ def _setting_labels(runs: Sequence[Run], ignored: Set[str]) -> list[list[str]]:
         if _parts(runs, settings, [*kept, key]) > _parts(runs, settings, kept):
             kept.append(key)
     short = _short_keys(kept)
-    return [[f"{short[key]} {_shown(table.get(key))}" for key in kept] for table in settings]
+    return [
+        [f"{short[key]} {_shown(table.get(key))}" for key in kept if _applies(run, key)]
+        for run, table in zip(runs, settings, strict=True)
+    ]
 
 
 def _telling(runs: Sequence[Run], choices: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[str]:

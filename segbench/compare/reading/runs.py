@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,11 @@ class Run:
     def fingerprint(self) -> str:
         """The hash of its images and masks, empty where none is recorded."""
         return str(self.record["dataset"].get("fingerprint") or "")
+
+    @property
+    def takes_steps(self) -> bool:
+        """False where nothing was learnt by optimizer steps, as thresholds are: loss and optimizer were not used."""
+        return (self.record.get("training") or {}).get("steps") != 0
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -136,8 +141,12 @@ class _Encoder:
         return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32).tolist(), categories=pd.Index(self.numbers))
 
 
-def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
+def read_scores(runs: Sequence[Run], tables: Callable[[Run], Sequence[Path]] = lambda run: run.tables) -> pd.DataFrame:
     """All scores of all runs, one to a line.
+
+    Args:
+        runs: at least one.
+        tables: the files of each.
 
     Returns:
         Columns run (number in `runs`), trained_on, seed, fold, and those of cases.csv; texts are
@@ -151,12 +160,12 @@ def read_scores(runs: Sequence[Run]) -> pd.DataFrame:
     numbers: dict[str, list[np.ndarray]] = {column: [] for column in NUMBERS}
     owner: list[np.ndarray] = []
     for number, run in enumerate(runs):
-        for path in run.tables:
+        for path in tables(run):
             columns = _read_table(path)
             _check_once(path, columns)
             if path.name == CASES:
                 _check_cases(run, path, columns)
-            if run.data_name is not None and path.name == CASES:
+            if run.data_name is not None and path.parent.name != "unseen":
                 columns["dataset"] = [run.data_name] * len(columns["dataset"])
             for column in TEXT:
                 codes[column] += encoders[column].encode(columns[column])

@@ -172,7 +172,7 @@ def significance_figure(comparison: Comparison, metric: str) -> Figure:
             if methods <= LEGIBLE:
                 text = f"{difference[first, second]:+.3f}".replace("+0.", "+.").replace("-0.", "−.")
                 ink = "white" if strength > 0.5 else INK
-                axes.text(column, line, text, ha="center", va="center", fontsize=7, color=ink)
+                axes.text(column, line, text, ha="center", va="center", fontsize=8, color=ink)
     axes.add_collection(PatchCollection(cells, facecolors=colours, linewidths=0, rasterized=methods > LEGIBLE))
     names = [comparison.methods[m] for m in order]
     axes.set_xticks(range(methods), names, rotation=90 if methods > 4 else 20, ha="center" if methods > 4 else "right")

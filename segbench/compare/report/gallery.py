@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from segbench.compare.reading.methods import Loaded
+from segbench.compare.report.annotators import annotator_figure, reversal_sentence
 from segbench.compare.report.figures import (
     critical_difference_figure,
     rule_figure,
@@ -20,9 +23,11 @@ from segbench.compare.report.figures import (
     tree_figure,
 )
 from segbench.compare.report.run_figures import cost_figure, curve_figure
-from segbench.compare.report.style import save, styled
+from segbench.compare.report.style import natural_width, save, styled
+from segbench.compare.report.subgroup_figures import subgroup_figure
 from segbench.compare.report.tables import metric_name
 from segbench.compare.statistics.comparison import Comparison
+from segbench.compare.statistics.references import reversals
 from segbench.compare.statistics.scores import ALL_CLASSES
 
 if TYPE_CHECKING:
@@ -66,22 +71,42 @@ class _Plan:
     metric: str = ""
 
 
-def draw_figures(folder: Path, comparison: Comparison, loaded: Loaded) -> list[Figure]:
+def draw_figures(
+    folder: Path, comparison: Comparison, loaded: Loaded, frames: Mapping[str, pd.DataFrame]
+) -> list[Figure]:
     """Draw every figure that the scores allow, as PNG and SVG."""
     figures = []
     with styled():
-        for plan in _plans(comparison, loaded):
+        for plan in _plans(comparison, loaded, frames):
             drawing = plan.draw()
             if drawing is not None:
                 svg = save(drawing, folder, plan.name)
-                width = 96 * float(drawing.get_figwidth())
+                width = natural_width(svg)
                 figures.append(Figure(plan.name, plan.title, plan.caption, svg, width, plan.dataset, plan.metric))
     return figures
 
 
-def _plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
+def _plans(comparison: Comparison, loaded: Loaded, frames: Mapping[str, pd.DataFrame]) -> Iterator[_Plan]:
     yield from _order_plans(comparison)
     yield from _score_plans(comparison)
+    metric = comparison.settings.metrics[0]
+    if "annotators" in frames and len(frames["annotators"]):
+        pairs = reversals(frames["annotators"])
+        yield _Plan(
+            "annotators",
+            "Does the annotator matter?",
+            "Place of each method by total rank sum, against each annotator's masks. " + reversal_sentence(pairs),
+            partial(annotator_figure, comparison, frames["annotators"], pairs),
+        )
+    for division in loaded.subgroups:
+        yield _Plan(
+            _file_name("subgroups", division.dataset, division.column),
+            f"{metric_name(metric).capitalize()} by {division.column}: {division.dataset}",
+            f"Mean over classes of the cases of each subgroup, with its {_per_cent(comparison)} interval.",
+            partial(subgroup_figure, comparison, division, frames["subgroups"], metric),
+            division.dataset,
+            metric,
+        )
     yield from _run_plans(comparison, loaded)
 
 
@@ -171,7 +196,8 @@ def _run_plans(comparison: Comparison, loaded: Loaded) -> Iterator[_Plan]:
         yield _Plan(
             _file_name("curves", dataset),
             f"Learning curves: {dataset}",
-            "Mean over the runs of a method (seeds and folds); the band reaches from the lowest to the highest run.",
+            "Mean over the runs of a method (seeds and folds); the band reaches from the lowest to the highest run."
+            " Losses of different kinds have no common scale, so each kind has a panel.",
             partial(curve_figure, comparison, loaded.methods, dataset),
             dataset,
         )

@@ -18,11 +18,18 @@ from segbench.compare.reading.naming import differences
 from segbench.compare.report.efficiency import efficiency_frame
 from segbench.compare.report.frames import consensus_frame, cost_frame, drop_frame, rank_frame, score_frame
 from segbench.compare.report.gallery import draw_figures
+from segbench.compare.report.latex import latex
 from segbench.compare.report.page.page import Contents, write_report
-from segbench.compare.report.render import as_text, comma_separated, latex, markdown
-from segbench.compare.report.tables import comparison_table, relative_table
+from segbench.compare.report.paper.archive import write_crate, write_manifest
+from segbench.compare.report.paper.writing import write_paper
+from segbench.compare.report.relative import relative_table
+from segbench.compare.report.render import as_text, comma_separated, markdown
+from segbench.compare.report.tables import comparison_table
+from segbench.compare.request import STANDARD, Request
 from segbench.compare.statistics.bootstrap import Standing
 from segbench.compare.statistics.comparison import Comparison
+from segbench.compare.statistics.references import orders_by_reference
+from segbench.compare.statistics.subgroups import subgroup_scores, subgroup_tests
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError
 from segbench.system.atomic import replaced
@@ -31,21 +38,35 @@ SUMMARY = "comparison.json"
 FIGURES = "figures"
 
 
-def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline: str | None = None) -> None:
+def write_outputs(
+    folder: Path,
+    comparison: Comparison,
+    loaded: Loaded,
+    request: Request = STANDARD,
+) -> None:
     """Write tables, figures and the report; a comparison that was there before is replaced.
+
+    Args:
+        folder: where they go.
+        comparison: the result.
+        loaded: what it is of.
+        request: the form of the tables, the baseline of the relative one, and what else was asked for.
 
     Raises:
         UserError: if the folder cannot be written, or holds something else.
     """
     metrics = comparison.settings.metrics
+    form, baseline = request.form, request.baseline
     failed = tuple(f"not finished: {run.path.name} ({run.reason})" for run in loaded.unfinished)
-    table = replace(comparison_table(comparison, loaded.methods, metrics), notes=failed)
+    table = comparison_table(comparison, loaded.methods, metrics, form.uncertainty)
+    table = replace(table, notes=(*table.notes, *failed))
     relative = relative_table(comparison, baseline, metrics[0]) if baseline is not None else None
     with _comparison_folder(folder) as new:
         for name, shown in (("table", table), ("relative", relative)):
             if shown is not None:
-                (new / f"{name}.md").write_text(markdown(shown), encoding="utf-8")
-                (new / f"{name}.tex").write_text(latex(shown), encoding="utf-8")
+                (new / f"{name}.md").write_text(markdown(shown, form.transpose), encoding="utf-8")
+                tabular = latex(shown, form.transpose, f"tab:{name}")
+                (new / f"{name}.tex").write_text(tabular, encoding="utf-8")
                 (new / f"{name}.csv").write_text(comma_separated(shown), encoding="utf-8")
         frames = {
             "scores": score_frame(comparison),
@@ -56,14 +77,22 @@ def write_outputs(folder: Path, comparison: Comparison, loaded: Loaded, baseline
             "costs": cost_frame(loaded.methods),
             "consensus": consensus_frame(comparison),
         }
+        if loaded.references:
+            frames["annotators"] = orders_by_reference(comparison, loaded.references)
+        if loaded.subgroups:
+            frames["subgroups"] = subgroup_scores(comparison, loaded.subgroups)
+            frames["subgroup_tests"] = subgroup_tests(comparison, loaded.subgroups)
         for name, frame in frames.items():
             texts = frame.select_dtypes(["object", "string"]).map(as_text)
             frame.assign(**{str(column): texts[column] for column in texts}).to_csv(new / f"{name}.csv", index=False)
         (new / FIGURES).mkdir()
-        figures = draw_figures(new / FIGURES, comparison, loaded)
+        figures = draw_figures(new / FIGURES, comparison, loaded, frames)
+        write_paper(new, comparison, loaded, request)
         contents = Contents(comparison, loaded, judge(comparison), table, relative, frames, figures)
         write_report(new / "report.html", contents)
         (new / SUMMARY).write_text(json.dumps(_plain(summary(comparison, loaded)), indent=1) + "\n", encoding="utf-8")
+        write_crate(new, loaded, table.title)
+        write_manifest(new)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX, CSV and on a terminal."""
+"""A table as Markdown, CSV and on a terminal."""
 
 from __future__ import annotations
 
@@ -11,39 +11,47 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.compare.report.tables import Cell, Line, Section, Table
+from segbench.compare.report.turning import standing
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
-
-_TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-_TEX |= {
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    "–": "--",
-    "†": r"$^\dagger$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "\n": " ",
-}
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings that make a spreadsheet read a text as a formula."""
 
 
-def markdown(table: Table) -> str:
-    """GitHub's Markdown: best bold, second underlined, not significantly worse with a dagger."""
+def markdown(table: Table, transpose: bool | None = None) -> str:
+    """GitHub's Markdown: best bold, second underlined, not significantly worse with a dagger.
+
+    Args:
+        table: what it shows.
+        transpose: whether methods are rows; None: where they would be wider than a printed page as columns.
+    """
+    rows = _turned_rows(table) if standing(table, transpose) else _rows(table)
+    notes = "".join(f"\n{_md(note)}\n" for note in table.notes)
+    return "\n".join("| " + " | ".join(line) + " |" for line in rows) + f"\n\n{table.caption}\n{notes}"
+
+
+def _rows(table: Table) -> list[list[str]]:
     titled = any(section.title for section in table.sections)
     head = [*(["data set"] if titled else []), "class" if titled else "", *map(_md, table.columns)]
-    aligns = ["---"] * (len(head) - len(table.columns)) + ["---:"] * len(table.columns)
-    lines = [head, aligns]
+    rows = [head, ["---"] * (len(head) - len(table.columns)) + ["---:"] * len(table.columns)]
     for section in table.sections:
         for k, line in enumerate(section.lines):
             title = [_md(section.title) if k == 0 else ""] if titled else []
-            lines.append([*title, _md(line.label), *map(_md_cell, line.cells)])
-    notes = "".join(f"\n{_md(note)}\n" for note in table.notes)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table.caption}\n{notes}"
+            rows.append([*title, _md(line.label), *map(_md_cell, line.cells)])
+    return rows
+
+
+def _turned_rows(table: Table) -> list[list[str]]:
+    """A row for each method; the title of a section stands above the first of its columns."""
+    heads, columns = [], []
+    for section in table.sections:
+        for k, line in enumerate(section.lines):
+            heads.append(f"{_md(section.title)}:<br>{_md(line.label)}" if section.title and not k else _md(line.label))
+            columns.append(line.cells)
+    rows = [[_md(name), *(_md_cell(cells[k]) for cells in columns)] for k, name in enumerate(table.columns)]
+    return [["method", *heads], ["---", *["---:"] * len(heads)], *rows]
 
 
 def _md(text: str) -> str:
@@ -52,43 +60,7 @@ def _md(text: str) -> str:
 
 def _md_cell(cell: Cell) -> str:
     text = {"best": f"**{cell.text}**", "second": f"<u>{cell.text}</u>"}.get(cell.mark, cell.text)
-    return text + "†" * cell.alike
-
-
-def latex(table: Table) -> str:
-    r"""A tabular with booktabs rules, to be put between \begin{table} and \end{table}.
-
-    Columns are methods; where there are more than six, their names stand upright (package graphicx).
-    """
-    upright = len(table.columns) > 6
-    heads = [rf"\rotatebox{{90}}{{{_tex(name)}}}" if upright else _tex(name) for name in table.columns]
-    titled = any(section.title for section in table.sections)
-    width = len(table.columns) + 1 + titled
-    lines = [
-        "% needs \\usepackage{booktabs}" + (" and \\usepackage{graphicx}" if upright else ""),
-        rf"\begin{{tabular}}{{{'l' * (1 + titled)}{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join([*([""] * titled), "", *heads]) + r" \\",
-    ]
-    for section in table.sections:
-        lines.append(r"\midrule")
-        if titled:
-            lines.append(rf"\multicolumn{{{width}}}{{l}}{{{_tex(section.title)}}} \\")
-        for line in section.lines:
-            cells = [*([""] * titled), _tex(line.label), *map(_tex_cell, line.cells)]
-            lines.append(" & ".join(cells) + r" \\")
-    remarks = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *remarks, ""])
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
-
-
-def _tex_cell(cell: Cell) -> str:
-    text = _tex(cell.text)
-    marked = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
-    return marked + r"$^\dagger$" * cell.alike
+    return text + "†" * cell.alike + (f"<br>{_md(cell.spread)}" if cell.spread else "")
 
 
 def comma_separated(table: Table) -> str:
@@ -115,7 +87,8 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
 
     def styled(cell: Cell) -> Text:
         style = {"best": "bold green", "second": "underline"}.get(cell.mark, "")
-        return Text(cell.text + "†" * cell.alike, style=style, justify="right", no_wrap=True)
+        text = Text(cell.text + "†" * cell.alike, style=style, justify="right", no_wrap=True)
+        return text.append(f"\n{cell.spread}", style="dim not bold not underline") if cell.spread else text
 
     shown = RichTable(
         title=title, title_justify="left", header_style="bold", caption=table.caption, caption_justify="left"
@@ -124,7 +97,7 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
     words = [word for section, line in lines for word in (*section.title.split(), *line.label.split())]
     labels = max(map(len, words))
     widths = [
-        max(*map(len, name.split()), *(len(line.cells[k].text) + line.cells[k].alike for _, line in lines))
+        max(*map(len, name.split()), *(_cell_width(line.cells[k]) for _, line in lines))
         for k, name in enumerate(table.columns)
     ]
     if labels + 4 + sum(column + 3 for column in widths) <= width:
@@ -147,6 +120,10 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
     return shown
 
 
+def _cell_width(cell: Cell) -> int:
+    return max(len(cell.text) + cell.alike, len(cell.spread))
+
+
 def _heading(section: Section, line: Line) -> str:
     return f"{section.title}: {line.label}" if section.title and line.kind in ("score", "mean") else line.label
 
@@ -159,7 +136,7 @@ def _fitting(table: Table, lines: Sequence[tuple[Section, Line]], width: int) ->
     for number in sorted(range(len(lines)), key=lambda n: (importance.get(lines[n][1].kind, len(importance)), n)):
         section, line = lines[number]
         words = [len(word) for word in _heading(section, line).split()]
-        left -= max(*words, *(len(cell.text) + cell.alike for cell in line.cells)) + 3
+        left -= max(*words, *map(_cell_width, line.cells)) + 3
         if left < 0:
             break
         kept.append(number)

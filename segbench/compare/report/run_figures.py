@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from segbench.compare.reading.methods import Method
+from segbench.compare.reading.runs import Run
 from segbench.compare.report.efficiency import pareto
 from segbench.compare.report.frames import mean_scores
 from segbench.compare.report.style import FAINT, colour, light_grid, log_axis, marker, new_figure
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 COSTS = (("parameters", "parameters (millions)", 1e-6), ("seconds_per_case", "time per case (seconds)", 1.0))
 VALIDATION = "validation/"
+PANELS = 3
+"""Panels of curves side by side."""
 
 
 def cost_figure(comparison: Comparison, methods: Sequence[Method], metric: str) -> Figure | None:
@@ -82,26 +85,64 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def curve_figure(comparison: Comparison, methods: Sequence[Method], dataset: str) -> Figure | None:
-    """Mean over the runs of a method, its band from the lowest to the highest run. None without curves."""
+    """Mean over the runs of a method, its band from the lowest to the highest run. None without curves.
+
+    Training losses of one kind share a panel: those of different kinds have no common scale.
+    """
     curves = read_curves(methods, dataset)
-    panels = [("train/loss", "training loss", "log")]
-    names = [c for tables in curves.values() for table in tables for c in table.columns]
-    validated = [name for name in dict.fromkeys(names) if name.startswith(VALIDATION) and name.count("/") == 1]
-    panels += [(name, f"validation {metric_name(name.removeprefix(VALIDATION))}", "linear") for name in validated[:1]]
-    panels = [panel for panel in panels if panel[0] in names]
+    names = list(dict.fromkeys(c for tables in curves.values() for table in tables for c in table.columns))
+    everyone = tuple(comparison.order)
+    panels = [_Panel("train/loss", *kind, "log") for kind in _kinds(methods, everyone)] if "train/loss" in names else []
+    validated = [name for name in names if name.startswith(VALIDATION) and name.count("/") == 1]
+    panels += [
+        _Panel(name, f"validation {metric_name(name.removeprefix(VALIDATION))}", everyone) for name in validated[:1]
+    ]
     if not panels:
         return None
-    figure = new_figure(4.6 * len(panels), 3.6 + 0.2 * -(-len(comparison.methods) // (2 * len(panels))))
-    for axes, (column, title, scale) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for k in comparison.order:
-            _curve(axes, curves[comparison.methods[k]], column, k, comparison.methods[k])
-        axes.set(xlabel="step", title=title)
-        if scale == "log" and axes.get_ylim()[0] > 0:
+    across = min(PANELS, len(panels))
+    down = -(-len(panels) // across)
+    figure = new_figure(4.6 * across, 0.6 + 3.0 * down + 0.2 * -(-len(everyone) // (2 * across)))
+    grid = figure.subplots(down, across, squeeze=False)
+    known: dict[str, Any] = {}
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        for k in panel.methods:
+            _curve(axes, curves[comparison.methods[k]], panel.column, k, comparison.methods[k])
+        axes.set(xlabel="step", title=panel.title)
+        if panel.scale == "log" and axes.get_ylim()[0] > 0:
             log_axis(axes, "y")
         light_grid(axes, "both")
         handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), fontsize=8)
+        known |= dict(zip(labels, handles, strict=True))
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    figure.legend(list(known.values()), list(known), loc="outside lower center", ncols=2 * across, fontsize=8)
     return figure
+
+
+class _Panel(NamedTuple):
+    column: str
+    title: str
+    methods: tuple[int, ...]
+    scale: str = "linear"
+
+
+def _kinds(methods: Sequence[Method], order: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """The methods that minimise the same objective, under a title for each; those that take no steps have none."""
+    kinds: dict[str, list[int]] = {}
+    for k in order:
+        runs = [run for run in methods[k].runs if run.takes_steps]
+        if runs:
+            kinds.setdefault(repr(_objective(runs[0])), []).append(k)
+    losses = [methods[of_kind[0]].runs[0].record["choices"].get("loss", "") for of_kind in kinds.values()]
+    several = len(kinds) > 1
+    titles = [f"training loss: {loss}" if several and loss else "training loss" for loss in losses]
+    return [(title, tuple(of_kind)) for title, of_kind in zip(titles, kinds.values(), strict=True)]
+
+
+def _objective(run: Run) -> Any:
+    """The part of the configuration that decides what a loss of 1 means."""
+    objective = (run.config.get("task") or {}).get("objective")
+    return run.config.get("loss") if objective is None else objective
 
 
 def _curve(axes: Axes, tables: Sequence[pd.DataFrame], column: str, method: int, name: str) -> None:

@@ -115,6 +115,13 @@ def save(figure: Figure, folder: Path, name: str) -> str:
     return _for_page(svg, name)
 
 
+def natural_width(svg: str) -> float:
+    """The width in CSS pixels at which a letter of a drawing has the size that it was given: 8 points are 10.7 px."""
+    match = re.search(r'viewBox="\S+ \S+ (\S+) ', svg)
+    assert match is not None
+    return float(match[1]) * 96 / 72
+
+
 def _for_page(svg: str, name: str) -> str:
     inner = svg[svg.index("<svg") :]
     inner = re.sub(r"<metadata>.*?</metadata>", "", inner, flags=re.DOTALL)

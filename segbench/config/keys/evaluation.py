@@ -106,6 +106,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "objects": Nodes,
         "streaming": Node | None,
         "direction": dict[str, Literal["larger", "smaller"]],
+        "references": different(Text),
         "empty_distance": Literal["diagonal"] | Least,
         "receptive_field": Flag,
     },

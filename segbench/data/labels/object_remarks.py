@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import generate_binary_structure
@@ -26,7 +26,7 @@ def unnumbered_objects(store: CaseStore, cases: Sequence[str]) -> str | None:
     counts = [store.meta(case).objects for case in cases]
     if not counts or any(count is None or count > 1 for count in counts):
         return None
-    several = [case for case in _some(cases) if _regions(store[case].instances) > 1]
+    several = [case for case in some(cases) if _regions(store[case].instances) > 1]
     if not several:
         return None
     return (
@@ -37,10 +37,11 @@ def unnumbered_objects(store: CaseStore, cases: Sequence[str]) -> str | None:
 
 def touching_objects(store: CaseStore, cases: Sequence[str]) -> list[str]:
     """The cases in which objects touch without a pixel of background between them, of those looked at."""
-    return [case for case in _some(cases) if _touch(store[case].instances)]
+    return [case for case in some(cases) if _touch(store[case].instances)]
 
 
-def _some(cases: Sequence[str]) -> Iterable[str]:
+def some(cases: Sequence[str]) -> list[str]:
+    """A few of the cases, evenly spread."""
     return [cases[k] for k in np.unique(np.linspace(0, len(cases) - 1, min(LOOKED_AT, len(cases))).astype(int))]
 
 

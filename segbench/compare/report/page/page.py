@@ -14,10 +14,12 @@ from markupsafe import Markup
 from segbench import __version__
 from segbench.compare.reading.methods import Loaded
 from segbench.compare.report.gallery import Figure
+from segbench.compare.report.metric_choice import advice_section
 from segbench.compare.report.page.cases import case_section
 from segbench.compare.report.page.explanations import explain
 from segbench.compare.report.page.markup import join, tag
 from segbench.compare.report.page.runs import difference_section, run_section
+from segbench.compare.report.page.subgroups import subgroup_section
 from segbench.compare.report.page.tables import (
     pair_section,
     plain_table,
@@ -58,6 +60,8 @@ def page(contents: Contents) -> str:
         ("scores", "Scores", score_section(comparison, contents.frames)),
         ("pairs", "Pairs", pair_section(comparison)),
         ("rules", "Rules", rule_section(comparison)),
+        ("subgroups", "Subgroups", subgroup_section(comparison, loaded.subgroups, contents.frames)),
+        ("metrics", "Metrics", advice_section(loaded)),
         ("cases", "Worst cases", case_section(comparison, loaded.methods)),
         ("differences", "Configurations", difference_section(loaded.methods)),
         ("runs", "Runs", run_section(loaded)),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from segbench.compare.report.frames import records
 from segbench.compare.report.page.markup import join, tag
 from segbench.compare.report.style import colour
-from segbench.compare.report.tables import Cell, Table, metric_name, number, score, seconds, signed
+from segbench.compare.report.tables import Cell, Table, metric_name, number, parameters, score, seconds, signed
 from segbench.compare.statistics.comparison import TOTAL, Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES
 
@@ -81,11 +81,8 @@ def plain_table(table: Table, corner: str) -> Markup:
 
 
 def _marked(entry: Cell) -> Markup:
-    return tag("td", entry.text, tag("sup", "†") if entry.alike else None, class_=entry.mark or None)
-
-
-def _decimals(value: float, form: str) -> str:
-    return format(value, form) if np.isfinite(value) else "–"
+    around = tag("small", entry.spread) if entry.spread else None
+    return tag("td", entry.text, tag("sup", "†") if entry.alike else None, around, class_=entry.mark or None)
 
 
 def ranking_section(comparison: Comparison, frames: Mapping[str, pd.DataFrame]) -> Markup:
@@ -147,10 +144,10 @@ def _cost_columns(comparison: Comparison, frames: Mapping[str, pd.DataFrame]) ->
     metric = comparison.settings.metrics[0]
     chosen = frames["efficiency"]
     priced = records(chosen[(chosen["metric"] == metric) & (chosen["cost"] == "parameters")])
-    millions = [line["amount"] / 1e6 for line in priced]
+    amounts = [line["amount"] for line in priced]
     fronts = [tag("small", " Pareto") if line["pareto"] else None for line in priced]
-    shown = zip(millions, fronts, strict=True)
-    yield "parameters (M)", [cell([_decimals(amount, ".2f"), front], amount) for amount, front in shown]
+    shown = zip(amounts, fronts, strict=True)
+    yield "parameters", [cell([parameters(amount), front], amount) for amount, front in shown]
     yield "run time (s)", [cell(seconds(time), time) for time in frames["costs"]["seconds_per_case"].tolist()]
     gaps = frames["costs"]["generalisation_gap"]
     if not gaps.isna().all():
@@ -262,7 +259,7 @@ def pair_section(comparison: Comparison) -> Markup | None:
     tests = ", ".join(dict.fromkeys(pairs["test"]))
     left_out = len(comparison.pairs) - len(pairs)
     hint = f"Test: {tests}." + (f" {left_out:,} further lines are in pairwise.csv." if left_out else "")
-    return join(tag("p", hint, class_="hint"), sortable(heads, rows, texts=5))
+    return join(tag("p", hint, class_="hint"), sortable(heads, rows, "pairs", texts=5))
 
 
 def rule_section(comparison: Comparison) -> Markup:
