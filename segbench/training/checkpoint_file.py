@@ -37,6 +37,8 @@ def read_checkpoint(path: Path, mapped: bool = True) -> dict[str, Any]:
         if wrong is not None:
             raise ValueError(f"{wrong} is not what was written")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is not there; delete {path.parents[1]} to make the run anew") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or as_line(error)}") from error
     except pickle.UnpicklingError as error:
