@@ -13,8 +13,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
 import numpy as np
-
 from interval_coverage import failing_dice
+
 from segbench.compare.statistics.effects import mean_effects, resampled_effects
 from segbench.compare.statistics.ranking import ranks_of_cases, weighted_median
 from segbench.compare.statistics.significance import signed_rank

@@ -88,9 +88,10 @@ def comparison_table(
     order = comparison.order
     sections = [_data_section(comparison, k, metrics, order, uncertainty) for k in range(len(comparison.sets))]
     facts = _sum_lines(comparison, order, uncertainty)
-    first = comparison.total.first
-    if not np.isnan(first).all():
-        facts.append(Line("first in", tuple(Cell(_percent(float(v)), float(v)) for v in first[order]), "first"))
+    shares = {"smallest rank sum in": comparison.total.first, f"{comparison.best_score_is} in": comparison.best_score}
+    for label, share in shares.items():
+        if not np.isnan(share).all():
+            facts.append(Line(label, tuple(Cell(_percent(float(v)), float(v)) for v in share[order]), "first"))
     facts += _drop_lines(comparison, metrics, order)
     facts += cost_lines([methods[k] for k in order])
     facts += _repetition_lines([methods[k] for k in order])

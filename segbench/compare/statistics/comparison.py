@@ -162,6 +162,12 @@ class Comparison:
         known = ~np.isnan(self.overall.repeats).all(axis=0)
         return bool((known.sum(axis=1) > 1).all())
 
+    @property
+    def best_score_is(self) -> str:
+        """Name of the best of the scores that are shown: "highest mean", "lowest median", .."""
+        end = "highest" if self.larger(self.settings.metrics[0]) else "lowest"
+        return f"{end} {self.settings.rule.shown}"
+
     def larger(self, metric: str) -> bool:
         """Return whether a larger score of a metric is better."""
         return any(

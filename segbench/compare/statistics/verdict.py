@@ -138,9 +138,7 @@ def _shares(comparison: Comparison, best: int) -> str:
     first, score = comparison.total.first[best], comparison.best_score[best]
     if not np.isfinite(first):
         return ""
-    metric = comparison.settings.metrics[0]
-    end = "highest" if comparison.larger(metric) else "lowest"
-    which = f"{end} {comparison.settings.rule.shown} {metric.replace('_', ' ')}"
+    which = f"{comparison.best_score_is} {comparison.settings.metrics[0].replace('_', ' ')}"
     return f"; smallest in {100 * first:.0f} % of the resamples, {which} in {100 * score:.0f} %"
 
 

@@ -110,7 +110,8 @@ def _standing_columns(comparison: Comparison) -> Iterator[_Column]:
     ends = zip(total.rank_sums, total.low, total.high, strict=True)
     yield "rank sum", [cell([number(s), interval(low, high, number)], s) for s, low, high in ends]
     if np.isfinite(total.first).any():
-        yield "first in", [_share(share) for share in total.first]
+        yield "smallest rank sum in", [_share(share) for share in total.first]
+        yield f"{comparison.best_score_is} in", [_share(share) for share in comparison.best_score]
     seen = [s.name for s in comparison.sets if s.split == "test"]
     for name in seen if len(seen) > 1 else []:
         yield f"rank sum {name}", [cell(number(s), s) for s in comparison.standings[name].rank_sums]
@@ -227,7 +228,7 @@ def pair_section(comparison: Comparison) -> Markup | None:
             MOST_PAIRS
         )
     names = {(s.dataset, s.trained_on, s.split): s.name for s in comparison.sets}
-    level = comparison.settings.level
+    asked = comparison.settings.relevant is not None
     rows = []
     for line in records(pairs):
         dataset = names.get((line["dataset"], line["trained_on"], line["split"]), line["dataset"])
@@ -244,7 +245,9 @@ def pair_section(comparison: Comparison) -> Markup | None:
                 cell(f"{line['wins']} / {line['ties']} / {line['losses']}", line["wins"] - line["losses"]),
                 cell(f"{line['effect']:+.2f}", line["effect"]),
                 cell(f"{line['p_holm']:.2g}" if np.isfinite(line["p_holm"]) else "–", line["p_holm"]),
-                cell(claim, claim, class_="claim" if line["p_holm"] < level else "faint"),
+                cell(f"{line['false_claim']:.2g}" if np.isfinite(line["false_claim"]) else "–", line["false_claim"]),
+                *([cell(line["relevance"], line["relevance"])] if asked else []),
+                cell(claim, claim, class_="claim" if line["better"] else "faint"),
             )
         )
     heads = [
@@ -254,6 +257,8 @@ def pair_section(comparison: Comparison) -> Markup | None:
         "wins / ties / losses",
         "effect",
         "p (Holm)",
+        "false claim",
+        *(["relevance"] if asked else []),
         "claim",
     ]
     tests = ", ".join(dict.fromkeys(pairs["test"]))
@@ -271,7 +276,7 @@ def rule_section(comparison: Comparison) -> Markup:
         cells = []
         for standing in rules.values():
             first = standing.first[k]
-            share = tag("small", f" first in {100 * first:.0f} %") if np.isfinite(first) else None
+            share = tag("small", f" smallest in {100 * first:.0f} %") if np.isfinite(first) else None
             cells.append(
                 cell(
                     [f"{number(standing.positions[k])} (sum {number(standing.rank_sums[k])})", share],
