@@ -100,6 +100,7 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     for name in (*kept, *left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
+    (tmp_path / "run.json").write_text('{"id": "a"}')
     directory.open("a").close()
     assert [name for name in (*kept, *left) if (tmp_path / name).exists()] == kept
     remove_leftovers(tmp_path / "nowhere", "", "checkpoints")
