@@ -72,6 +72,12 @@ def explain(settings: Settings) -> Iterator[tuple[str, str]]:
         f" {pairs_needed(settings.level, 10)}.",
     )
     yield (
+        "Signed ranks",
+        "Wilcoxon's signed-rank test of the paired differences stands beside each test in pairwise.csv"
+        " (p_signed_rank), as a second opinion; exact below 50 pairs without ties, else normal with tie and"
+        " continuity correction.",
+    )
+    yield (
         "Effect",
         f"Difference in the {settings.rule.statistic} with its {per_cent} interval; wins, ties and losses by unit;"
         " and the rank-biserial correlation, from -1 to 1.",

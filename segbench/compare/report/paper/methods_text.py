@@ -17,7 +17,7 @@ from segbench.compare.report.tables import metric_name
 from segbench.compare.statistics.comparison import Comparison
 
 OPEN = "[To be written by the authors: {}.]"
-STATISTICS = ("Scores", "Rank", "Rank sum", "Intervals", "Tests", "Seed noise", "Verdict")
+STATISTICS = ("Scores", "Rank", "Rank sum", "Intervals", "Resamples", "Tests", "Signed ranks", "Seed noise", "Verdict")
 """The explanations of the report that a methods section repeats."""
 PER_RUN = ("host", "slurm", "threads")
 _CITATION = re.compile(r" ?\[@([\w, @]+)\]")
