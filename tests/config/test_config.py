@@ -15,7 +15,7 @@ from tests.made_runs import configure, execute
 
 GROUPS = (
     "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
-    "trainer", "logger", "callbacks",
+    "trainer", "logger", "callbacks", "planner",
 )  # fmt: skip
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_folder() / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(
@@ -68,8 +68,10 @@ def test_every_option_is_instantiated(option):
     shares = {name: [0.8, 0.15, 0.05] for name in ("class_frequencies", "class_frequencies_where_present")}
     config.measured = {"spatial_dims": 2, "in_channels": 3, "image_channels": 3, "classes": 3,
                        "regions": {"whole": [1, 2], "core": [2]}, "region_count": 2, "class_0_counts": False, **shares,
-                       "score": "validation/dice", "score_mode": "max"}  # fmt: skip
-    nodes = {"data": "data.dataset", "task": "task.objective", "metrics": "metrics.classes"}
+                       "score": "validation/dice", "score_mode": "max",
+                       "plan": {"features": [4, 8], "strides": [[1, 1], [2, 2]], "kernels": [[3, 3], [3, 3]],
+                                "convs": [1, 1], "decoder_convs": [1]}}  # fmt: skip
+    nodes = {"data": "data.dataset", "task": "task.objective", "metrics": "metrics.classes", "planner": "plan"}
     if group not in ("trainer", "logger", "callbacks", "data"):
         node = OmegaConf.select(config, nodes.get(group, group))
         with torch.device("meta" if option in VERY_LARGE else "cpu"):
