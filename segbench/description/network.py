@@ -173,7 +173,8 @@ class Network:
             return None
         patch = self.input.patch
         twice = tuple(2 * size for size in patch)
-        whole = set(self.predicted) == {1} and self._accepts(twice) and set(self._predict(twice)) == {1}
+        one = set(self.predicted) == {1} and self._accepts(twice) and set(self._predict(twice)) == {1}
+        whole = one or not self.sizes.multiple  # it takes no longer image
         module = self.module if self.device != META or not _has_values(self.module) else self.instantiate(CPU)
         return find_field(module, self.input.channels, patch, next(iter(self.heads)), self._nearest, whole)
 

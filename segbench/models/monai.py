@@ -190,6 +190,8 @@ def dynunet(dims: int, first: int, last: int, channels: Sequence[int], **options
     net: nn.Module = DynUNet(
         dims, first, last, [3] * len(channels), strides, strides[1:], filters=list(channels), **options
     )
+    for name in ("input_block", "downsamples", "bottleneck", "upsamples"):
+        delattr(net, name)  # parts of `skip_layers`, by which alone it computes
     return net
 
 
