@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segbench.compare.reading.methods import Loaded, Method
 from segbench.compare.report.figures import tree_figure
 from segbench.compare.report.frames import consensus_frame
-from segbench.compare.report.gallery import _plans
+from segbench.compare.report.gallery import _order_plans
 from segbench.compare.statistics.comparison import Settings, compare_scores
 from segbench.compare.statistics.consensus import distances
 from segbench.errors import UserError
@@ -78,7 +77,7 @@ def test_a_weight_of_no_data_set():
 def test_five_data_sets_are_drawn_as_a_tree():
     sets = data_sets(5, methods=3)
     comparison = compared(sets)
-    plans = [plan.name for plan in _plans(comparison, Loaded(sets, [Method(name) for name in comparison.methods]))]
+    plans = [plan.name for plan in _order_plans(comparison)]
     assert "data_sets" in plans
     (axes,) = tree_figure(comparison).axes
     assert sorted(label.get_text() for label in axes.get_yticklabels()) == [f"d{k}" for k in range(5)]
