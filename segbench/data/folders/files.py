@@ -12,11 +12,16 @@ from segbench.errors import UserError
 _NO_DATA = {"@eaDir", "__MACOSX", "Thumbs.db", "desktop.ini"}
 """Folders and files of operating systems and network drives; they hold thumbnails, among others."""
 
+_SLICES = (".dcm", ".ima", ".dicom")
+"""Suffixes of the slices of a DICOM series."""
+
 
 def files_by_key(
     folder: Path, extensions: Iterable[str], ending: str = "", pattern: re.Pattern[str] | None = None
 ) -> dict[str, Path]:
     """Find the files with one of the extensions below a folder, subfolders and linked folders included.
+
+    A folder with the slices of a DICOM series counts as a file.
 
     Args:
         folder: where to look; hidden files and folders, and those of operating systems, are passed over.
@@ -34,7 +39,7 @@ def files_by_key(
     found: dict[str, Path] = {}
     extensions = tuple(extensions)
     for path in _files(folder):
-        stem = stem_of(path.name, extensions)
+        stem = path.name if path.is_dir() else stem_of(path.name, extensions)
         if stem is None or not stem.endswith(ending):
             continue
         if path.is_symlink() and not path.exists():
@@ -56,7 +61,21 @@ def files_by_key(
 def files_left(folder: Path, extensions: Iterable[str]) -> list[Path]:
     """The files below a folder, in the order of their paths, that have none of the extensions."""
     extensions = tuple(extensions)
-    return sorted(path for path in _files(folder) if stem_of(path.name, extensions) is None)
+    return sorted(path for path in _files(folder) if not path.is_dir() and stem_of(path.name, extensions) is None)
+
+
+def is_series(folder: Path) -> bool:
+    """Return whether a folder holds the slices of a DICOM series, by their suffix or, without one, by their content."""
+    if not folder.is_dir():
+        return False
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if any(path.suffix.lower() in _SLICES for path in files):
+        return True
+    bare = next((path for path in files if not path.suffix or path.suffix[1:].isdecimal()), None)
+    if bare is None:
+        return False
+    with bare.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def few(paths: Sequence[Path], most: int = 3) -> str:
@@ -88,7 +107,9 @@ def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith(".") or entry.name in _NO_DATA:
             continue
-        if entry.is_dir():
+        if entry.is_dir() and is_series(Path(entry.path)):
+            yield Path(entry.path)
+        elif entry.is_dir():
             yield from _files(Path(entry.path), above | {real})
         else:
             yield Path(entry.path)

@@ -7,16 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from segbench.data.folders.files import files_by_key
-from segbench.data.formats import raster, tiff
+from segbench.data.formats import itk, nifti, npy, raster, tiff
 from segbench.data.formats.reader import LOSSY, Decoded, Reader, is_grey, reading
 from segbench.errors import UserError
 from segbench.system.atomic import write_atomically
 
-READERS: tuple[Reader, ...] = (raster, tiff)
+READERS: tuple[Reader, ...] = (raster, nifti, itk, npy, tiff)
 """All formats. The last one holds masks that others cannot."""
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for reader in READERS for suffix in reader.SUFFIXES)
 """Of the files that can be read, lower-case; upper-case ones are the same."""
+
+_SCALED = 1e-3
+"""The distance of a mask's values from whole numbers that is allowed: codes times a rounded scale slope have one."""
 
 
 def image_files(folder: Path, key: str) -> dict[str, Path]:
@@ -67,7 +70,7 @@ def as_image(decoded: Decoded, path: Path) -> np.ndarray:
 
     Returns:
         (C, *S), S = (H, W), or (D, H, W) for a stack: uint8 and uint16 as stored, bright where viewers show it bright,
-        1-bit as uint8, everything else as float32.
+        1-bit as uint8, int16 as stored in a stack (CT), everything else as float32.
 
     Raises:
         UserError: where pixels are NaN or infinite.
@@ -77,7 +80,7 @@ def as_image(decoded: Decoded, path: Path) -> np.ndarray:
         pixels = np.iinfo(pixels.dtype).max - pixels
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)
-    if pixels.dtype in (np.uint8, np.uint16):
+    if pixels.dtype in (np.uint8, np.uint16) or (pixels.dtype == np.int16 and pixels.ndim == 4):
         return pixels
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and said so below
         pixels = pixels.astype(np.float32)
@@ -127,9 +130,10 @@ def as_mask(decoded: Decoded, path: Path, colours: bool = False) -> np.ndarray:
     if decoded.alpha is not None and _is_in_alpha(decoded.array, decoded.alpha):
         pixels = decoded.alpha[None]
     if pixels.dtype.kind == "f":
-        if not np.array_equal(pixels, np.round(pixels)):  # NaN differs from itself
+        whole = np.round(pixels)
+        if not (np.abs(pixels - whole) <= _SCALED).all():  # nor is NaN
             raise UserError(f"{path} is a mask with values that are not whole numbers")
-        pixels = pixels.astype(np.int64)
+        pixels = whole.astype(np.int32)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
     if colours:
@@ -173,7 +177,19 @@ def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:
     Raises:
         UserError: where it cannot be written.
     """
-    label = label.astype(np.min_scalar_type(int(label.max(initial=0))))
+    return _write(path, label.astype(np.min_scalar_type(int(label.max(initial=0)))), like)
+
+
+def write_quantities(path: Path, values: np.ndarray, like: Path | None = None) -> Path:
+    """Write probabilities or other quantities as float32, in the format of `like` where it holds them, else in TIFF.
+
+    Arguments, result and errors are those of `write_mask`.
+    """
+    return _write(path, values.astype(np.float32), like)
+
+
+def _write(path: Path, label: np.ndarray, like: Path | None) -> Path:
+    """Write an array of the type that it has."""
     writer = READERS[0] if like is None else _reader(like)
     encoded = writer.encode_mask(label, like) or READERS[-1].encode_mask(label, like)
     assert encoded is not None
@@ -185,6 +201,8 @@ def write_mask(path: Path, label: np.ndarray, like: Path | None = None) -> Path:
 
 def _reader(path: Path) -> Reader:
     """The reader that knows the file's first bytes; else by its name."""
+    if path.is_dir():  # of a DICOM series
+        return itk
     start = b""
     if path.is_file():  # else whoever opens it says so; a mask's image may be gone
         with path.open("rb") as file:

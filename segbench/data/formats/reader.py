@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ class Decoded:
             where there is a palette.
         palette: (N, 3) uint8, the colour that each value of `array` stands for; None: values are intensities.
         spacing: size of a pixel along each axis of S in mm; None where the file does not say it for every axis.
-        affine: (4, 4), pixel indices to mm in the patient's or the stage's coordinates; None where unknown.
+        affine: (4, 4), indices along the axes of S to mm in the patient's coordinates, which grow towards right,
+            anterior and superior; None where unknown.
         channels: names of the channels; empty where unknown.
         orientation: how viewers turn the array before they show it, 1 to 8 as EXIF numbers it; 1 is not at all.
         lossy: whether the values may differ from those that were once written, as in JPEG.
@@ -71,7 +72,7 @@ class Reader(Protocol):
         """Encode a mask.
 
         Args:
-            label: (*S) of the smallest unsigned integer that holds it.
+            label: (*S) of the smallest unsigned integer that holds it, or float32.
             like: the image that it belongs to, of any format, whose suffix and geometry it should get.
 
         Returns:
@@ -118,6 +119,18 @@ def exact_spacing(*sizes: float | None) -> tuple[float, ...] | None:
     if math.isclose(*known[-2:], rel_tol=1e-3):
         known[-2] = known[-1]
     return tuple(float(f"{size:.6g}") for size in known)
+
+
+def checked_spacing(sizes: Sequence[float], path: Path) -> tuple[float, ...]:
+    """The sizes of a voxel in mm as a volume's header says them.
+
+    Raises:
+        UserError: where one is no size.
+    """
+    if not all(0 < size < math.inf for size in sizes):
+        said = " x ".join(f"{size:g}" for size in sizes)
+        raise UserError(f"{path} says that its voxels are {said} mm: every size must be above 0; correct its header")
+    return tuple(float(f"{size:.7g}") for size in sizes)  # a float32 has no more digits
 
 
 def printless(size: float | None) -> float | None:
