@@ -20,7 +20,8 @@ from segbench.data.case import check_classes, shape_text
 from segbench.data.folders.files import check_pairs
 from segbench.data.folders.spacing import parse_spacing
 from segbench.data.formats import as_instances, as_mask, decode, image_files
-from segbench.data.formats.reader import LOSSY
+from segbench.data.formats.reader import LOSSY, Decoded
+from segbench.data.formats.space import check_same_space
 from segbench.data.labels.grey_values import GREY_VALUES, main_values, ranges_around
 from segbench.data.labels.palettes import Palettes
 from segbench.data.labels.pixel_values import LabelMapping
@@ -59,17 +60,19 @@ def evaluate_masks(config: DictConfig) -> None:
     true, found = (_Masks(files, None if objects else mapping, given) for files in (reference, prediction))
     for key in reference:
         label, instances = true[key]
-        spacing = parse_spacing(config.spacing, label.ndim, "spacing") if config.spacing else (1.0,) * label.ndim
+        mask = true.last
+        spacing = _spacing(config.spacing, label.ndim, mask)
         case = {"label": label, "instances": instances, "spacing": spacing, "case_id": key, "group": key}
         predicted, objects_found = found[key]
-        if true.orientation != found.orientation:
+        if true.last.orientation != found.last.orientation:
             raise UserError(
-                f"viewers turn {prediction[key]} (EXIF orientation {found.orientation}), but not its reference"
-                f" {reference[key]} ({true.orientation}) with it: save both in one way"
+                f"viewers turn {prediction[key]} (EXIF orientation {found.last.orientation}), but not its reference"
+                f" {reference[key]} ({true.last.orientation}) with it: save both in one way"
             )
         if label.shape != predicted.shape:
             sizes = shape_text(predicted.shape), shape_text(label.shape)
             raise UserError(f"{prediction[key]} is {sizes[0]}, its reference {reference[key]} is {sizes[1]}")
+        check_same_space(found.last, prediction[key], mask, reference[key], "resample one of them to the other")
         rows += scorer(predicted, objects_found, case)
     table = pd.DataFrame(rows, columns=list(CASE_COLUMNS))
     console = Console()
@@ -77,6 +80,13 @@ def evaluate_masks(config: DictConfig) -> None:
     if config.output is not None:
         write_atomically(Path(config.output), table.to_csv(index=False))
         console.print(f"scores  {config.output}", soft_wrap=True, highlight=False)
+
+
+def _spacing(given: Sequence[float] | None, dims: int, mask: Decoded) -> tuple[float, ...]:
+    """The spacing that is given; else that of a volume's file, and 1 of images, which mostly say how to print them."""
+    if given:
+        return parse_spacing(given, dims, "spacing")
+    return (1.0,) * dims if mask.affine is None or mask.spacing is None else mask.spacing
 
 
 def _is_table(text: str) -> bool:
@@ -92,20 +102,20 @@ class _Masks:
         given: whether the user has said which values are which class.
 
     Attributes:
-        orientation: how viewers turn the last mask that was read, as EXIF numbers it.
+        last: the content of the last file that was read.
     """
 
     def __init__(self, files: Mapping[str, Path], mapping: LabelMapping | None, given: bool) -> None:
         self.files = files
         self.mapping = mapping
         self.palettes = Palettes("values", given)
-        self.orientation = 1
+        self.last: Decoded
 
     def __getitem__(self, key: str) -> tuple[np.ndarray, np.ndarray | None]:
         """Label (*S) uint8, and instances (*S) int32 where values are objects."""
         path = self.files[key]
         mask = decode(path)
-        self.orientation = mask.orientation
+        self.last = mask
         if self.mapping is None:
             instances = as_instances(mask, path)
             return (instances > 0).astype(np.uint8), instances

@@ -14,6 +14,7 @@ from rich.console import Console
 from segbench.commands.run_scores import show_cases
 from segbench.data.case import IGNORE, Dataset
 from segbench.data.datamodule import WholeCases
+from segbench.data.preparation import seen_cases
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.metrics.configured import directions
@@ -72,7 +73,8 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
     unseen = _unseen_ids(finished, dataset, store)
     store = _predictions(finished, config.data.cache)(dataset.name, store, unseen)
     network_input = assembly.network_input(finished.config, store)
-    channels = network_input.channels(dataset.channels)
+    slices = assembly.slices_of(finished.config)
+    channels = network_input.channels(dataset.channels * (1 if slices is None else slices.width))
     if channels != finished.config.measured.in_channels:
         raise UserError(
             f"data: {dataset.name} has {channels} channels; the run was trained on"
@@ -84,7 +86,8 @@ def _unseen_cases(finished: FinishedRun, config: DictConfig) -> tuple[str, Rows]
             shared.add(str(name))
     labels = assembly.Labels(dataset.name, finished.labels.classes, finished.labels.background)
     finished.module.scorer = assembly.build_scorer(finished.config, labels, "unseen")
-    cases = WholeCases(store, unseen, network_input, table)
+    seen = seen_cases(dataset, store, assembly.preparation(finished.config), config.data.cache)
+    cases = WholeCases(store, unseen, network_input, seen, table)
     finished.trainer.test(finished.module, cases.loader(), verbose=False)
     rows = [row for row in finished.module.rows if row["class"] in shared | {OBJECTS}]
     return f"unseen/{dataset.name}.csv", rows

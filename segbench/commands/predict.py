@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,14 @@ from rich.progress import track
 from segbench.commands.image_arrays import ImageArrays
 from segbench.commands.outputs import check_masks, mark_masks
 from segbench.config.schema import require
-from segbench.data.folders.files import few, files_left, stem_of
-from segbench.data.formats import SUFFIXES, image_files, read_image, write_mask
+from segbench.data.datasets.nifti_folder import CHANNEL, files_by_case
+from segbench.data.datasets.volumes import read_channels
+from segbench.data.folders.files import few, files_left, is_series, stem_of
+from segbench.data.formats import SUFFIXES, as_image, decode, image_files, write_mask, write_quantities
 from segbench.errors import UserError
+
+_Image = tuple[np.ndarray, tuple[float, ...] | None]
+"""Pixels (C, *S), and their spacing where it is known."""
 
 
 def predict(config: DictConfig) -> None:
@@ -29,16 +37,17 @@ def predict(config: DictConfig) -> None:
     run, output = Path(require(config, "run")), Path(require(config, "output"))
     source = Path(require(config, "input"))
     files, left = _inputs(source)
-    check_masks(output, files, source, files.values())
+    every = list(chain.from_iterable(files.values()))
+    check_masks(output, files, source, every)
     from segbench.training.predictor import FinishedRun, load_run  # only now is PyTorch imported
 
     finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust, config.stages)
-    dims, channels = finished.config.measured.spatial_dims, finished.image_channels
+    dims, channels = finished.image_dims, finished.image_channels
     named = list(enumerate(finished.config.measured.regions))
     if config.regions and "regions" not in finished.config.task.heads:
         raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")
     if config.regions:
-        check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, files.values())
+        check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, every)
     arrays = ImageArrays(config.arrays, finished, files)
     console = Console()
     try:
@@ -46,18 +55,25 @@ def predict(config: DictConfig) -> None:
     except OSError as error:
         raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
     mark_masks(output, run)
-    for key, path in track(files.items(), "predicting", console=console, transient=True):
-        image = _fitting(read_image(path), dims, channels, path)
+    read = partial(_read, dims=dims, channels=channels)
+    shown = track(_ahead(files, read), "predicting", len(files), console=console, transient=True)
+    for key, (image, spacing) in shown:
+        edges = spacing[-dims:] if spacing is not None else None
         parts = _parts(image, arrays.of(key, image.shape[1:]), dims)
-        labels, regions = zip(*(finished.predict_regions(*part) for part in parts), strict=True)
-        whole = np.stack if image.ndim == dims + 2 else _only
-        masks = {"": whole(labels)}
+        found = [finished.segment(*part, edges, config.probabilities) for part in parts]
+        whole: Callable[[Sequence[np.ndarray]], np.ndarray] = np.stack if image.ndim == dims + 2 else _only
+        like = files[key][0]
+        masks = {"": whole([part.label for part in found])}
         if config.regions:
+            regions = [part.regions for part in found if part.regions is not None]
             masks |= {name: whole([part[number] for part in regions]).astype(np.uint8) for number, name in named}
         for region, mask in masks.items():
-            target = output / region / key
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_mask(target, mask, like=path)
+            write_mask(_place(output / region / key), mask, like=like)
+        if config.probabilities:
+            shares = [finished.probabilities(part.outputs) for part in found]
+            for number, name in enumerate(finished.probability_names):
+                of_class = whole([part[number] for part in shares])
+                write_quantities(_place(output / "probabilities" / name / key), of_class, like=like)
     names = ", ".join(f"{index} {name}" for index, name in enumerate(finished.labels.classes))
     if left:
         text = f"not predicted, since in no known format ({len(left)}): {few(left)}"
@@ -83,19 +99,52 @@ def _only(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0]
 
 
-def _inputs(path: Path) -> tuple[Mapping[str, Path], Sequence[Path]]:
-    """The image files by the name that their masks get, and the files that no reader knows."""
+def _place(path: Path) -> Path:
+    """The same path, whose folder is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _inputs(path: Path) -> tuple[Mapping[str, Sequence[Path]], Sequence[Path]]:
+    """The files of each image by the name that its mask gets, and the files that no reader knows.
+
+    Channels of a volume may be in several files, NAME_0000, NAME_0001, ..
+    """
+    if is_series(path):
+        return {path.name: [path]}, []
     if path.is_file():
-        return {stem_of(path.name, SUFFIXES) or path.stem: path}, []
-    return image_files(path, "input"), files_left(path, SUFFIXES)
+        return {stem_of(path.name, SUFFIXES) or path.stem: [path]}, []
+    files = image_files(path, "input")
+    if all(CHANNEL.fullmatch(key) for key in files):
+        return files_by_case(files), files_left(path, SUFFIXES)
+    return {key: [file] for key, file in files.items()}, files_left(path, SUFFIXES)
 
 
-def _fitting(image: np.ndarray, dims: int, channels: int, path: Path) -> np.ndarray:
-    """The image with the run's number of channels: grey is repeated for a run on colours."""
+def _ahead(
+    files: Mapping[str, Sequence[Path]], read: Callable[[Sequence[Path]], _Image]
+) -> Iterator[tuple[str, _Image]]:
+    """The images by name, of which the next one is read while one is predicted."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[_Image] | None = None
+        for key, following in zip(files, [*list(files.values())[1:], None], strict=True):
+            now = pool.submit(read, files[key]) if waiting is None else waiting
+            image = now.result()
+            waiting = None if following is None else pool.submit(read, following)
+            yield key, image
+
+
+def _read(paths: Sequence[Path], dims: int, channels: int) -> _Image:
+    """An image with the run's number of channels, and its spacing: grey is repeated for a run on colours."""
+    path = paths[0]
+    if len(paths) > 1:
+        image, first = read_channels(paths)
+    else:
+        first = decode(path)
+        image = as_image(first, path)
     if len(image) == 1 and channels == 3:
         image = np.repeat(image, 3, axis=0)
     if len(image) != channels:
         raise UserError(f"{path} has {len(image)} channels; the run was trained on {channels}")
     if image.ndim not in (dims + 1, dims + 2):
         raise UserError(f"{path} has {image.ndim - 1} spatial dimensions; the run was trained on {dims}")
-    return image
+    return image, first.spacing

@@ -37,8 +37,16 @@ Ids are over the former names, so that they stay. Of several names that fit, the
 
 ADDED: Mapping[str, Any] = {
     "code": "refuse",
+    "data.crop": False,
     "data.input_arrays": [],
+    "data.neighbours": 0,
     "data.regions": None,
+    "data.slices": None,
+    "data.spacing": None,
+    "data.thick_slices": 3.0,
+    "measured.case_dims": None,
+    "measured.foreground": None,
+    "measured.normalize": None,
     "measured.plan": {
         "patch_size": None,
         "batch_size": None,
@@ -51,6 +59,7 @@ ADDED: Mapping[str, Any] = {
     },
     "measured.region_count": 0,
     "measured.regions": {},
+    "measured.slice_axis": None,
     "metrics.choose_by": "dice",
     "metrics.direction": {},
     "metrics.references": [],

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from segbench.data.case_meta import CaseMeta
+from segbench.data.chunked import SUFFIX, ChunkedArray, write_chunked
 
 INDEX = "index.json"
 """Written last: a folder that has it is complete."""
@@ -32,8 +33,10 @@ def open_array(path: Path, shape: Sequence[int] | None = None) -> np.ndarray:
         DamagedError: where it is not whole. The values are not looked at.
     """
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+        array: np.ndarray = (
+            ChunkedArray(path) if path.suffix == SUFFIX else np.load(path, mmap_mode="r")  # type: ignore[assignment]
+        )
+    except (OSError, ValueError, EOFError, RuntimeError) as error:
         raise DamagedError(str(error)) from error
     if shape is not None and array.shape != tuple(shape):
         raise DamagedError(f"it has the shape {array.shape} instead of {tuple(shape)}")
@@ -49,8 +52,16 @@ def is_whole_array(path: Path, shape: Sequence[int] | None = None) -> bool:
     return True
 
 
+def array_path(path: Path, volume: bool) -> Path:
+    """The file of an array of a case, by its path without suffix: in chunks, where it is that of a volume."""
+    return path.with_name(path.name + (SUFFIX if volume else ".npy"))
+
+
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write an array, and wait until the disk has it: some file systems report only then that they are full."""
+    if path.suffix == SUFFIX:
+        write_chunked(path, array)
+        return
     with path.open("w+b") as file:  # read too: of a file for writing NumPy passes on that it failed, but not why
         np.save(file, array)
         _flush(file)

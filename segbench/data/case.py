@@ -26,12 +26,14 @@ class Case:
 
     Attributes:
         id: unique within the data set, safe in a file name.
-        image: (C, *S), intensities as decoded: uint8, uint16 or float32, all finite.
+        image: (C, *S), intensities as decoded: uint8, uint16, float32 or, in volumes, int16, all finite.
         label: (*S) uint8, class index per pixel, 255 = ignore; None where no reference is known.
         spacing: size of a pixel along each axis of S, in mm, or 1.0 where only pixels are known.
         group: what must not be split over training and test (patient, slide, stack block).
         instances: (*S) int32, 0 = background, or None where the data set has no instances.
         arrays: extra arrays by name, (*S) or (C, *S), as the data set declares them.
+        directions: the side of the patient that each axis of S runs to, such as "SAR": superior, anterior, right;
+            empty where it is not known.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Case:
     group: str
     instances: np.ndarray | None = None
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    directions: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Dataset(ABC):
         arrays: the extra arrays that every case has, by name (`segbench.data.arrays`).
         source: where it comes from, its licence, how it is cited, its files.
         remarks: how the files were read, one sentence each, where a reader could think otherwise.
+        channel_names: of the images, where they are known: "CT" is normalised otherwise than others.
+        regions: unions of classes by name, which `data.regions` replaces.
         published: how many cases of each part ("train", "test", or "" for all) the data set is published
             with, where that is known.
     """
@@ -111,6 +116,8 @@ class Dataset(ABC):
     arrays: Mapping[str, ArraySpec] = MappingProxyType({})
     source: ClassVar[Source]
     remarks: Sequence[str] = ()
+    channel_names: Sequence[str] = ()
+    regions: Mapping[str, Sequence[int]] = MappingProxyType({})
     published: Mapping[str, int] = MappingProxyType({})
 
     @property

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from segbench.data.case import Dataset as CaseDataset
 from segbench.data.network_input import NetworkInput
 from segbench.data.patches import PatchSampler
+from segbench.data.preparation import Seen
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -76,19 +77,27 @@ class WholeCases(Dataset[dict[str, Any]]):
     """Whole cases, normalised, as batches of one.
 
     Each is a dict: image (1, C, *S) float32 as the network sees it, and as arrays, since they are scored on the
-    CPU, label, instances and `arrays`, the extra ones by name; spacing, case_id, group.
+    CPU, label, instances and `arrays`, the extra ones by name; spacing, case_id, group. The image may be cropped and
+    resampled: `geometry` says how, and is None where it is not. All else is as decoded.
 
     Args:
         store: the decoded cases.
         cases: ids.
         network_input: what the network sees of a case.
+        seen: the cases in the geometry in which networks see them.
         relabel: (256,) uint8, the class that each class of the label stands for; None keeps them.
     """
 
     def __init__(
-        self, store: CaseStore, cases: Sequence[str], network_input: NetworkInput, relabel: np.ndarray | None = None
+        self,
+        store: CaseStore,
+        cases: Sequence[str],
+        network_input: NetworkInput,
+        seen: Seen,
+        relabel: np.ndarray | None = None,
     ) -> None:
         self.store = store
+        self.seen = seen
         self.cases = cases
         self.network_input = network_input
         self.relabel = relabel
@@ -103,9 +112,10 @@ class WholeCases(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         case = self.store[self.cases[index]]
         return {
-            "image": torch.from_numpy(self.network_input.of_case(case))[None],
-            "label": case.label if self.relabel is None else self.relabel[case.label],
-            "instances": case.instances,
+            "image": torch.from_numpy(self.network_input.of_case(self.seen.store[case.id]))[None],
+            "geometry": self.seen.geometry(case.id),
+            "label": np.asarray(case.label) if self.relabel is None else self.relabel[np.asarray(case.label)],
+            "instances": None if case.instances is None else np.asarray(case.instances),
             "arrays": dict(case.arrays),
             "spacing": case.spacing,
             "case_id": case.id,
@@ -123,6 +133,7 @@ class DataModule(L.LightningDataModule):
     Attributes:
         dataset: names the classes.
         store: the decoded cases.
+        seen: the cases in the geometry in which networks see them: those of the store, or prepared from them.
         split: which case is in which part.
         sampler: makes training sample number k.
         batch_size: samples of one optimizer step over all processes.
@@ -135,6 +146,7 @@ class DataModule(L.LightningDataModule):
         self,
         dataset: CaseDataset,
         store: CaseStore,
+        seen: Seen,
         split: Split,
         sampler: PatchSampler,
         batch_size: int,
@@ -145,6 +157,7 @@ class DataModule(L.LightningDataModule):
         super().__init__()
         self.dataset = dataset
         self.store = store
+        self.seen = seen
         self.split = split
         self.sampler = sampler
         self.batch_size = batch_size
@@ -201,7 +214,7 @@ class DataModule(L.LightningDataModule):
         mine = cases[rank::world]
         if not mine and world > 1:
             return DataLoader([None], batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type, list-item]
-        return WholeCases(self.store, mine, self.sampler.network_input).loader()
+        return WholeCases(self.store, mine, self.sampler.network_input, self.seen).loader()
 
     def _place(self) -> tuple[int, int]:
         """The number of this process, and how many there are."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,12 +62,109 @@ def none(image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
     return image.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Ct:
+    """Intensities that mean the same in all cases, such as Hounsfield units: nnU-Net's rule for CT.
+
+    Clipped to the 0.5 and 99.5 percentiles of the foreground of the training cases, minus its mean, divided by its
+    standard deviation.
+
+    Attributes:
+        channels: `mean`, `std`, `low` and `high` of the foreground in each channel.
+    """
+
+    channels: Sequence[Mapping[str, float]]
+
+    def __call__(self, image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+        """Return the image as float32; the case's own statistics do not count."""
+        each = len(image) // len(self.channels)  # slices of each channel, of a 2.5D network
+        facts = [of for of in self.channels for _ in range(each)]
+        shape = (-1, *(1,) * (image.ndim - 1))
+        low, high = (np.array([of[key] for of in facts], np.float32).reshape(shape) for key in ("low", "high"))
+        clipped = np.clip(image.astype(np.float32), low, high)
+        return _scale(clipped, [of["mean"] for of in facts], [of["std"] for of in facts])
+
+
+@dataclass(frozen=True)
+class EachChannel:
+    """A normalisation for each channel."""
+
+    functions: Sequence[Normalize]
+
+    def __call__(self, image: np.ndarray, channels: Sequence[Intensities]) -> np.ndarray:
+        """Return the image as float32."""
+        each = len(image) // len(self.functions)
+        functions = [function for function in self.functions for _ in range(each)]
+        own = zip(functions, image, channels, strict=True)
+        return np.concatenate([function(channel[None], [facts]) for function, channel, facts in own])
+
+
+def foreground_statistics(samples: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    """The facts that `Ct` needs of each channel, from intensities (C, N) of the foreground of each training case."""
+    return [
+        {
+            "mean": float(channel.mean(dtype=np.float64)),
+            "std": float(channel.std(dtype=np.float64)),
+            "low": float(np.percentile(channel, 0.5)),
+            "high": float(np.percentile(channel, 99.5)),
+        }
+        for channel in np.concatenate([np.asarray(sample) for sample in samples], axis=1)
+    ]
+
+
+def chosen_normalizations(chosen: str | Sequence[str], channel_names: Sequence[str], channels: int) -> list[str]:
+    """The normalisation of each channel, where `data.normalize` is one for all, one for each, or auto.
+
+    Args:
+        chosen: `data.normalize`.
+        channel_names: of the data set; none where they are not known.
+        channels: of its images.
+
+    Raises:
+        UserError: where there is not one for each channel, or a channel of several cannot have it.
+    """
+    names = [chosen] * channels if isinstance(chosen, str) else list(chosen)
+    if len(names) != channels:
+        raise UserError(f"data.normalize has {len(names)} entries: the images have {channels} channels")
+    known = [*channel_names, *[""] * (channels - len(channel_names))]
+    found = [
+        ("ct" if channel.strip().lower() == "ct" else "zscore") if name == "auto" else name
+        for name, channel in zip(names, known, strict=False)
+    ]
+    if len(set(found)) > 1 and {"nonzero", "imagenet"} & set(found):
+        raise UserError("data.normalize: nonzero and imagenet are for all channels together; give it as one word")
+    return found
+
+
+def normalization_of(names: Sequence[str], foreground: Sequence[Mapping[str, float]] | None) -> Normalize:
+    """The function of the normalisations of all channels, by their names.
+
+    Args:
+        names: of each channel.
+        foreground: statistics of each channel for "ct".
+
+    Raises:
+        UserError: where a name is unknown.
+    """
+    for name in names:
+        if name not in NORMALIZATIONS and name != "ct":
+            raise UserError(f"data.normalize={name}: must be one of {', '.join(NORMALIZATIONS)}, ct, auto")
+    if set(names) == {"ct"}:
+        return Ct(list(foreground or ()))
+    if len(set(names)) == 1:
+        return NORMALIZATIONS[names[0]]
+    return EachChannel(
+        [Ct([(foreground or ())[k]]) if name == "ct" else NORMALIZATIONS[name] for k, name in enumerate(names)]
+    )
+
+
 NORMALIZATIONS: dict[str, Normalize] = {
     "zscore": zscore,
     "percentile": percentile,
     "unit": unit,
     "imagenet": imagenet,
     "none": none,
+    "nonzero": none,  # done before cases are resampled, see `segbench.data.preparation`
 }
 
 

@@ -21,6 +21,7 @@ from segbench.data.network_input import NetworkInput
 from segbench.data.normalize import Normalize
 from segbench.data.placement import Placement, TrainingCases
 from segbench.data.sample import Sample
+from segbench.data.slices import Slices
 from segbench.data.store import StoredCase
 from segbench.data.targets import Target
 
@@ -41,6 +42,7 @@ class PatchSampler:
         normalize: brings raw intensities to float32 of mean 0 and deviation 1.
         weight: the function that makes the weight of each pixel in the loss, or None.
         input_arrays: the arrays that the network sees besides the image, by name.
+        slices: the way in which volumes are cut for a 2D network, whose patch has two sizes then; None: not at all.
     """
 
     cases: TrainingCases
@@ -51,6 +53,7 @@ class PatchSampler:
     normalize: Normalize
     weight: Target | None = None
     input_arrays: Mapping[str, ArraySpec] = field(default_factory=dict)
+    slices: Slices | None = None
 
     @cached_property
     def network_input(self) -> NetworkInput:
@@ -60,7 +63,7 @@ class PatchSampler:
     def __getitem__(self, k: int) -> dict[str, Any]:
         """Sample number k: image (C, *P) float32, one target per head, the weight if any, and the case's id."""
         rng = np.random.default_rng([self.cases.seed, k])
-        case, start = self.placement(self.cases, k, self.patch_size, rng)
+        case, start = self._place(k, rng)
         pins_centre = getattr(self.placement, "pins_centre", False)
         place = Place(case, start, self.patch_size, pins_centre)
         sample = self.augmentation.patch(place, self.cases, self.normalize, rng)
@@ -72,6 +75,13 @@ class PatchSampler:
         result["image"] = torch.from_numpy(np.ascontiguousarray(seen, dtype=np.float32))
         result["case_id"] = case.id
         return result
+
+    def _place(self, k: int, rng: np.random.Generator) -> tuple[StoredCase, np.ndarray]:
+        """A case, or a slice of one, and the first pixel of sample k in it."""
+        if self.slices is None:
+            return self.placement(self.cases, k, self.patch_size, rng)
+        volume, start = self.placement(self.cases, k, self.slices.volume_patch(self.patch_size), rng)
+        return self.slices.cut(volume, start)
 
 
 def read_patch(

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from segbench.data.arrays import ArrayProvider, LazyArrays, check_names
-from segbench.data.cached_files import (
-    INDEX,
-    DamagedError,
-    is_whole_array,
-    open_array,
-    read_index,
-    save_array,
-    write_index,
-)
-from segbench.data.case import IGNORE, Dataset, Record, check_case
-from segbench.data.case_meta import CaseMeta, measure_intensities
-from segbench.data.labels.connected_regions import connected_regions
-from segbench.data.labels.errors import together
+from segbench.data.cached_files import INDEX, DamagedError, array_path, is_whole_array, open_array, read_index
+from segbench.data.case import Dataset
+from segbench.data.case_meta import CaseMeta
+from segbench.data.decoding import LOCATIONS, array_name, decode, decode_all, decoding_key
 from segbench.errors import UserError
 from segbench.system.atomic import replaced
 from segbench.system.lock import FileLock
-
-_FORMAT = 2
-"""Version of what is written here: another one does not read the files of this one."""
-
-_LOCATIONS = 10_000
-"""Pixels per class and case that are remembered for foreground-aware sampling."""
 
 _OPEN_CASES = 64
 """Cases whose files stay open: opening them takes as long as drawing a small patch. Up to 4 files each."""
@@ -96,9 +75,14 @@ class StoredCase:
     def locations(self) -> Mapping[int, np.ndarray]:
         """The flat indices of up to 10,000 pixels of each class present, background too."""
         every = self.read("locations")
-        counts = {index: min(self.meta.pixels[index], _LOCATIONS) for index in sorted(self.meta.present)}
+        counts = {index: min(self.meta.pixels[index], LOCATIONS) for index in sorted(self.meta.present)}
         ends = np.cumsum([0, *counts.values()])
         return {index: every[start:end] for index, start, end in zip(counts, ends[:-1], ends[1:], strict=True)}
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """Raw intensities (C, N) of some pixels of the foreground of a volume, N up to 10,000."""
+        return self.read("foreground")
 
 
 class CaseStore:
@@ -126,7 +110,7 @@ class CaseStore:
         self.folder = Path(folder).expanduser().absolute() / dataset.name / self.key
         index = read_index(self.folder)
         if index is None:
-            self._alone(lambda: _decode_all(dataset, records, self.folder))
+            self._alone(lambda: decode_all(dataset, records, self.folder))
             index = read_index(self.folder)
             assert index is not None
         self.fingerprint, self._meta = index
@@ -134,6 +118,8 @@ class CaseStore:
         self._dataset = dataset
         self.arrays = dict(dataset.arrays)
         """The forms of the cases' extra arrays by name."""
+        self.own_arrays = frozenset(dataset.arrays)
+        """Names of those that were decoded with the cases."""
         self._providers: dict[str, ArrayProvider] = {}
         self._open: dict[str, StoredCase] = {}  # the last ones used, the longest unused first
 
@@ -193,7 +179,7 @@ class CaseStore:
             UserError: where a provider gives one of another form than it declares.
         """
         if name not in self._providers:
-            return self._file(case_id, _array_name(name))
+            return self._file(case_id, array_name(name))
         array = self._providers[name](case_id, name)
         fault = self.arrays[name].fault(array, self._meta[case_id].shape[1:])
         if fault is not None:
@@ -206,7 +192,9 @@ class CaseStore:
         Raises:
             UserError: where that cannot be done.
         """
-        path, meta = self.folder / case_id / f"{name}.npy", self._meta[case_id]
+        meta = self._meta[case_id]
+        volume = len(meta.shape) == 4 and name not in ("locations", "foreground")
+        path = array_path(self.folder / case_id / name, volume)
         shape = {"image": meta.shape, "label": meta.shape[1:], "instances": meta.shape[1:]}.get(name)
         try:
             return open_array(path, shape)
@@ -221,7 +209,7 @@ class CaseStore:
         record = next(record for record in self.records if record.id == case_id)
         with replaced(self.folder / case_id, alone=True) as temporary:
             temporary.rmdir()
-            meta = _decode(self._dataset, record, temporary)
+            meta = decode(self._dataset, record, temporary)
             if meta.digest != self._meta[case_id].digest:
                 raise UserError(
                     f"the cached case {self.folder / case_id} is damaged, and {record.where} is not what it was:"
@@ -257,135 +245,3 @@ class CaseStore:
                 f"the cache {self.folder.parent} cannot be written ({error.strerror or error}): "
                 "set data.cache (or SEGBENCH_CACHE) to a folder that can"
             ) from error
-
-
-def decoding_key(dataset: Dataset, records: Sequence[Record]) -> str:
-    """Hash of everything that decides the decoded arrays, without decoding them."""
-    kind = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
-    files = {path: os.stat(path) for path in {path for record in records for path in record.files}}
-    cases = [
-        [record.id, record.group, record.part]
-        # Whole paths: copies that were unpacked with equal times can differ in content.
-        + [[os.path.abspath(path), files[path].st_size, files[path].st_mtime_ns] for path in record.files]
-        for record in records
-    ]
-    deciding: list[object] = [_FORMAT, kind, list(dataset.classes), dataset.settings(), cases]
-    if dataset.has_instances:
-        deciding.append(dataset.object_classes)
-    if dataset.arrays:
-        deciding.append({name: asdict(spec) for name, spec in dataset.arrays.items()})
-    return _hash(deciding)
-
-
-def _decode_all(dataset: Dataset, records: Sequence[Record], folder: Path) -> None:
-    """Decode every case into a temporary folder and rename it."""
-    if read_index(folder) is not None:  # another process has made it while this one waited
-        return
-    if (folder / INDEX).exists():
-        log.warning("%s is damaged: its cases are decoded anew", folder / INDEX)
-        (folder / INDEX).unlink()
-    names = [record.id for record in records]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{dataset.name} has two cases with the id {twice}: rename one of their files")
-    log.info("decoding %d cases of %s into %s", len(records), dataset.name, folder)
-    with replaced(folder, mark=INDEX, alone=True) as temporary:
-        if (folder / INDEX).exists():  # another node's: a network file system shows it after a change to the folder
-            return
-        pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-        try:
-            done = pool.map(lambda record: _decoded(dataset, record, temporary / record.id), records)
-            console = Console(stderr=True)
-            results = list(
-                track(
-                    done,
-                    f"decoding {dataset.name}",
-                    len(records),
-                    console=console,
-                    transient=True,
-                    disable=not console.is_terminal,
-                )
-            )
-            if wrong := [result for result in results if isinstance(result, UserError)]:
-                raise together(wrong)
-            cases = [result for result in results if isinstance(result, CaseMeta)]
-            fingerprint = _hash([list(dataset.classes), [[case.id, case.digest] for case in cases]])
-            write_index(temporary, dataset.name, fingerprint, cases)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _decoded(dataset: Dataset, record: Record, folder: Path) -> CaseMeta | UserError:
-    """A case, or what is wrong with it: all that is wrong with a data set is said at once."""
-    try:
-        return _decode(dataset, record, folder)
-    except UserError as error:
-        return error
-
-
-def _decode(dataset: Dataset, record: Record, folder: Path) -> CaseMeta:
-    """Decode, check, measure and write one case."""
-    case = dataset.load(record)
-    check_case(case, record, dataset)
-    if case.label is None:
-        raise UserError(f"{record.where} has no mask: every case of a data set needs one")
-    counts = np.bincount(case.label.ravel(), minlength=IGNORE + 1)
-    pixels = tuple(int(count) for count in counts[: len(dataset.classes)])
-    places = [_some(np.flatnonzero(case.label == index)) for index, count in enumerate(pixels) if count]
-    folder.mkdir()
-    save_array(folder / "image.npy", case.image)
-    save_array(folder / "label.npy", case.label)
-    save_array(folder / "locations.npy", np.concatenate([np.empty(0, np.int64), *places]))
-    instances = case.instances
-    if instances is None and dataset.has_instances:
-        instances = connected_regions(case.label, dataset.object_classes)
-    if instances is not None:
-        save_array(folder / "instances.npy", instances)
-    for name, array in case.arrays.items():
-        save_array(folder / f"{_array_name(name)}.npy", array)
-    return CaseMeta(
-        id=record.id,
-        group=record.group,
-        part=record.part,
-        spacing=case.spacing,
-        shape=case.image.shape,
-        dtype=str(case.image.dtype),
-        intensities=measure_intensities(case.image),
-        pixels=pixels,
-        ignored=int(counts[IGNORE]),
-        objects=None if instances is None else int(np.count_nonzero(np.unique(instances))),
-        image_digest=image_digest(case.image),
-        # Of what was given: connected regions follow from the label.
-        digest=_digest(case.image, case.label, case.instances, np.asarray(case.spacing), **case.arrays),
-    )
-
-
-def _array_name(name: str) -> str:
-    """The name of the file of an extra array of a case, which no other file of it can have."""
-    return f"array.{name}"
-
-
-def _some(pixels: np.ndarray) -> np.ndarray:
-    """A random choice of the pixels, always the same, in their order."""
-    if len(pixels) <= _LOCATIONS:
-        return pixels
-    return np.sort(np.random.default_rng(0).choice(pixels, _LOCATIONS, replace=False))
-
-
-def image_digest(image: np.ndarray) -> str:
-    """Hash of the pixels of an image (C, *S) as decoded: `CaseMeta.image_digest`."""
-    return _digest(image)
-
-
-def _digest(*arrays: np.ndarray | None, **named: np.ndarray) -> str:
-    """Hash of the arrays' types, shapes and values, and the names of those that have one."""
-    content = hashlib.sha256()
-    for name, array in [*(("", array) for array in arrays), *sorted(named.items())]:
-        if array is not None:
-            content.update(f"{name}{array.dtype.name} {array.shape}".encode())
-            content.update(np.ascontiguousarray(array).tobytes())
-    return content.hexdigest()[:16]
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

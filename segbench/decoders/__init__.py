@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,3 +21,14 @@ class Decoder(Protocol):
 
     def instances(self, outputs: Mapping[str, Tensor], label: np.ndarray) -> np.ndarray:
         """Return the objects (*S) int32, 0 = background."""
+
+
+@runtime_checkable
+class ByPixel(Decoder, Protocol):
+    """A decoder that decides pixel by pixel, so that the logits of a volume need not be there all at once."""
+
+    def by_pixel(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
+        """Return the class of each pixel (*S) uint8, from its logits (K, *S)."""
+
+    def finished(self, label: np.ndarray) -> np.ndarray:
+        """Return the class map of a whole case, from the classes of its pixels."""

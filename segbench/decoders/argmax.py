@@ -35,9 +35,17 @@ class Argmax:
 
     def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
         """The class map (*S) uint8 of one case from its heads' logits (K, *S); the image is not looked at."""
+        return self.finished(self.by_pixel(outputs))
+
+    def by_pixel(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
+        """The class of each pixel by its own logits alone: some rows of a volume do as well as all."""
         if "mask" not in outputs:
             raise UserError(f"decoder: needs the head mask, not {', '.join(outputs)}; task=regions has decoder=regions")
         return np.asarray(outputs["mask"].argmax(0).byte().cpu().numpy())
+
+    def finished(self, label: np.ndarray) -> np.ndarray:
+        """The class map (*S) of a whole case, from the classes of its pixels."""
+        return label
 
     def regions(self, outputs: Mapping[str, Tensor]) -> np.ndarray | None:
         """The masks of regions: none but those of the label map."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes, generate_binary_structure
 from scipy.ndimage import label as connected_components
-from torch import Tensor
 
 from segbench.decoders.argmax import Argmax
 from segbench.errors import UserError
@@ -43,9 +41,8 @@ class Cleaned(Argmax):
         self.smallest = smallest
         self.fill_holes = fill_holes
 
-    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
-        """The class map (*S) uint8 of one case from its heads' logits (K, *S)."""
-        label = super().label(outputs, image)
+    def finished(self, label: np.ndarray) -> np.ndarray:
+        """The class map (*S) uint8 of a whole case, from the classes of its pixels."""
         background = self.background
         assert background is not None
         structure = generate_binary_structure(label.ndim, min(self.connectivity, label.ndim))

@@ -49,8 +49,8 @@ class Regions(Argmax):
         self.order = default_order(classes) if order is None else list(order)
         self.logit = float(np.log(threshold) - np.log1p(-threshold))
 
-    def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
-        """The class map (*S) uint8 of one case from its regions' logits (R, *S); the image is not looked at."""
+    def by_pixel(self, outputs: Mapping[str, Tensor]) -> np.ndarray:
+        """The class of each pixel (*S) uint8 by its regions' logits (R, *S)."""
         inside = self._inside(outputs)
         label = torch.full(inside.shape[1:], self.background or 0, dtype=torch.uint8, device=inside.device)
         for mask, value in zip(inside, self.order, strict=True):

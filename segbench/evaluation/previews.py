@@ -51,6 +51,7 @@ def preview(
     background: int | None,
     title: str,
     classes: Sequence[str] = (),
+    each_channel: bool = False,
 ) -> Image.Image:
     """Image, reference, prediction and errors of one case side by side.
 
@@ -64,14 +65,15 @@ def preview(
         background: the class that is no foreground, or None.
         title: above the panels.
         classes: their names, for a legend where several are foreground; none: there is no legend.
+        each_channel: show each channel: they are no colours, but modalities.
     """
     if prediction.ndim == 3:
         shown = prediction if reference is None else reference
         depth = int(np.argmax(_foreground(shown, background).sum(axis=(1, 2))))
         image, prediction = image[:, depth], prediction[depth]
         reference = None if reference is None else reference[depth]
-    grey = _display(image)
-    panels = [("image", grey)]
+    grey = _display(image[:1] if each_channel else image)
+    panels = _channel_panels(image) if each_channel else [("image", grey)]
     if reference is not None:
         panels.append(("reference", _coloured(grey, reference, background)))
     panels.append(("prediction", _coloured(grey, prediction, background)))
@@ -83,7 +85,12 @@ def preview(
 
 
 def preview_regions(
-    image: np.ndarray, reference: np.ndarray, prediction: np.ndarray, regions: RegionClasses, title: str
+    image: np.ndarray,
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    regions: RegionClasses,
+    title: str,
+    each_channel: bool = False,
 ) -> Image.Image:
     """Image, reference, prediction and errors of overlapping regions side by side.
 
@@ -96,13 +103,14 @@ def preview_regions(
         prediction: (R, *S) bool, the mask of each region.
         regions: the classes of each region, by name.
         title: above the panels.
+        each_channel: show each channel: they are no colours, but modalities.
     """
     true = region_masks(reference, regions)
     scored = reference != IGNORE
     if reference.ndim == 3:
         depth = int(np.argmax(true.any(axis=0).sum(axis=(1, 2))))
         image, true, prediction, scored = image[:, depth], true[:, depth], prediction[:, depth], scored[depth]
-    grey = _display(image)
+    grey = _display(image[:1] if each_channel else image)
     missed, invented = (true & ~prediction & scored).any(axis=0), (prediction & ~true & scored).any(axis=0)
     errors = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
     for where, colour in (
@@ -110,12 +118,19 @@ def preview_regions(
     ):  # fmt: skip
         errors[where] = 0.25 * errors[where] + 0.75 * colour
     panels = [
-        ("image", grey),
+        *(_channel_panels(image) if each_channel else [("image", grey)]),
         ("reference", _outlined(grey, true)),
         ("prediction", _outlined(grey, prediction)),
         ("errors: blue missed, red invented, yellow both", errors),
     ]
     return _side_by_side(panels, title, {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(regions)})
+
+
+def _channel_panels(image: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A panel for each channel of an image (C, H, W)."""
+    if len(image) == 1:
+        return [("image", _display(image))]
+    return [(f"channel {number}", _display(channel[None])) for number, channel in enumerate(image)]
 
 
 def _outlined(grey: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,16 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 
+from segbench.data.case import Dataset
 from segbench.data.labels.region_classes import RegionClasses
+from segbench.data.preparation import Geometry
+from segbench.data.store import StoredCase
 from segbench.evaluation.previews import preview, preview_regions, write_picture
+from segbench.evaluation.segmenting import Segmentation
+from segbench.evaluation.volume_previews import preview_region_volume, preview_volume
 from segbench.metrics import cost
 from segbench.models.estimator import Estimator
 
@@ -89,12 +97,7 @@ def write_previews(
         case = data.store[str(means.index[position])]
         label, masks = predicted_labels(labels, data, trainer, module, case.id)
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
-        reference = np.asarray(case.label)
-        if masks is None:
-            classes = data.dataset.classes
-            picture = preview(np.asarray(case.image), reference, label, data.dataset.background, title, classes)
-        else:
-            picture = preview_regions(np.asarray(case.image), reference, masks, regions or {}, title)
+        picture = _picture(case, label, masks, data.dataset, regions or {}, title)
         write_picture(folder / f"{place}.png", np.asarray(picture))
 
 
@@ -105,18 +108,64 @@ def predicted_labels(
     found = labels.get(case_id)
     if found is not None:
         return found
-    image = data.sampler.network_input.of_case(data.store[case_id])
-    outputs = predict(module, trainer, image)
-    return module.decoder.label(outputs, torch.from_numpy(image)), module.decoder.regions(outputs)
+    image = data.sampler.network_input.of_case(data.seen.store[case_id])
+    return segment(module, trainer, image, data.seen.geometry(case_id))[:2]
 
 
-def predict(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> dict[str, Tensor]:
-    """Logits (K, *S) of each head for one normalised image (C, *S), on the trainer's device and in its precision."""
+def _picture(
+    case: StoredCase,
+    label: np.ndarray,
+    masks: np.ndarray | None,
+    dataset: Dataset,
+    regions: RegionClasses,
+    title: str,
+) -> Image.Image:
+    """The picture of a case, an image or a volume, with classes or with regions."""
+    image, reference = np.asarray(case.image), np.asarray(case.label)
+    if reference.ndim == 2:
+        if masks is None:
+            return preview(image, reference, label, dataset.background, title, dataset.classes)
+        return preview_regions(image, reference, masks, regions, title)
+    if masks is None:
+        return preview_volume(image, reference, label, dataset.background, title, dataset.classes, case.spacing)
+    return preview_region_volume(image, reference, masks, regions, title, case.spacing)
+
+
+def predict(
+    module: SegmentationModule, trainer: L.Trainer, image: np.ndarray, geometry: Geometry | None = None
+) -> dict[str, Tensor]:
+    """Logits (K, *S) of each head for one normalised image (C, *S), on the trainer's device and in its precision.
+
+    Args:
+        module: with its weights.
+        trainer: gives the device and precision.
+        image: as the network sees it.
+        geometry: where it lies in the case that it was prepared from, whose size the logits get; None: it is the case.
+    """
+    with _on_device(module, trainer, image) as converted:
+        return module.predict_case(converted, geometry)
+
+
+def segment(
+    module: SegmentationModule,
+    trainer: L.Trainer,
+    image: np.ndarray,
+    geometry: Geometry | None = None,
+    keep: bool = False,
+) -> Segmentation:
+    """The label map of one normalised image (C, *S); arguments as of `predict`, `keep`: its logits, too."""
+    with _on_device(module, trainer, image) as converted:
+        return module.segment(converted, geometry, keep)
+
+
+@contextmanager
+def _on_device(module: SegmentationModule, trainer: L.Trainer, image: np.ndarray) -> Iterator[Tensor]:
+    """The image as a batch of one, where and as the trainer computes."""
     device = trainer.strategy.root_device
     module.to(device).eval()
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         converted = trainer.precision_plugin.convert_input(torch.from_numpy(np.ascontiguousarray(image))[None])
-        return module.predict_case(converted.to(device))
+        yield converted.to(device)
 
 
 def measure_cost(

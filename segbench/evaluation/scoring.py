@@ -20,6 +20,10 @@ class Scorer(Protocol):
     """A function that scores one case."""
 
     @property
+    def background(self) -> int | None:
+        """The class left out, or None."""
+
+    @property
     def scores_objects(self) -> bool:
         """True where predicted objects are of use."""
 

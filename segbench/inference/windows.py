@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,6 +82,54 @@ class SlidingWindow:
         Raises:
             UserError: where the network predicts less than it sees.
         """
+        padded, inside = self._padded(image)
+        return {head: logits[:, :, *inside] for head, logits in self._blend(network, padded).items()}
+
+    def slabs(self, network: Network, image: Tensor) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """The same of one image (1, C, *S), some rows of the first axis of S at a time: those that are complete.
+
+        The sums are kept where the network computes, or on the host where they do not fit.
+
+        Yields:
+            The first row, and logits (K, rows, ..) of every head, in float32.
+        """
+        padded, inside = self._padded(image)
+        places = window_places(padded.shape[2:], self.window, self.overlap)
+        starts = sorted({place[0].start for place in places})
+        ends = [*starts[1:], padded.shape[2]]
+        depth, rest = self.window[0], padded.shape[3:]
+        weight = window_weight(self.window, self.weighting).to(image.device)
+        sums: dict[str, Tensor] = {}
+        total = torch.zeros((depth, *rest), device=image.device)
+        for start, end in zip(starts, ends, strict=True):
+            here = [place for place in places if place[0].start == start]
+            for first in range(0, len(here), self.batch_size):
+                chunk = here[first : first + self.batch_size]
+                windows = torch.stack([padded[0][:, *place] for place in chunk])
+                for head, logits in self._predict(network, windows).items():
+                    if head not in sums:
+                        sums[head] = _sums((logits.shape[1], depth, *rest), image.device)
+                    for place, part in zip(chunk, logits, strict=True):
+                        sums[head][:, :, *place[1:]] += (part * weight).to(sums[head].device)
+            for place in here:
+                total[:, *place[1:]] += weight
+            done = end - start
+            low, high = max(start, inside[0].start), min(end, inside[0].stop)
+            if low < high:
+                rows = slice(low - start, high - start)
+                yield (
+                    low - inside[0].start,
+                    {
+                        head: value[:, rows, *inside[1:]] / total[rows, *inside[1:]].to(value.device)
+                        for head, value in sums.items()
+                    },
+                )
+            for value in (*sums.values(), total[None]):
+                value[:, : depth - done] = value[:, done:].clone()
+                value[:, depth - done :] = 0
+
+    def _padded(self, image: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        """The image, as large as a window at least, and its place in it."""
         size = image.shape[2:]
         missing = [max(want - have, 0) for want, have in zip(self.window, size, strict=True)]
         before = [gap // 2 for gap in missing]
@@ -88,7 +137,7 @@ class SlidingWindow:
         around = [(first, gap - first) for first, gap in zip(before, missing, strict=True)][::-1]
         padded = pad(image, list(itertools.chain.from_iterable(around)))
         inside = tuple(slice(first, first + length) for first, length in zip(before, size, strict=True))
-        return {head: logits[:, :, *inside] for head, logits in self._blend(network, padded).items()}
+        return padded, inside
 
     def _blend(self, network: Network, image: Tensor) -> dict[str, Tensor]:
         size = image.shape[2:]
@@ -115,6 +164,13 @@ class SlidingWindow:
         predicted = predict_views(network, windows, self.mirror, self.rotate)
         _check_size(predicted, self.window, "sliding_window")
         return predicted
+
+
+def _sums(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Zeros on a device, or on the host where they would take more than half of its free memory."""
+    if device.type == "cuda" and 4 * math.prod(shape) > torch.cuda.mem_get_info(device)[0] / 2:
+        device = torch.device("cpu")
+    return torch.zeros(shape, device=device)
 
 
 def _check_size(predicted: Mapping[str, Tensor], seen: Sequence[int], name: str) -> None:

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from segbench.data.case import Record
 from segbench.data.configured import dataset_of, open_dataset
-from segbench.data.store import CaseStore, decoding_key
+from segbench.data.decoding import decoding_key
+from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory
 

@@ -23,14 +23,17 @@ from segbench.data.labels.instance_requirement import check_objects
 from segbench.data.labels.object_remarks import unnumbered_objects
 from segbench.data.labels.region_classes import region_classes
 from segbench.data.network_input import NetworkInput
-from segbench.data.normalize import NORMALIZATIONS, Normalize
+from segbench.data.normalize import Normalize, chosen_normalizations, foreground_statistics, normalization_of
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
+from segbench.data.preparation import Preparation, seen_cases
+from segbench.data.slices import Slices, slice_axis, slice_of
 from segbench.data.splits import Split, make_split, read_split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
-from segbench.inference.views import mirrored_axes
+from segbench.inference.slice_by_slice import SliceBySlice
+from segbench.inference.views import Inference, mirrored_axes
 from segbench.metrics.configured import chosen_functions, criterion, functions
 from segbench.metrics.streaming import build_streaming
 from segbench.system.processes import is_main_process, total_batch
@@ -91,14 +94,19 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
     if extend is not None:
         store = extend(dataset.name, store, (*split.train, *split.validation, *split.test))
     plan_run(config, dataset, store, split)
-    _check_patch(config, dataset, store, split)
     pixels = _class_pixels(dataset, store, split)
-    config.measured.spatial_dims = dataset.spatial_dims
-    seen = network_input(config, store)
-    config.measured.in_channels = seen.channels(dataset.channels)
+    config.measured.case_dims = dataset.spatial_dims
+    _measure_normalization(config, dataset, store, split)
+    cases = seen_cases(dataset, store, preparation(config), config.data.cache)
+    slices = _measure_slices(config, dataset, store)
+    config.measured.spatial_dims = dataset.spatial_dims if slices is None else 2
+    _check_patch(config, dataset, cases.store, split, slices)
+    seen = network_input(config, cases.store)
+    config.measured.in_channels = seen.channels(dataset.channels * (1 if slices is None else slices.width))
     config.measured.image_channels = dataset.channels
     config.measured.classes = len(dataset.classes)
-    regions = region_classes(None if config.data.regions is None else as_plain(config.data.regions), dataset.classes)
+    own = dict(dataset.regions) if config.data.regions is None else as_plain(config.data.regions)
+    regions = region_classes(own or None, dataset.classes)
     OmegaConf.update(config, "measured.regions", regions, merge=False, force_add=True)
     config.measured.region_count = len(regions)
     config.measured.class_frequencies = [count / sum(pixels) for count in pixels]
@@ -106,7 +114,7 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
     config.measured.class_frequencies_where_present = shares_where_present(per_case)
     config.measured.class_0_counts = dataset.background != 0
     sampler = PatchSampler(
-        cases=TrainingCases(store, split.train, dataset.background, config.seed),
+        cases=TrainingCases(cases.store, split.train, dataset.background, config.seed),
         patch_size=tuple(config.data.patch_size),
         placement=build(config.task.sampling, "task.sampling"),
         augmentation=build_augmenter(config.augmentation),
@@ -114,13 +122,16 @@ def build_data(config: DictConfig, extend: Extend | None = None) -> DataModule:
         normalize=seen.normalize,
         weight=None if config.task.weight is None else build(config.task.weight, "task.weight"),
         input_arrays=seen.arrays,
+        slices=slices,
     )
-    sampler.augmentation.check(store[split.train[0]], sampler.patch_size)
+    first = cases.store[split.train[0]]
+    sampler.augmentation.check(first if slices is None else slice_of(first, slices, 0), sampler.patch_size)
     _remark(dataset, store, split, sampler.weight)
     _ = sampler[0]  # what does not suit the data, such as stains of grey images, says so here, not in a worker
     return DataModule(
         dataset,
         store,
+        cases,
         split,
         sampler,
         batch_size=total_batch(config),
@@ -168,12 +179,60 @@ def build_split(config: DictConfig, store: CaseStore) -> Split:
 
 
 def normalization(config: DictConfig) -> Normalize:
-    """The function that `data.normalize` names."""
-    try:
-        return NORMALIZATIONS[config.data.normalize]
-    except KeyError:
-        known = ", ".join(NORMALIZATIONS)
-        raise UserError(f"data.normalize={config.data.normalize}: must be one of {known}") from None
+    """The function that `data.normalize` names; `measured` says what `auto` stands for, and what `ct` goes by."""
+    names = config.measured.normalize
+    if names is None:  # a run of an earlier version, or no data yet
+        names = chosen_normalizations(as_plain(config.data)["normalize"], (), config.measured.image_channels or 1)
+    foreground: Any = config.measured.foreground
+    known = None if foreground is None else [dict(channel) for channel in foreground]
+    return normalization_of(list(names), known)
+
+
+def preparation(config: DictConfig) -> Preparation:
+    """The rules by which volumes are cropped and resampled; images in 2D keep their size."""
+    if (config.measured.case_dims or config.measured.spatial_dims) == 2:
+        return Preparation()
+    data = config.data
+    spacing = None if data.spacing is None else tuple(map(float, data.spacing))
+    return Preparation(spacing, data.crop, data.thick_slices, "nonzero" in (config.measured.normalize or ()))
+
+
+def slices_of(config: DictConfig) -> Slices | None:
+    """The way in which volumes are cut for a 2D network, once it is measured; None: not at all."""
+    axis = config.measured.slice_axis
+    return None if axis is None else Slices(axis, config.data.neighbours)
+
+
+def _measure_slices(config: DictConfig, dataset: Dataset, store: CaseStore) -> Slices | None:
+    """Fill in along which axis slices follow each other.
+
+    Raises:
+        UserError: where there are no slices, or they are not alike.
+    """
+    chosen = config.data.slices
+    if chosen is not None and dataset.spatial_dims == 2:
+        raise UserError(f"data.slices={chosen}: {dataset.name} has images, not volumes")
+    if chosen is None and config.data.neighbours:
+        raise UserError("data.neighbours: are those of a slice; say which slices, such as data.slices=axial")
+    config.measured.slice_axis = None if chosen is None else slice_axis(chosen, store)
+    return slices_of(config)
+
+
+def _measure_normalization(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
+    """Fill in what normalisation each channel has and, for ct, the intensities of the training cases' foreground.
+
+    Raises:
+        UserError: where images in 2D are to be normalised as volumes are.
+    """
+    chosen = as_plain(config.data)["normalize"]
+    names = chosen_normalizations(chosen, dataset.channel_names, dataset.channels)
+    for name in {"ct", "nonzero"} & set(names):
+        if dataset.spatial_dims == 2:
+            raise UserError(f"data.normalize={name}: is for volumes; {dataset.name} has images in 2D")
+    config.measured.normalize = names
+    config.measured.foreground = None
+    if "ct" in names:
+        config.measured.foreground = foreground_statistics([store[case].foreground for case in split.train])
 
 
 def network_input(config: DictConfig, store: CaseStore) -> NetworkInput:
@@ -253,7 +312,7 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
         objective=Objective(build(config.task.objective, "task.objective"), config.task.weight is not None),
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
-        inference=build(config.inference, "inference"),
+        inference=_inference(config),
         decoder=build_decoder(config, labels),
         scorer=build_scorer(config, labels, "test"),
         validation_scorer=build_validation_scorer(config, labels),
@@ -264,18 +323,25 @@ def build_module(config: DictConfig, labels: Labels) -> SegmentationModule:
     )
 
 
-def _check_patch(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
+def _inference(config: DictConfig) -> Inference:
+    """The way to predict whole cases; volumes slice by slice, where the network is for slices."""
+    inference: Inference = build(config.inference, "inference")
+    slices = slices_of(config)
+    return inference if slices is None else SliceBySlice(inference, slices, config.measured.image_channels)
+
+
+def _check_patch(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split, slices: Slices | None) -> None:
     """Say which training images are padded to the patch."""
     patch = list(config.data.patch_size)
-    if len(patch) != dataset.spatial_dims:
-        raise UserError(
-            f"data.patch_size={patch}: {dataset.name} has {dataset.spatial_dims} spatial dimensions,"
-            f" so give {dataset.spatial_dims} sizes"
-        )
+    dims = config.measured.spatial_dims
+    if len(patch) != dims:
+        what = f"{dataset.name} has {dims} spatial dimensions" if slices is None else "slices have 2 spatial dimensions"
+        raise UserError(f"data.patch_size={patch}: {what}, so give {dims} sizes")
+    size = patch if slices is None else slices.volume_patch(patch)
     small = [
         case
         for case in split.train
-        if any(want > have for want, have in zip(patch, store.meta(case).shape[1:], strict=True))
+        if any(want > have for want, have in zip(size, store.meta(case).shape[1:], strict=True))
     ]
     if small:
         log.info(

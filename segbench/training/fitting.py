@@ -40,7 +40,7 @@ class FittingCases(Sequence[TrainingCase]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         self.stopper.check()
-        case = self.data.store[self.data.split.train[index]]
+        case = self.data.seen.store[self.data.split.train[index]]
         return TrainingCase(self.data.sampler.network_input.of_case(case), np.asarray(case.label), case.spacing)
 
 

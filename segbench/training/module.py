@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from segbench.data.preparation import Geometry
 from segbench.decoders import Decoder
 from segbench.errors import UserError
 from segbench.evaluation.scoring import Row, Scorer
+from segbench.evaluation.segmenting import Segmentation, predict_whole, segment
 from segbench.evaluation.validation import mean_scores
 from segbench.inference import Inference
 from segbench.metrics.streaming import Streaming
@@ -182,12 +184,12 @@ class SegmentationModule(L.LightningModule):
         """
         if case is None:
             return
-        outputs = self.predict_case(case["image"])
-        label, regions = self.decoder.label(outputs, case["image"][0]), self.decoder.regions(outputs)
+        watched = self.validation_metrics is not None and dataloader_idx == 0
+        label, regions, outputs = self.segment(case["image"], case["geometry"], keep=watched)
         objects = self.validation_scorer.scores_objects and case["instances"] is not None
         instances = self.decoder.instances(outputs, label) if objects else None
         self._validation_rows[dataloader_idx].extend(self.validation_scorer(label, instances, case, regions))
-        if self.validation_metrics is not None and dataloader_idx == 0:
+        if watched and self.validation_metrics is not None:
             target = torch.from_numpy(case["label"].astype(np.int64)).to(self.device)
             self.validation_metrics.update(outputs["mask"][None], target[None])
 
@@ -224,12 +226,10 @@ class SegmentationModule(L.LightningModule):
             return
         _synchronise(self.device)
         start = time.perf_counter()
-        outputs = self.predict_case(case["image"])
-        label = self.decoder.label(outputs, case["image"][0])
+        label, regions, outputs = self.segment(case["image"], case["geometry"])
         _synchronise(self.device)
         self.seconds.append(time.perf_counter() - start)
         instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
-        regions = self.decoder.regions(outputs)
         self.rows += self.scorer(label, instances, case, regions)
         if self.on_predicted is not None:
             self.on_predicted(case["case_id"], label, regions)
@@ -238,9 +238,13 @@ class SegmentationModule(L.LightningModule):
         """Gather the rows of all processes in each of them."""
         self.rows = _gather(self.rows)
 
-    def predict_case(self, image: Tensor) -> dict[str, Tensor]:
-        """Logits (K, *S) of each head for one image (1, C, *S)."""
-        return {head: logits[0] for head, logits in self.inference(self, image).items()}
+    def segment(self, image: Tensor, geometry: Geometry | None = None, keep: bool = False) -> Segmentation:
+        """The label map of one image (1, C, *S), at the size of the case that it was prepared from."""
+        return segment(self, self.inference, self.decoder, image, geometry, self.scorer.background, keep)
+
+    def predict_case(self, image: Tensor, geometry: Geometry | None = None) -> dict[str, Tensor]:
+        """Logits (K, *S) of each head for one image (1, C, *S), at the size of the case that it was prepared from."""
+        return predict_whole(self, self.inference, image, geometry, self.scorer.background)
 
     # State
 

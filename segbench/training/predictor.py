@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from segbench.config.allowed_targets import check_trust
 from segbench.config.history import completed
 from segbench.data.arrays import ArraySpec
-from segbench.data.case_meta import measure_intensities
+from segbench.data.decoding import image_digest
 from segbench.data.network_input import NetworkInput
-from segbench.data.store import image_digest
+from segbench.data.preparation import SeenImage, seen_image
 from segbench.errors import UserError
-from segbench.evaluation.results import predict
+from segbench.evaluation.results import predict, segment
+from segbench.evaluation.segmenting import Segmentation
 from segbench.runs.directory import RunDirectory, read_config
 from segbench.runs.stage_ids import Takes
 from segbench.runs.stages import Stage, recorded_stages
@@ -60,8 +61,14 @@ class FinishedRun:
     @property
     def image_channels(self) -> int:
         """The channels of an image, without those of arrays that the network sees besides it."""
-        specs = self._specs()
-        return int(self.config.measured.in_channels) - sum(specs[name].inputs for name in self.config.data.input_arrays)
+        specs, slices = self._specs(), assembly.slices_of(self.config)
+        seen = self.config.measured.in_channels - sum(specs[name].inputs for name in self.config.data.input_arrays)
+        return int(seen if slices is None else seen // slices.width)
+
+    @property
+    def image_dims(self) -> int:
+        """The spatial dimensions of an image: 3 of a volume, also where a 2D network sees its slices."""
+        return int(self.config.measured.case_dims or self.config.measured.spatial_dims)
 
     @property
     def file_arrays(self) -> Mapping[str, ArraySpec]:
@@ -72,52 +79,82 @@ class FinishedRun:
             found |= self._network(stage.runs[0].path).file_arrays
         return found
 
-    def outputs(self, seen: np.ndarray) -> Outputs:
-        """Logits (K, *S) of each head for what the network sees of a case (C, *S)."""
-        return predict(self.module, self.trainer, seen)
+    def outputs(self, seen: SeenImage) -> Outputs:
+        """Logits (K, *S) of each head for what the network sees of a case."""
+        return predict(self.module, self.trainer, seen.image, seen.geometry)
 
-    def predict(self, image: np.ndarray) -> np.ndarray:
-        """Classes (*S) uint8 of one raw image (C, *S); see `predict_regions`."""
-        return self.predict_regions(image)[0]
+    def predict(self, image: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:
+        """Classes (*S) uint8 of one raw image (C, *S); see `segment`."""
+        return self.segment(image, spacing=spacing).label
 
-    def predict_regions(
-        self, image: np.ndarray, arrays: Mapping[str, np.ndarray] = MappingProxyType({})
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def segment(
+        self,
+        image: np.ndarray,
+        arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
+        spacing: Sequence[float] | None = None,
+        keep: bool = False,
+    ) -> Segmentation:
         """Classes (*S) uint8 of one raw image (C, *S), and the masks (R, *S) of regions, if the network finds some.
 
         Args:
             image: as a file has it.
             arrays: `file_arrays`, by name.
+            spacing: of its axes in mm; None: not known.
+            keep: keep the logits of a volume, for `probabilities`.
         """
-        seen = self.seen(image, arrays)
-        outputs, decoder = self.outputs(seen), self.module.decoder
-        return decoder.label(outputs, torch.from_numpy(seen)), decoder.regions(outputs)
+        seen = self.seen(image, arrays, spacing)
+        return segment(self.module, self.trainer, seen.image, seen.geometry, keep)
 
-    def seen(self, image: np.ndarray, arrays: Mapping[str, np.ndarray] = MappingProxyType({})) -> np.ndarray:
-        """The network's input (C, *S) for one raw image and `file_arrays`; its stages predict it first.
+    @property
+    def probability_names(self) -> Sequence[str]:
+        """The classes, or the regions where the network finds these."""
+        return list(self.config.measured.regions) if "regions" in self.config.task.heads else self.labels.classes
+
+    def probabilities(self, outputs: Outputs) -> np.ndarray:
+        """The probabilities (K, *S) of the classes or, each by itself, of the regions."""
+        shares = outputs["regions"].sigmoid() if "regions" in outputs else outputs["mask"].float().softmax(0)
+        return np.asarray(shares.cpu().numpy())
+
+    def seen(
+        self,
+        image: np.ndarray,
+        arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
+        spacing: Sequence[float] | None = None,
+    ) -> SeenImage:
+        """The network's input for one raw image (C, *S) and `file_arrays`; its stages predict it first.
 
         Of each stage those runs predict it that do not know it, and where all do, or none does, all.
         """
-        predicted = {stage.name: self._stage_array(stage, image, arrays) for stage in self.stages}
+        predicted = {stage.name: self._stage_array(stage, image, arrays, spacing) for stage in self.stages}
         specs = {name: self._specs()[name] for name in self.config.data.input_arrays}
         network_input = NetworkInput(assembly.normalization(self.config), specs)
-        normalized = network_input.normalize(image, measure_intensities(image))
-        return network_input.extended(normalized, {**arrays, **predicted})
+        return self.view(network_input, image, spacing, {**arrays, **predicted})
 
-    def taken(self, outputs: Sequence[Outputs], seen: np.ndarray, takes: Takes) -> np.ndarray:
+    def view(
+        self,
+        network_input: NetworkInput,
+        image: np.ndarray,
+        spacing: Sequence[float] | None,
+        arrays: Mapping[str, np.ndarray],
+    ) -> SeenImage:
+        """The network's input for one raw image (C, *S) and its extra arrays, cropped and resampled as in training."""
+        edges = (1.0,) * (image.ndim - 1) if spacing is None else spacing
+        return seen_image(assembly.preparation(self.config), network_input, image, edges, arrays)
+
+    def taken(self, outputs: Sequence[Outputs], seen: SeenImage, takes: Takes) -> np.ndarray:
         """The label map (*S), probabilities (K, *S) or masks of regions (R, *S) of the mean of several runs' logits.
 
         Args:
             outputs: of runs of this method, this one among them.
-            seen: what this run's network sees of the case (C, *S).
+            seen: what this run's network sees of the case.
             takes: which of the three.
         """
         mean = {head: torch.stack([each[head] for each in outputs]).mean(0) for head in outputs[0]}
         if takes == "labels":
-            return self.module.decoder.label(mean, torch.from_numpy(seen))
+            return self.module.decoder.label(mean, torch.from_numpy(seen.image))
         if takes == "regions":
             return np.asarray(self.module.decoder.regions(mean), dtype=np.uint8)
-        return np.asarray(mean["mask"].float().softmax(0).cpu().numpy())
+        return self.probabilities({"mask": mean["mask"]})
 
     @cached_property
     def _networks(self) -> dict[Path, FinishedRun]:
@@ -130,11 +167,13 @@ class FinishedRun:
             self._networks[path] = self.load(path)
         return self._networks[path]
 
-    def _stage_array(self, stage: Stage, image: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _stage_array(
+        self, stage: Stage, image: np.ndarray, arrays: Mapping[str, np.ndarray], spacing: Sequence[float] | None
+    ) -> np.ndarray:
         digest = image_digest(image)
         runs = [run for run in stage.runs if digest not in run.known.images] or stage.runs
         networks = [self._network(run.path) for run in runs]
-        seen = [network.seen(image, arrays) for network in networks]
+        seen = [network.seen(image, arrays, spacing) for network in networks]
         outputs = [network.outputs(each) for network, each in zip(networks, seen, strict=True)]
         return networks[0].taken(outputs, seen[0], stage.takes)
 

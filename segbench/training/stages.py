@@ -17,6 +17,7 @@ from rich.progress import track
 
 from segbench.data.arrays import ArraySpec
 from segbench.data.cached_files import DamagedError, is_whole_array, open_array
+from segbench.data.preparation import SeenImage
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.stage_ids import Takes
@@ -144,7 +145,7 @@ class StagePredictions:
 
     def _inputs(
         self, name: str, network: FinishedRun, dataset: str, store: CaseStore, cases: Sequence[str]
-    ) -> Callable[[str], np.ndarray]:
+    ) -> Callable[[str], SeenImage]:
         """The function that gives what a network of a stage sees of a case, for which its own stages come first.
 
         Raises:
@@ -153,12 +154,17 @@ class StagePredictions:
         own = StagePredictions(network.stages, self.cache, network.load, self.check)
         extended = own(dataset, store, cases)
         network_input = assembly.network_input(network.config, extended)
-        channels, expected = network_input.channels(store.meta(cases[0]).shape[0]), network.config.measured.in_channels
+        channels, expected = store.meta(cases[0]).shape[0], network.image_channels
         if channels != expected:
             raise UserError(
                 f"stages.{name}: {dataset} has {channels} channels; {network.directory.path} was trained on {expected}"
             )
-        return lambda case: network_input.of_case(extended[case])
+
+        def seen(case_id: str) -> SeenImage:
+            case = extended[case_id]
+            return network.view(network_input, np.asarray(case.image), case.spacing, case.arrays)
+
+        return seen
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -127,4 +128,20 @@ def test_masks_that_viewers_turn_in_different_ways(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     Image.fromarray(disc()).save(tmp_path / "p" / "a.png", exif=exif)
     with pytest.raises(UserError, match=r"viewers turn .*p/a\.png \(EXIF orientation 3\), but not its reference"):
+        evaluate(tmp_path)
+
+
+def test_volumes_are_scored_in_the_millimetres_of_their_files(tmp_path: Path) -> None:
+    affine = np.diag([0.5, 0.5, 3.0, 1.0])
+    volume = np.zeros((6, 12, 12), np.uint8)
+    volume[2:4, 3:9, 3:9] = 1
+    for folder, label in (("r", volume), ("p", np.roll(volume, 1, axis=0))):
+        (tmp_path / folder).mkdir()
+        nibabel.save(nibabel.Nifti1Image(label.T, affine), tmp_path / folder / "a.nii.gz")
+    scores = evaluate(tmp_path)
+    assert scores["dice"] == pytest.approx(0.5)
+    assert scores["hd95"] == pytest.approx(3.0)
+    affine[0, 3] = 40
+    nibabel.save(nibabel.Nifti1Image(volume.T, affine), tmp_path / "p" / "a.nii.gz")
+    with pytest.raises(UserError, match="do not lie on each other: their origin"):
         evaluate(tmp_path)

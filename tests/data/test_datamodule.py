@@ -16,6 +16,7 @@ from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.network_input import NetworkInput
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import InsideImage, TrainingCases
+from segbench.data.preparation import Seen
 from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.data.targets import mask
@@ -40,7 +41,7 @@ def module(store: CaseStore, rank: int = 0, processes: int = 1, step: int = 0, a
         {"mask": mask},
         normalize.zscore,
     )
-    data = DataModule(DATASET, store, split, sampler, batch_size=4, workers=0)
+    data = DataModule(DATASET, store, Seen(store), split, sampler, batch_size=4, workers=0)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_step=step, global_rank=rank, world_size=processes, accumulate_grad_batches=accumulate
     )
@@ -133,5 +134,5 @@ def test_every_case_goes_to_one_process(store: CaseStore, processes: int) -> Non
 def test_classes_of_another_data_set(store: CaseStore) -> None:
     table = np.zeros(256, np.uint8)
     table[[2, IGNORE]] = 1, IGNORE
-    case = WholeCases(store, store.ids, NetworkInput(normalize.none), table)[0]
+    case = WholeCases(store, store.ids, NetworkInput(normalize.none), Seen(store), table)[0]
     np.testing.assert_array_equal(case["label"], store[store.ids[0]].label == 2)

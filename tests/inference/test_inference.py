@@ -341,3 +341,21 @@ def test_mirrors_that_cannot_be_are_refused_before_training() -> None:
     data = assembly.build_data(config)
     with pytest.raises(UserError, match=r"inference\.mirror=\[False, True, False\]: must be true, false, or one of"):
         assembly.build_module(config, assembly.Labels.of(data.dataset))
+
+
+# Some rows at a time
+
+
+@pytest.mark.parametrize("size", [(20, 33, 18), (8, 12, 10), (5, 30, 6), (9, 12, 25)])
+@weightings
+def test_slabs_are_the_rows_of_the_whole(size: tuple[int, ...], weighting: str) -> None:
+    whole = torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(0))
+    inference = SlidingWindow(WINDOWS[3], weighting=weighting, batch_size=3)
+    expected = inference(network(3), whole)
+    found = list(inference.slabs(network(3), whole))
+    row = 0
+    for start, logits in found:
+        assert start == row
+        row += logits["mask"].shape[1]
+    for head, logits in expected.items():
+        torch.testing.assert_close(torch.cat([part[head] for _, part in found], 1), logits[0], atol=1e-5, rtol=1e-5)

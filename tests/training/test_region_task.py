@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_known_network_by_brute_force() -> None:
     assert config.measured.region_count == 3
     module = build_module(config, Labels.of(data.dataset, data.store))
     module.model = Knowing()
-    cases = WholeCases(data.store, data.split.test, data.sampler.network_input)
+    cases = WholeCases(data.store, data.split.test, data.sampler.network_input, data.seen)
     for case in cases:  # type: ignore[attr-defined]
         value = case["image"][0].mean(dim=0).numpy()
         found = np.stack([value > 0, value > 0.5, value < 0.2])

@@ -16,6 +16,7 @@ from segbench.commands.predict import predict
 from segbench.compare.reading.methods import Rules, load_runs
 from segbench.config.identity import run_id
 from segbench.data.formats import read_image, write_mask
+from segbench.data.preparation import SeenImage
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory, read_cases
@@ -190,8 +191,8 @@ def test_a_new_image_is_predicted_by_the_mean_of_the_stage_first(sweep, cascade,
     logits = torch.stack([run.outputs(run.seen(image))["mask"] for run in runs]).mean(0)
     coarse = logits.argmax(0).numpy().astype(np.uint8)
     last = load_run(cascade.path, "cpu")
-    seen = np.concatenate([runs[0].seen(image), np.eye(4, dtype=np.float32)[:, coarse]])
-    np.testing.assert_array_equal(read_image(mask)[0], last.outputs(seen)["mask"].argmax(0).numpy())
+    seen = np.concatenate([runs[0].seen(image).image, np.eye(4, dtype=np.float32)[:, coarse]])
+    np.testing.assert_array_equal(read_image(mask)[0], last.outputs(SeenImage(seen, None))["mask"].argmax(0).numpy())
 
 
 def test_stages_that_have_moved(sweep, cascade, tmp_path):

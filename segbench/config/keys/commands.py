@@ -40,6 +40,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "output": Text,
         "regions": Flag,
         "arrays": by_name(Text) | None,
+        "probabilities": Flag,
         "inference": Node | None,
         "accelerator": _Accelerator,
         "trust": different(Text),

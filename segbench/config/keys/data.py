@@ -33,6 +33,7 @@ from segbench.config.keys.kinds import (
 _VALUE = Annotated[int, Field(ge=0)] | Text
 """The value of a pixel, or its colour."""
 
+_NORMALIZE = Literal["zscore", "percentile", "unit", "imagenet", "none", "nonzero", "ct", "auto"]
 _SCALE = Annotated[float, Field(ge=0.1, le=4)]
 _DRAWN: dict[str, Kind] = {"cases": Positive, "size": list_of(Positive, 2, 2), "seed": Seed}
 _DRAWN_WITH: dict[str, Kind] = {"probability": Share}
@@ -45,7 +46,13 @@ KEYS: dict[str, dict[str, Kind]] = {
         "patch_size": Sizes | None,
         "workers": Count | Literal["auto"],
         "foreground": Share,
-        "normalize": Literal["zscore", "percentile", "unit", "imagenet", "none"],
+        "normalize": _NORMALIZE | list_of(_NORMALIZE, 1),
+        "spacing": list_of(Above, 3, 3) | None,
+        "crop": Flag,
+        "thick_slices": Annotated[float, Field(ge=1)],
+        "slices": Literal["axial", "coronal", "sagittal"] | None,
+        "neighbours": Count,
+        "task": Text | Count,
         "input_arrays": different(Text),
         "regions": by_name(list_of(Count | Text, 1)) | None,
         "cache": Text,
@@ -101,11 +108,32 @@ KEYS: dict[str, dict[str, Kind]] = {
     },
     "segbench.data.datasets.glas.Glas": {"root": Text, "test": Literal["A", "B", "AB"]},
     "segbench.data.datasets.isbi2012.Isbi2012": {"root": Text, "test_sections": Count, "block_size": Positive},
+    "segbench.data.datasets.msd.Msd": {"root": Text, "check_space": Flag},
+    "segbench.data.datasets.nifti_folder.NiftiFolder": {
+        "root": Text,
+        "name": Name,
+        "classes": different(Text, 1, 255),
+        "background": Count | None,
+        "values": list_of(_VALUE | list_of(_VALUE, 1), 1) | None,
+        "ignore": list_of(_VALUE),
+        "channel_names": different(Text, 1) | None,
+        "images": Text,
+        "labels": Text,
+        "group_pattern": Text | None,
+        "check_space": Flag,
+    },
+    "segbench.data.datasets.nnunet_raw.NnunetRaw": {"root": Text, "task": Text | Count, "check_space": Flag},
     "segbench.data.datasets.monuseg.Monuseg": {"root": Text, "train": Text, "test": Text | None},
     "segbench.data.datasets.synthetic_cells.SyntheticCells": _DRAWN,
     "segbench.data.datasets.synthetic_tissue.SyntheticTissue": _DRAWN
     | {"scale": Annotated[float, Field(ge=0.1, le=4)]},
     "segbench.data.datasets.synthetic_vessels.SyntheticVessels": _DRAWN,
+    "segbench.data.datasets.synthetic_volumes.SyntheticVolumes": {
+        "cases": Positive,
+        "size": list_of(least_integer(12), 3, 3),
+        "spacing": list_of(Above, 3, 3),
+        "seed": Seed,
+    },
     "segbench.data.datasets.wbc.Wbc": {"root": Text, "folder": Text},
     "segbench.data.augmentations.pipeline.Augmentation": {
         "spatial": Node,

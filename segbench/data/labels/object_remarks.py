@@ -49,6 +49,7 @@ def _regions(instances: np.ndarray | None) -> int:
     """The number of regions that share not even a corner."""
     if instances is None:
         return 0
+    instances = np.asarray(instances)  # of a volume, whose chunks are on the disk
     structure = generate_binary_structure(instances.ndim, instances.ndim)
     return int(connected_components(instances > 0, structure)[1])
 
@@ -57,6 +58,7 @@ def _touch(instances: np.ndarray | None) -> bool:
     """True if two objects have pixels that share a face."""
     if instances is None:
         return False
+    instances = np.asarray(instances)
     for axis in range(instances.ndim):
         here = np.moveaxis(instances, axis, 0)
         if np.any((here[1:] != here[:-1]) & (here[1:] > 0) & (here[:-1] > 0)):
