@@ -180,9 +180,7 @@ def build_split(config: DictConfig, store: CaseStore) -> Split:
 
 def normalization(config: DictConfig) -> Normalize:
     """The function that `data.normalize` names; `measured` says what `auto` stands for, and what `ct` goes by."""
-    names = config.measured.normalize
-    if names is None:  # a run of an earlier version, or no data yet
-        names = chosen_normalizations(as_plain(config.data)["normalize"], (), config.measured.image_channels or 1)
+    names = config.measured.normalize or [config.data.normalize]  # of a run of an earlier version: one for all channels
     foreground: Any = config.measured.foreground
     known = None if foreground is None else [dict(channel) for channel in foreground]
     return normalization_of(list(names), known)
