@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from segbench.data.case import Record, Source
 from segbench.data.datasets.volumes import Volumes, read_description
@@ -28,21 +31,45 @@ class Msd(Volumes):
     )
 
     def __init__(self, root: str, check_space: bool) -> None:
-        self.root = Path(root)
+        super().__init__(Path(root), check_space)
         self.name = self.root.name
-        about = read_description(
-            self.root / "dataset.json", ("labels", "modality", "training"), self.missing(self.root / "dataset.json")
+
+    @cached_property
+    def _about(self) -> Mapping[str, Any]:
+        path = self.root / "dataset.json"
+        return read_description(path, ("labels", "modality", "training"), self.missing(path))
+
+    @cached_property
+    def _values(self) -> dict[int, str]:
+        """The name of each value of the labels, in rising order."""
+        return dict(sorted((int(value), str(name)) for value, name in self._about["labels"].items()))
+
+    @property
+    def classes(self) -> list[str]:  # type: ignore[override]
+        """Those of dataset.json."""
+        return list(self._values.values())
+
+    @property
+    def background(self) -> int | None:  # type: ignore[override]
+        """The class of the value 0."""
+        return 0 if 0 in self._values else None
+
+    @property
+    def mapping(self) -> LabelMapping:
+        """The value of each class."""
+        return LabelMapping(
+            tuple((value,) for value in self._values), hint=f"{self.root}/dataset.json lists the labels"
         )
-        values = sorted((int(value), str(name)) for value, name in about["labels"].items())
-        mapping = LabelMapping(
-            tuple((value,) for value, _ in values), hint=f"{self.root}/dataset.json lists the labels"
-        )
-        super().__init__(self.root, mapping, check_space)
-        self.classes = [name for _, name in values]
-        self.background = 0 if values[0][0] == 0 else None
-        self.channel_names = [name for _, name in sorted((int(k), str(v)) for k, v in about["modality"].items())]
-        self._listed = [(str(pair["image"]), str(pair["label"])) for pair in about["training"]]
-        self.published = {"": int(about.get("numTraining", len(self._listed)))}
+
+    @property
+    def channel_names(self) -> list[str]:  # type: ignore[override]
+        """The modalities of dataset.json."""
+        return [str(name) for _, name in sorted(self._about["modality"].items(), key=lambda entry: int(entry[0]))]
+
+    @property
+    def published(self) -> Mapping[str, int]:  # type: ignore[override]
+        """The number of training cases that dataset.json says."""
+        return {"": int(self._about.get("numTraining", len(self._about["training"])))}
 
     @property
     def channels(self) -> int:  # type: ignore[override]
@@ -52,8 +79,8 @@ class Msd(Volumes):
     def records(self) -> list[Record]:
         """The listed cases, sorted by name."""
         records = []
-        for image, label in self._listed:
-            files = self.root / image, self.root / label
+        for pair in self._about["training"]:
+            files = self.root / str(pair["image"]), self.root / str(pair["label"])
             for file in files:
                 if not file.is_file():
                     raise UserError(f"there is no {file}, which {self.root}/dataset.json lists")

@@ -60,14 +60,19 @@ class NiftiFolder(Volumes):
         check_space: bool,
     ) -> None:
         indices = list(range(len(classes))) if values is None else values
-        mapping = LabelMapping.parse(indices, ignore, len(classes), "data.dataset.values")
-        super().__init__(Path(root), mapping, check_space)
+        self._mapping = LabelMapping.parse(indices, ignore, len(classes), "data.dataset.values")
+        super().__init__(Path(root), check_space)
         self.name = name
         self.classes = list(classes)
         self.background = background
         self.channel_names = list(channel_names or ())
         self._folders = images, labels
         self._group_pattern = parse_pattern("data.dataset.group_pattern", group_pattern)
+
+    @property
+    def mapping(self) -> LabelMapping:
+        """The values of each class."""
+        return self._mapping
 
     @property
     def remarks(self) -> Sequence[str]:  # type: ignore[override]

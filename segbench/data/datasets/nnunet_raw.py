@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +33,57 @@ class NnunetRaw(Volumes):
     )
 
     def __init__(self, root: str, task: str | int, check_space: bool) -> None:
-        folder = _folder(Path(root), task)
-        self.name = folder.name
-        path = folder / "dataset.json"
-        about = read_description(path, ("channel_names", "labels", "file_ending"), self.missing(path))
-        values = {str(name): _values(value, path) for name, value in about["labels"].items()}
-        ignored = values.pop("ignore", ())
-        highest = max(max(members, default=0) for members in values.values())
-        known = tuple((value,) for value in range(highest + 1))
-        mapping = LabelMapping(known, tuple(ignored), hint=f"{path} lists the labels")
-        super().__init__(folder, mapping, check_space)
-        alone = {members[0]: name for name, members in values.items() if len(members) == 1}
-        self.classes = [alone.get(value, f"label_{value}") for value in range(highest + 1)]
-        self.regions = (
-            {name: members for name, members in values.items() if list(members) != [0]}
-            if any(len(members) > 1 for members in values.values())
-            else {}
+        self._all, self._task = Path(root), task
+        found = _folders(self._all, task)
+        self.name = found[0] if len(found) == 1 else f"Dataset{task}"
+        super().__init__(self._all / self.name, check_space)
+
+    @cached_property
+    def _about(self) -> Mapping[str, Any]:
+        _check_task(self._all, self._task)
+        path = self.root / "dataset.json"
+        return read_description(path, ("channel_names", "labels", "file_ending"), self.missing(path))
+
+    @cached_property
+    def _values(self) -> dict[str, list[int]]:
+        """The values of each name in dataset.json, without those that are ignored."""
+        labels = self._about["labels"].items()
+        return {str(name): _values(value, self.root) for name, value in labels if name != "ignore"}
+
+    @property
+    def _highest(self) -> int:
+        return max(max(members, default=0) for members in self._values.values())
+
+    @cached_property
+    def regions(self) -> Mapping[str, list[int]]:  # type: ignore[override]
+        """The labels that are not the background, where one has several values."""
+        if all(len(members) == 1 for members in self._values.values()):
+            return {}
+        return {name: members for name, members in self._values.items() if members != [0]}
+
+    @cached_property
+    def classes(self) -> list[str]:  # type: ignore[override]
+        """The names of the values; where labels are regions, "label_1" and so on, as no region is called."""
+        values = range(1, self._highest + 1)
+        if self.regions:
+            return ["background", *(f"label_{value}" for value in values)]
+        names = {members[0]: name for name, members in self._values.items()}
+        return [names.get(value, f"label_{value}") for value in range(self._highest + 1)]
+
+    @property
+    def mapping(self) -> LabelMapping:
+        """The value of each class, and the one that is ignored."""
+        ignored = self._about["labels"].get("ignore")
+        return LabelMapping(
+            tuple((value,) for value in range(self._highest + 1)),
+            () if ignored is None else tuple(_values(ignored, self.root)),
+            hint=f"{self.root}/dataset.json lists the labels",
         )
-        if self.regions:  # otherwise a class and a region would have one name
-            self.classes = ["background", *(f"label_{value}" for value in range(1, highest + 1))]
-        self.channel_names = [str(name) for _, name in sorted(about["channel_names"].items(), key=lambda c: int(c[0]))]
-        self._ending = str(about["file_ending"])
-        self._listed: Mapping[str, Any] = about.get("dataset", {})
+
+    @property
+    def channel_names(self) -> list[str]:  # type: ignore[override]
+        """Those of dataset.json."""
+        return [str(name) for _, name in sorted(self._about["channel_names"].items(), key=lambda entry: int(entry[0]))]
 
     @property
     def channels(self) -> int:  # type: ignore[override]
@@ -62,40 +92,45 @@ class NnunetRaw(Volumes):
 
     def records(self) -> list[Record]:
         """The training cases, sorted by name."""
-        if self._listed:
+        ending = str(self._about["file_ending"])
+        if "dataset" in self._about:
             return [
                 Record(case, case, tuple(self.root / file for file in (*files["images"], files["label"])))
-                for case, files in sorted(self._listed.items())
+                for case, files in sorted(self._about["dataset"].items())
             ]
         images, labels = self.root / "imagesTr", self.root / "labelsTr"
         for folder in (images, labels):
             if not folder.is_dir():
                 raise self.missing(folder)
-        found = {path.name.removesuffix(self._ending): path for path in sorted(labels.glob(f"*{self._ending}"))}
+        found = {path.name.removesuffix(ending): path for path in sorted(labels.glob(f"*{ending}"))}
         if not found:
-            raise UserError(f"{labels} has no file that ends with {self._ending}, as dataset.json says")
+            raise UserError(f"{labels} has no file that ends with {ending}, as dataset.json says")
         return [
-            Record(case, case, (*channel_files(images, case, self.channels, self._ending), label))
+            Record(case, case, (*channel_files(images, case, self.channels, ending), label))
             for case, label in found.items()
         ]
 
 
-def _folder(root: Path, task: str | int) -> Path:
-    """The folder of a data set by its name or number.
+def _folders(root: Path, task: str | int) -> list[str]:
+    """The data sets that a name or a number stands for."""
+    number = f"Dataset{int(task):03}_" if str(task).isdecimal() else None
+    there = sorted(path.name for path in root.glob("Dataset*") if path.is_dir())
+    return [name for name in there if (number is not None and name.startswith(number)) or name == task]
+
+
+def _check_task(root: Path, task: str | int) -> None:
+    """Check that there is one data set of a name or number.
 
     Raises:
-        UserError: where there is none.
+        UserError: where there is none, or several.
     """
-    there = sorted(path.name for path in root.glob("Dataset*") if path.is_dir())
-    number = f"Dataset{int(task):03}_" if str(task).isdecimal() else None
-    names = [name for name in there if (number is not None and name.startswith(number)) or name == task]
-    if len(names) != 1:
+    if len(_folders(root, task)) != 1:
+        there = sorted(path.name for path in root.glob("Dataset*"))
         listed = ", ".join(there[:8]) or "nothing called Dataset.."
         raise UserError(
             f"data.task={task}: there is no such data set in data.root={root} (by default the environment variable"
             f" nnUNet_raw), which has {listed}"
         )
-    return root / names[0]
 
 
 def _values(value: Any, path: Path) -> list[int]:

@@ -26,16 +26,19 @@ class Volumes(Dataset):
 
     Args:
         root: the folder.
-        mapping: the meaning of the labels' values.
         check_space: refuse an image and a label whose spacing, direction or origin differ.
     """
 
     spatial_dims = 3
 
-    def __init__(self, root: Path, mapping: LabelMapping, check_space: bool) -> None:
+    def __init__(self, root: Path, check_space: bool) -> None:
         self.root = root
         self.check_space = check_space
-        self._mapping = mapping
+
+    @property
+    @abstractmethod
+    def mapping(self) -> LabelMapping:
+        """The meaning of the labels' values."""
 
     @abstractmethod
     def records(self) -> list[Record]:
@@ -54,13 +57,13 @@ class Volumes(Dataset):
         _check_volume(mask.array[:1], label_file)
         if self.check_space or mask.array.shape[1:] != image.shape[1:]:
             check_same_space(first, image_files[0], mask, label_file)
-        label = self._mapping.apply(as_mask(mask, label_file), label_file)
+        label = self.mapping.apply(as_mask(mask, label_file), label_file)
         spacing = first.spacing or (1.0, 1.0, 1.0)
         return Case(record.id, image, label, spacing, record.group, directions=directions(first))
 
     def settings(self) -> dict[str, object]:
         """The meaning of the labels' values."""
-        return {"mapping": [self._mapping.classes, self._mapping.ignore], "check_space": self.check_space}
+        return {"mapping": [self.mapping.classes, self.mapping.ignore], "check_space": self.check_space}
 
 
 def read_channels(files: Sequence[Path], check_space: bool = True) -> tuple[np.ndarray, Decoded]:

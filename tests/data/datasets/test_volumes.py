@@ -237,7 +237,7 @@ def test_a_missing_channel_is_named(tmp_path: Path) -> None:
 def test_an_unknown_data_set_of_nnunet(tmp_path: Path) -> None:
     nnunet(tmp_path, {"background": 0, "a": 1})
     with pytest.raises(UserError, match=r"data.task=7: there is no such data set .* which has Dataset042_Mine"):
-        NnunetRaw(str(tmp_path), 7, check_space=True)
+        NnunetRaw(str(tmp_path), 7, check_space=True).records()
 
 
 def test_what_dataset_json_lists_must_be_there(tmp_path: Path) -> None:
@@ -247,4 +247,4 @@ def test_what_dataset_json_lists_must_be_there(tmp_path: Path) -> None:
         Msd(str(task), check_space=True).records()
     (task / "dataset.json").write_text("{}")
     with pytest.raises(UserError, match="has no key 'labels'"):
-        Msd(str(task), check_space=True)
+        _ = Msd(str(task), check_space=True).classes
