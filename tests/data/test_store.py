@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from segbench.data.case import IGNORE, Case, Dataset, Record, Source
-from segbench.data.chunked import ChunkedArray
+from segbench.data.chunked import ChunkedArray, write_chunked
 from segbench.data.datasets.synthetic_cells import SyntheticCells
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
@@ -157,12 +157,12 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "garbage": lambda file: file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size)),
     "gone": lambda file: file.unlink(),
-    "of another size": lambda file: np.save(file, np.zeros((1, 2, 3), np.uint8)),
+    "of another size": lambda file: write_chunked(file, np.zeros((1, 2, 3), np.uint8)),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["index.json", "x/image.npy", "x/label.npy", "x/instances.npy", "x/locations.npy"])
+@pytest.mark.parametrize("name", ["index.json", "x/image.b2nd", "x/label.b2nd", "x/instances.b2nd", "x/locations.npy"])
 def test_what_is_damaged_is_decoded_anew(tmp_path: Path, name: str, damage: str) -> None:
     if name in ("index.json", "x/locations.npy") and damage == "of another size":
         return  # the one is no array, of the others there may be any number
