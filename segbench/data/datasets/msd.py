@@ -46,7 +46,7 @@ class Msd(Volumes):
 
     @property
     def classes(self) -> list[str]:  # type: ignore[override]
-        """Those of dataset.json."""
+        """The names that dataset.json has."""
         return list(self._values.values())
 
     @property

@@ -82,7 +82,7 @@ class NnunetRaw(Volumes):
 
     @property
     def channel_names(self) -> list[str]:  # type: ignore[override]
-        """Those of dataset.json."""
+        """The names that dataset.json has."""
         return [str(name) for _, name in sorted(self._about["channel_names"].items(), key=lambda entry: int(entry[0]))]
 
     @property
