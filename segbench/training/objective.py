@@ -111,7 +111,8 @@ def check_learnable(config: DictConfig) -> None:
             raise UserError(f"task.heads.{head}: is a name that modules of PyTorch have themselves: choose another")
     trial = config.copy()
     regions = {str(name): [1] for name in config.data.regions or {}}
-    facts = {"spatial_dims": len(config.data.patch_size), "in_channels": 1, "image_channels": 1, "classes": 2}
+    dims = 2 if config.data.patch_size is None else len(config.data.patch_size)  # a planner has still to choose it
+    facts = {"spatial_dims": dims, "in_channels": 1, "image_channels": 1, "classes": 2}
     shares = {"class_frequencies": [0.5, 0.5], "class_frequencies_where_present": [0.5, 0.5]}
     trial.measured = {**config.measured, **facts, **shares, "regions": regions, "region_count": len(regions)}
     for head, target in trial.task.targets.items():
