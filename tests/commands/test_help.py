@@ -72,6 +72,7 @@ def test_comments_of_several_lines_and_in_braces():
     assert read_comments(folder / "experiment" / "wbc.yaml").package == ""
 
 
+@pytest.mark.slow
 def test_the_reference_is_up_to_date():
     written = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
     assert written == page(), "make reference"
