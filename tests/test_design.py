@@ -59,7 +59,7 @@ def test_each_of_the_twenty_questions_has_an_answer():
 
 
 def test_no_file_is_longer_than_a_few_screens():
-    lengths = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > LONGEST}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
@@ -121,6 +122,10 @@ def test_the_sweep_and_its_comparison(first_hour):
     one_network = ("model=unet_small", "data.dataset.cases=10", "data.dataset.size=[96,96]", "metrics=overlap")
     distance = "+metrics.classes.hd95={_target_: segbench.metrics.surface.hd95, _partial_: true}"
     execute(sweep, *tiny, "model.channels=[4,8]", *one_network, distance, "hydra.sweep.dir=my_sweep", "seed=0")
+    (cases, *_) = first_hour.glob("my_sweep/*/cases.csv")
+    of_cases = pd.read_csv(cases)["case"].unique()
+    meta = {"case": of_cases, "site": ["north", "south"] * len(of_cases), "area": range(len(of_cases))}
+    pd.DataFrame({key: list(values)[: len(of_cases)] for key, values in meta.items()}).to_csv("meta.csv", index=False)
     for command in (one for one in ALL if one.name == "compare" and "runs=my_sweep" in one.text):
         execute(command, "output=found")
         assert (first_hour / "found" / "report.html").exists()

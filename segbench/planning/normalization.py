@@ -22,7 +22,7 @@ SCHEMES = {
 """Modality in small letters -> normalisation; of all others the z-score of each image."""
 OTHER = Scheme("ZScoreNormalization", masked=True)
 CROPPED = 0.75
-"""Where less than this share of the voxels is left after cropping, statistics are those inside the non-zero mask."""
+"""Share of the voxels left after cropping, below which statistics are those inside the non-zero mask."""
 
 
 def find_schemes(modalities: Sequence[str], relative_size: float) -> tuple[list[str], list[bool]]:

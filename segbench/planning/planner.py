@@ -19,7 +19,7 @@ from segbench.planning.topology import Rule, Topology
 
 @dataclass(frozen=True)
 class Budget:
-    """What a training step in 2D or in 3D may take, and what it begins with.
+    """The limits of a training step in 2D or in 3D, and its start.
 
     Attributes:
         features: channels of the first stage, doubled from stage to stage.
@@ -40,7 +40,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class LowResolution:
-    """When volumes are also trained at a lower resolution, and at which.
+    """The condition of a lower resolution for volumes, and that resolution.
 
     Attributes:
         covers: share of the median case that a patch must cover.

@@ -23,7 +23,9 @@ FILES = {
     "comparison.json",
     *(f"table.{form}" for form in ("md", "tex", "csv")),
     *(f"{name}.csv" for name in ("scores", "ranks", "pairwise", "drops", "efficiency", "costs", "consensus")),
-}
+    "methods.md", "methods.tex", "references.bib", "checklist.md", "reproduce.sh", "manifest.sha256",
+    "ro-crate-metadata.json",
+}  # fmt: skip
 FIGURES = {
     "stability",
     "critical_difference",

@@ -234,5 +234,6 @@ def test_table_of_models_is_up_to_date():
 
 
 def test_a_task_of_regions_has_those_of_the_configuration():
-    described_network = network("model=unet_small", "task=regions", "data.regions={a: [1], b: [1, 2]}", "patch=[32,32]")
+    regions = "data.regions={a: [1], b: [1, 2]}"
+    described_network = network("data=wbc", "model=unet_small", "task=regions", regions, "patch=[32,32]")
     assert described_network.heads == {"regions": 2}

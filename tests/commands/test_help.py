@@ -68,7 +68,7 @@ def test_comments_of_several_lines_and_in_braces():
     assert read_comments(folder / "train.yaml").meanings["split.file"].endswith("}")
     normalize = read_comments(folder / "common_data.yaml").meanings["normalize"]
     assert normalize.startswith("per image")
-    assert normalize.endswith("none")
+    assert normalize.endswith("[ct, zscore]")
     assert read_comments(folder / "experiment" / "wbc.yaml").package == ""
 
 

@@ -56,7 +56,7 @@ def test_the_same_data_elsewhere_is_no_difference(here):
 
 def test_where_no_file_has_changed_nothing_is_decoded(made, monkeypatch):
     shutil.rmtree(made.path.parent / "cache")
-    monkeypatch.setattr(stores, "_decode_all", pytest.fail)
+    monkeypatch.setattr(stores, "decode_all", pytest.fail)
     check(made.path.parent)
 
 

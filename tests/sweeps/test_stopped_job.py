@@ -189,4 +189,6 @@ def test_a_signal_at_the_start_of_a_run(slurm, tmp_path, monkeypatch, number, mo
 def script(folder: Path, command: str) -> subprocess.Popen:
     """A job's script, as bash executes it."""
     (folder / "job.sh").write_text("\n".join(["#!/bin/bash", *script_lines(3, Path(__file__).parents[2]), command, ""]))
-    return subprocess.Popen(["bash", str(folder / "job.sh")], cwd=folder)
+    # Whoever starts the tests in the background ignores SIGINT, and so would the script.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    return subprocess.Popen(["bash", str(folder / "job.sh")], cwd=folder, preexec_fn=heed)
