@@ -50,7 +50,7 @@ from segbench.training import assembly, initial_weights
 from segbench.training.checkpoints import Checkpoints
 from segbench.training.fitting import fit
 from segbench.training.kept_states import best_state, newest_state
-from segbench.training.lost_memory import said_in_one_line
+from segbench.training.memory_errors import said_in_one_line
 from segbench.training.module import SegmentationModule
 from segbench.training.objective import check_learnable
 from segbench.training.predictor import load_run

@@ -12,7 +12,7 @@ from rich.console import Console
 from segbench.compare.report.latex import latex
 from segbench.compare.report.render import comma_separated, markdown, terminal
 from segbench.compare.report.tables import Cell, Line, Section, Table, number, parameters, score, seconds, signed
-from segbench.compare.report.turning import overflows, pieces, turned
+from segbench.compare.report.transposition import overflows, pieces, turned
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from scipy import stats
 from segbench.compare.statistics.sequential import certainly_better, e_values
 from segbench.errors import UserError
 from segbench.sweeps.race.decisions import Rules
-from segbench.sweeps.race.field import parse_field
+from segbench.sweeps.race.entries import parse_field
 from segbench.sweeps.race.race import Race
 from tests.sweeps.searches import Launcher, Outcome, finished, hydra_context
 

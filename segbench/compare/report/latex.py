@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from segbench.compare.report.tables import Cell, Table
-from segbench.compare.report.turning import Part, broken, pieces, standing, turned
+from segbench.compare.report.transposition import Part, broken, pieces, standing, turned
 
 _TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 _TEX |= {

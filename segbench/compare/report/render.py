@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.compare.report.tables import Cell, Line, Section, Table
-from segbench.compare.report.turning import standing
+from segbench.compare.report.transposition import standing
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -22,7 +22,7 @@ from segbench.sweeps.directory import SweepDirectory
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
 from segbench.sweeps.race.decisions import Aim, Rules
-from segbench.sweeps.race.field import Field, parse_field
+from segbench.sweeps.race.entries import Field, parse_field
 from segbench.sweeps.race.results import Course, conclusion, write_results
 
 log = logging.getLogger(__name__)

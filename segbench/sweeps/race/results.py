@@ -13,7 +13,7 @@ import pandas as pd
 from segbench.compare.report.style import FAINT, colour, light_grid, marker, new_figure, styled
 from segbench.runs.criterion import Criterion
 from segbench.sweeps.race.decisions import Rules, State
-from segbench.sweeps.race.field import Field
+from segbench.sweeps.race.entries import Field
 from segbench.system.atomic import write_atomically
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from segbench.data.patches import PatchSampler
 from segbench.errors import MachineError, UserError
 from segbench.runs.directory import RunDirectory
-from segbench.training.lost_memory import said_in_one_line
+from segbench.training.memory_errors import said_in_one_line
 from tests.made_runs import configure, execute
 
 CONFIG = configure("data.workers=3")
