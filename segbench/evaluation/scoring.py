@@ -10,7 +10,7 @@ import numpy as np
 
 from segbench.data.labels.region_classes import RegionClasses, region_masks
 from segbench.errors import UserError
-from segbench.metrics.mask_pair import EmptyDistance
+from segbench.metrics.empty_masks import EmptyDistance
 from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects, score_regions
 
 Row = dict[str, Any]

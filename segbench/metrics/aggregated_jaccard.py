@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segbench.metrics.direction import larger_is_better
-from segbench.metrics.mask_pair import by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
 from segbench.metrics.object_matching import Indices, InstancePair
 
 

@@ -1,4 +1,4 @@
-"""Object scores as single challenges define them. For neither or one empty side see `mask_pair.by_empty_rule`."""
+"""Object scores as single challenges define them. For neither or one empty side see `empty_masks.by_empty_rule`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.metrics.direction import larger_is_better
-from segbench.metrics.mask_pair import by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
 from segbench.metrics.object_matching import InstancePair
 
 

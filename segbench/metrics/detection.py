@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
 from segbench.metrics.direction import direction_of, larger_is_better, smaller_is_better
-from segbench.metrics.mask_pair import MaskPair, by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
+from segbench.metrics.mask_pair import MaskPair
 from segbench.metrics.object_matching import InstancePair
 
 MaskMetric = Callable[[MaskPair], float]

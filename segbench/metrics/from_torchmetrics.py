@@ -38,7 +38,7 @@ class CaseMetric:
     It is given both masks as (1, *S) integers, 1 in the class. Pixels that count for nothing are marked by the metric's
     own `ignore_index` where it has one, and are else outside the class in both.
 
-    Empty masks follow `mask_pair.by_empty_rule` as far as the library knows no better: a class that both lack is NaN,
+    Empty masks follow `empty_masks.by_empty_rule` as far as the library knows no better: a class that both lack is NaN,
     and where the library finds no finite number the value is the worst there is, 0 or `MaskPair.empty_distance`.
 
     Args:

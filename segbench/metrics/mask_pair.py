@@ -1,60 +1,24 @@
-"""One class of one case: its pixel counts, surfaces and surface distances, and the rule for empty masks."""
+"""One class of one case: its pixel counts, surfaces and surface distances."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import product
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from segbench.metrics.empty_masks import EmptyDistance, diagonal, resolve_empty_distance
+
 BoolArray = NDArray[np.bool_]
 Distances = NDArray[np.float32]
 Coordinates = NDArray[np.float64]
-EmptyDistance = float | Literal["diagonal"]
-"""The distance where one side is empty: a number in the unit of the spacing, or the image's diagonal."""
 
 _NEAR = 3 * (1 + 1e-9)
 """Radius of the neighbours that are looked up one by one, in units of the finest spacing. Sets speed only."""
-
-
-def by_empty_rule(n_pred: int, n_ref: int, worst: float, formula: Callable[[], float]) -> float:
-    """The rule for empty masks, the only one: every metric whose formula fails there goes through it.
-
-    Args:
-        n_pred: how much there is in the prediction (pixels, surface pixels or objects).
-        n_ref: how much there is in the reference.
-        worst: the value where just one of them is empty.
-        formula: the metric where neither is empty.
-
-    Returns:
-        NaN where both are empty (the class is absent: there is nothing to score), `worst` where one is.
-    """
-    if n_pred and n_ref:
-        return float(formula())
-    return worst if n_pred or n_ref else math.nan
-
-
-def resolve_empty_distance(empty_distance: EmptyDistance, shape: Sequence[int], spacing: Sequence[float]) -> float:
-    """The distance of a missed or invented mask, in the unit of the spacing.
-
-    The diagonal runs over the whole extent of the image, so that it exceeds every distance that can be
-    measured in it: a miss never ranks before a hit.
-
-    Raises:
-        ValueError: if the spacing does not have one positive number an axis.
-    """
-    if len(spacing) != len(shape) or min(spacing) <= 0:
-        raise ValueError(f"spacing must be {len(shape)} positive numbers, not {tuple(spacing)}")
-    return _diagonal(shape, spacing) if empty_distance == "diagonal" else float(empty_distance)
-
-
-def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
-    return math.hypot(*(size * step for size, step in zip(shape, spacing, strict=True)))
 
 
 class MaskPair:
@@ -96,7 +60,7 @@ class MaskPair:
             raise ValueError(f"shapes differ: prediction {prediction.shape}, reference {reference.shape}")
         self.spacing = tuple(float(step) for step in spacing)
         self.empty_distance = resolve_empty_distance(empty_distance, prediction.shape, self.spacing)
-        self.diagonal = _diagonal(prediction.shape, self.spacing)
+        self.diagonal = diagonal(prediction.shape, self.spacing)
         self.scored = prediction.size
         self.whole = prediction, reference, ignored
         if ignored is not None:

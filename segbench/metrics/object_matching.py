@@ -11,7 +11,8 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from segbench.metrics.mask_pair import BoolArray, EmptyDistance, MaskPair, resolve_empty_distance
+from segbench.metrics.empty_masks import EmptyDistance, resolve_empty_distance
+from segbench.metrics.mask_pair import BoolArray, MaskPair
 
 Instances = NDArray[np.integer]
 Indices = NDArray[np.intp]

@@ -1,7 +1,7 @@
 """Scores of objects: found or not, and how well they are covered.
 
 Where neither map has an object a score is NaN; where one has none it is the worst there is
-(`mask_pair.by_empty_rule`). Only the count error needs no rule.
+(`empty_masks.by_empty_rule`). Only the count error needs no rule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from segbench.metrics.direction import larger_is_better, smaller_is_better
-from segbench.metrics.mask_pair import by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
 from segbench.metrics.object_matching import Box, InstancePair, Shares
 from segbench.metrics.surface import hd
 from segbench.metrics.thresholds import per_threshold

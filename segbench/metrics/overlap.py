@@ -1,6 +1,6 @@
 """Overlap of a predicted and a reference mask, counted in pixels.
 
-Where both masks are empty every one of them is NaN; where one is, an overlap is 0 (`mask_pair.by_empty_rule`).
+Where both masks are empty every one of them is NaN; where one is, an overlap is 0 (`empty_masks.by_empty_rule`).
 The F1 score of the pixels is the Dice coefficient and has no function of its own.
 """
 
@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 
 from segbench.metrics.direction import larger_is_better, smaller_is_better
-from segbench.metrics.mask_pair import MaskPair, by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
+from segbench.metrics.mask_pair import MaskPair
 from segbench.metrics.thresholds import per_threshold
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from segbench.data.case import IGNORE
 from segbench.data.labels.region_classes import RegionClasses, region_masks
-from segbench.metrics.mask_pair import BoolArray, EmptyDistance, MaskPair
+from segbench.metrics.empty_masks import EmptyDistance
+from segbench.metrics.mask_pair import BoolArray, MaskPair
 from segbench.metrics.object_matching import InstancePair, Instances
 
 ClassMetric = Callable[[MaskPair], float]

@@ -6,7 +6,8 @@ import numpy as np
 from skimage.morphology import skeletonize
 
 from segbench.metrics.direction import larger_is_better
-from segbench.metrics.mask_pair import MaskPair, by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
+from segbench.metrics.mask_pair import MaskPair
 
 
 @larger_is_better

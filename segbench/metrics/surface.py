@@ -1,7 +1,7 @@
 """Distances between the surfaces of a predicted and a reference mask, in the unit of the spacing.
 
 Where both masks are empty every one of them is NaN; where one is, a distance is `MaskPair.empty_distance`
-and the surface Dice 0 (`mask_pair.by_empty_rule`). `MaskPair` says what a surface is.
+and the surface Dice 0 (`empty_masks.by_empty_rule`). `MaskPair` says what a surface is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from segbench.errors import UserError
 from segbench.metrics.direction import larger_is_better, smaller_is_better
-from segbench.metrics.mask_pair import Distances, MaskPair, by_empty_rule
+from segbench.metrics.empty_masks import by_empty_rule
+from segbench.metrics.mask_pair import Distances, MaskPair
 
 log = logging.getLogger(__name__)
 
