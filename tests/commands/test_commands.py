@@ -230,6 +230,7 @@ def test_a_users_own_yaml_and_network(segbench, here):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
     """The signal goes to the workers too, as from a terminal, `timeout` or SLURM."""
@@ -265,6 +266,7 @@ def test_a_stopped_run_ends_in_order_and_continues(segbench, here, number):
     assert RunDirectory(path).finished
 
 
+@pytest.mark.slow
 def test_two_processes_score_every_case_once_and_as_one_does(segbench, here):
     same = [*TINY, "trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_steps=4",
             "trainer.progress=false", "model.norm=instance", "loss=cross_entropy", "augmentation=flips"]  # fmt: skip

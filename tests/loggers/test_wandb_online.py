@@ -116,6 +116,7 @@ def lost_at(step: int, server) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_network_that_is_lost_does_not_stop_the_run(tmp_path, server, caplog):
     caplog.set_level(logging.WARNING)
     with lost_at(3, server):
