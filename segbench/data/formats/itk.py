@@ -5,7 +5,11 @@ Of the readers at hand it is the one that knows all three; for NIfTI, see `nifti
 
 from __future__ import annotations
 
+import locale
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,9 @@ _POSITION = "0020|0032"
 
 _WHOLE = {".nhdr": ".nrrd", ".mhd": ".mha"}
 """Suffixes of a header whose values are in a second file, and of the same format in one file."""
+
+_LOCALE = threading.Lock()
+"""The locale is the process's: files are read by several threads."""
 
 _UNEVEN = 0.1
 """The share by which gaps between slices may differ; where one is missing, a gap is twice as large."""
@@ -83,14 +90,15 @@ def _series(folder: Path) -> Any:
     """
     import SimpleITK
 
-    series = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        raise UserError(f"{folder} holds {len(series) or 'no'} DICOM series: expected is a folder for each series")
-    reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
-    reader.MetaDataDictionaryArrayUpdateOn()
-    reader.GlobalWarningDisplayOff()  # on standard error; gaps between slices are looked at here
-    image = reader.Execute()
+    with _locale_kept():
+        series = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        if len(series) != 1:
+            raise UserError(f"{folder} holds {len(series) or 'no'} DICOM series: expected is a folder for each series")
+        reader = SimpleITK.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
+        reader.MetaDataDictionaryArrayUpdateOn()
+        reader.GlobalWarningDisplayOff()  # on standard error; gaps between slices are looked at here
+        image = reader.Execute()
     slices = range(len(reader.GetFileNames()))
     if all(reader.HasMetaDataKey(index, _POSITION) for index in slices):
         places = np.array([reader.GetMetaData(index, _POSITION).split("\\") for index in slices], float)
@@ -101,6 +109,17 @@ def _series(folder: Path) -> Any:
                 " series"
             )
     return image
+
+
+@contextmanager
+def _locale_kept() -> Iterator[None]:
+    """Keep the locale of the process: GDCM sets another one, and text files would be read as ASCII from then on."""
+    with _LOCALE:
+        before = locale.setlocale(locale.LC_ALL)
+        try:
+            yield
+        finally:
+            locale.setlocale(locale.LC_ALL, before)
 
 
 def _affine(image: Any) -> np.ndarray:

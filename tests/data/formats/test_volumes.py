@@ -1,6 +1,7 @@
 """Volumes of every format: read as other libraries read them, and masks that lie on their image to the bit."""
 
 import gzip
+import locale
 from pathlib import Path
 
 import nibabel
@@ -100,6 +101,7 @@ def test_a_mask_of_nrrd_or_metaimage_has_the_geometry_of_its_image(tmp_path: Pat
 
 def write_dicom(folder: Path, array: np.ndarray, series: str = "1.2.3", gap: float = 2.5) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
+    before = locale.setlocale(locale.LC_ALL)  # GDCM sets another one
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for index, plane in enumerate(array):
@@ -111,16 +113,19 @@ def write_dicom(folder: Path, array: np.ndarray, series: str = "1.2.3", gap: flo
             image.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{series}.{index:03}.dcm"))
         writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)
     return folder
 
 
 def test_a_folder_of_dicom_is_one_volume(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path / "in" / "patient", voxels())
     assert image_files(tmp_path / "in", "input") == {"patient": folder}
+    before = locale.getlocale(), locale.getpreferredencoding(False)
     decoded = decode(folder)
     np.testing.assert_array_equal(decoded.array[0], voxels())
     assert decoded.spacing == (2.5, 0.5, 0.75)
     assert count_channels(folder) == 1
+    assert (locale.getlocale(), locale.getpreferredencoding(False)) == before  # the reader's library sets its own
     mask = write_mask(tmp_path / "mask", voxels("uint8"), like=folder)
     assert mask.suffix == ".nrrd"
     np.testing.assert_allclose(decode(mask).affine, decoded.affine)
