@@ -41,7 +41,7 @@ def distances(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def claims(values: np.ndarray, times: np.ndarray) -> list[bool]:
-    """Whether each test calls the two methods (2, n) different."""
+    """The verdict of each test on two methods (2, n): different or not."""
     means = mean_effects(Contributions.of(values, None), PAIR, 1 - LEVEL)
     ranks = mean_effects(Contributions.of(ranks_of_cases(values, True), None), PAIR, 1 - LEVEL)
     medians = resampled_effects(

@@ -1,4 +1,4 @@
-"""What resampling a whole CT costs against nnU-Net's default: seconds of one thread, and the largest difference.
+"""The cost of resampling a whole CT against nnU-Net's default: seconds of one thread, and the largest difference.
 
 nnU-Net is no dependency of segbench: install nnunetv2 beside it. The CT and its label map are drawn.
 

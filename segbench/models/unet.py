@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from segbench.errors import UserError
-from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, padded_size, upsampling
+from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, upsampling
 from segbench.models.heads import Heads, Outputs
-from segbench.models.valid_convolutions import POOLINGS, UPSAMPLINGS, ValidSizes
+from segbench.models.valid_convolutions import POOLINGS, UPSAMPLINGS, SizedNetwork, ValidSizes
 
 
 class DecoderStage(nn.Module):
@@ -38,7 +38,7 @@ BIASES = {"auto": None, "true": True, "false": False}
 """Name -> the `bias` of a `ConvBlock`."""
 
 
-class UNet(nn.Module):
+class UNet(SizedNetwork):
     """An encoder, a decoder, and a skip connection between them at every resolution but the lowest.
 
     The defaults are the network of the paper with padded convolutions and batch norm: 31.0 million
@@ -139,15 +139,6 @@ class UNet(nn.Module):
         self.valid = None if around else _valid_sizes(depths, down, up, up_conv, deep_supervision)
         initialise(self, init)
 
-    def check_patch(self, size: Sequence[int]) -> None:
-        """Refuse a size of training patches that the network cannot take.
-
-        Raises:
-            UserError: saying the least and the nearest size.
-        """
-        if self.valid is not None:
-            self.valid.check(size, "data.patch_size")
-
     def forward(self, image: Tensor) -> Outputs:
         """Logits of every head.
 
@@ -161,12 +152,7 @@ class UNet(nn.Module):
         Raises:
             UserError: where valid convolutions cannot take this size.
         """
-        size: Sequence[int] = image.shape[2:]
-        if self.valid is not None:
-            self.valid.check(size, "data.patch_size or inference.window")
-            x, size = image, [self.valid.predicted(n) for n in size]
-        else:
-            x = match_size(image, padded_size(size, self.stride), "pad")
+        x, size = self.fitted(image)
         skips: list[Tensor] = []
         for stage in self.encoder:
             x = stage(x)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from segbench.errors import UserError
-from segbench.models.blocks import CONV, DOWN, TRANSPOSED_CONV, ConvBlock, choose, initialise, match_size, padded_size
+from segbench.models.blocks import CONV, DOWN, TRANSPOSED_CONV, ConvBlock, choose, initialise, match_size
 from segbench.models.heads import Outputs
 from segbench.models.unet import PADDINGS
-from segbench.models.valid_convolutions import ValidSizes
+from segbench.models.valid_convolutions import SizedNetwork, ValidSizes
 
 
-class UNet3D(nn.Module):
+class UNet3D(SizedNetwork):
     """A U-Net that doubles its channels in front of each pooling, and keeps them when it doubles the size.
 
     Valid convolutions predict the centre of what the network sees, and take certain sizes only: with three poolings
@@ -94,27 +94,13 @@ class UNet3D(nn.Module):
         self.valid = None if around else ValidSizes((2,) * len(channels), 0)
         initialise(self, init)
 
-    def check_patch(self, size: Sequence[int]) -> None:
-        """Refuse a size of training patches that the network cannot take.
-
-        Raises:
-            UserError: saying the least and the nearest size.
-        """
-        if self.valid is not None:
-            self.valid.check(size, "data.patch_size")
-
     def forward(self, image: Tensor) -> Outputs:
         """Logits of every head, for `image` (B, C, *P): (B, K, *P), with valid convolutions (B, K, *Q), the centre.
 
         Raises:
             UserError: where valid convolutions cannot take this size.
         """
-        size: Sequence[int] = image.shape[2:]
-        if self.valid is not None:
-            self.valid.check(size, "data.patch_size or inference.window")
-            x, size = image, [self.valid.predicted(n) for n in size]
-        else:
-            x = match_size(image, padded_size(size, self.stride), "pad")
+        x, size = self.fitted(image)
         skips: list[Tensor] = []
         for stage in self.encoder:
             x = stage(x)

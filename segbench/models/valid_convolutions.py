@@ -1,4 +1,4 @@
-"""The sizes that a U-Net of valid convolutions takes, and the size of its prediction."""
+"""The sizes that a U-Net takes: any by padding, or those of valid convolutions, and the size of its prediction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor, nn
+
 from segbench.errors import UserError
+from segbench.models.blocks import match_size, padded_size
 
 UPSAMPLINGS = {"transposed": 0, "nearest": 2, "pixel_shuffle": 4}
 """Ways of up-sampling that read nothing beyond the border, and by how many pixels the result is smaller
@@ -62,3 +65,36 @@ class ValidSizes:
             f"{key}={list(size)}: without padding this network takes {least}, {least + step}, {least + 2 * step}, .."
             f" pixels along an axis, at least {least}; the nearest size is {nearest}"
         )
+
+
+class SizedNetwork(nn.Module):
+    """A network that pads an image to the size it takes, or with valid convolutions predicts its centre.
+
+    Attributes:
+        stride: sizes are padded to a multiple of it.
+        valid: the sizes of valid convolutions; None: all convolutions are padded.
+    """
+
+    stride: int
+    valid: ValidSizes | None
+
+    def check_patch(self, size: Sequence[int]) -> None:
+        """Refuse a size of training patches that the network cannot take.
+
+        Raises:
+            UserError: saying the least and the nearest size.
+        """
+        if self.valid is not None:
+            self.valid.check(size, "data.patch_size")
+
+    def fitted(self, image: Tensor) -> tuple[Tensor, Sequence[int]]:
+        """The image (B, C, *P) as the encoder takes it, and the size of the prediction.
+
+        Raises:
+            UserError: where valid convolutions cannot take this size.
+        """
+        size: Sequence[int] = image.shape[2:]
+        if self.valid is None:
+            return match_size(image, padded_size(size, self.stride), "pad"), size
+        self.valid.check(size, "data.patch_size or inference.window")
+        return image, [self.valid.predicted(n) for n in size]

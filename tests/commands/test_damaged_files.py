@@ -36,7 +36,7 @@ REFUSED = {
 }
 """The files without which a command cannot do its work."""
 ALLOWED = {("compare", "metrics.csv", "gone"), ("publish", "metrics.csv", "gone"), ("publish", "run.json", "gone")}
-"""What is left out without being wrong."""
+"""Cases that are left out without being wrong."""
 KINDS = list(DAMAGES)
 EVERY = [
     pytest.param(file, damage, marks=() if KINDS.index(damage) == number % 4 else pytest.mark.slow)
@@ -171,7 +171,7 @@ def test_what_cannot_be_published(finished, tmp_path, file, damage):
 
 
 def test_the_best_state_is_lost(finished, interrupted, tmp_path, capsys):
-    """What is lost for good is said before further steps are spent."""
+    """A loss for good is named before further steps are spent."""
     path = damaged(interrupted, tmp_path, "checkpoints/best.ckpt", "gone")
     for name in ("last.ckpt", "former.ckpt"):
         content = torch.load(path / "checkpoints" / name, weights_only=True)

@@ -1,4 +1,4 @@
-"""What a version of segbench promises its recorded runs: keys, arguments, and the id of each option.
+"""The promises of a version of segbench to its recorded runs: keys, arguments, and the id of each option.
 
 `python -m tests.config.interface > tests/config/recorded/VERSION/interface.json` records it when a version is made.
 """

@@ -25,7 +25,7 @@ INTERFACES = {
     path.parent.name: json.loads(path.read_text())
     for path in sorted((Path(__file__).parent / "recorded").glob("*/interface.json"))
 }
-"""What each former version promises: see `tests.config.interface`."""
+"""The promises of each former version: see `tests.config.interface`."""
 BEFORE_IDS = "first"
 """Runs of the time before ids were public: they predict, and have other ids now."""
 

@@ -54,7 +54,7 @@ def test_runs_on_several_folders_have_several_directories():
 
 
 def test_the_data_folder_is_in_the_name():
-    assert run_name(["data=folder", "data.root=/work/one/cells/"], "") == "folder-one_cells"
+    assert run_name(["data=folder", "data.root=/data/one/cells/"], "") == "folder-one_cells"
     assert run_name(["data.root=../siteA/cells,~/cells"], "") == "siteA_cells+cells"
 
 

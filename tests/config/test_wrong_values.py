@@ -185,6 +185,7 @@ def test_in_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
         (["seed=1,2", "data.batch_size=0", "-m"], "data.batch_size=0:"),
         (["seed=1,2", "hydra/launcher=local", "hydra.launcher.at_once=0", "-m"], "hydra.launcher.at_once=0:"),
         (["seed=1,2", "hydra/sweeper=optuna", "hydra.sweeper.trials=x", "-m"], "hydra.sweeper.trials=x:"),
+        (["seed=1,2", "hydra/sweeper=race", "hydra.sweeper.certainty=2", "-m"], "hydra.sweeper.certainty=2:"),
     ):
         assert key in refused("train", arguments, capsys)
 

@@ -170,7 +170,7 @@ def test_a_run_of_several_processes_stops_and_goes_on(here):
 
 
 def test_an_array_that_is_queued_again_as_a_whole(here):
-    """Those of its runs that are finished see that, and stay as they are."""
+    """Finished runs see that they are, and stay so."""
     process = begin(here, "trainer.max_steps=20,60", *LAUNCHER, "hydra.launcher.retries=0")
     training(here)
     wait_for(lambda: tasks(here)[0].finished)

@@ -5,42 +5,29 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
-from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import RunDirectory
-from segbench.sweeps.directory import SweepDirectory
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
 from segbench.sweeps.race.decisions import Aim, Rules
 from segbench.sweeps.race.entries import Field, parse_field
 from segbench.sweeps.race.results import Course, conclusion, write_results
+from segbench.sweeps.sweeper import AdaptiveSweeper
 
 log = logging.getLogger(__name__)
 
 
-class Race:
+class Race(AdaptiveSweeper):
     """A Hydra sweeper: see conf/hydra/sweeper/race.yaml for its values.
 
     Only validation scores are read. What was decided is computed anew from the run directories, so that the same
     command continues a race that was stopped, and decides the same.
-
-    Raises:
-        UserError: where a value is impossible.
     """
-
-    context: HydraContext
-    config: DictConfig
-    launcher: Launcher
 
     def __init__(
         self,
@@ -51,26 +38,10 @@ class Race:
         runs: int | None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
-        if decide not in ("winner", "order") and not (isinstance(decide, int) and decide >= 1):
-            raise UserError(f"hydra.sweeper.decide={decide}: must be winner, order, or how many of the best")
-        if not 0.5 <= certainty < 1:
-            raise UserError(f"hydra.sweeper.certainty={certainty}: must be at least 0.5 and below 1")
-        if not effect > 0:
-            raise UserError(f"hydra.sweeper.effect={effect}: must be above 0")
-        for key, value in (("at_once", at_once), ("runs", runs)):
-            if value is not None and value < 1:
-                raise UserError(f"hydra.sweeper.{key}={value}: must be at least 1")
         self.rules = Rules(decide, certainty, effect)
         self.at_once = at_once
         self.runs = runs
-        self.params = params or {}
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives before the sweep."""
-        self.context, self.config = pinned(hydra_context), config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        super().__init__(params)
 
     def sweep(self, arguments: Sequence[str]) -> None:
         """Run blocks until the question is answered, and say what is known.
@@ -78,17 +49,15 @@ class Race:
         Args:
             arguments: the overrides as typed.
         """
-        overrides = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
-        field = parse_field(overrides, self.context.config_loader)
+        field = parse_field(self.overrides(arguments), self.context.config_loader)
         criterion = self._criterion(field)
-        folder = Path(self.config.hydra.sweep.dir).absolute()
         self.rules.check(len(field.methods))
-        with SweepDirectory(folder, self.config.hydra.runtime.choices.get("experiment")):
-            course = self._race(field, criterion, folder)
+        with self.directory():
+            course = self._race(field, criterion)
         for line in conclusion(course):
             log.info("%s", line)
 
-    def _race(self, field: Field, criterion: Criterion, folder: Path) -> Course:
+    def _race(self, field: Field, criterion: Criterion) -> Course:
         size = len(field.methods), len(field.blocks)
         course = Course(field, self.rules, criterion, np.full(size, math.nan), {}, {}, history := [])
         for first in range(0, size[1], self.at_once):
@@ -102,7 +71,7 @@ class Race:
                 for method in racing:
                     self._note(course, method, block, jobs[method, block])
                 history.append(self.rules.states(criterion.sign * course.scores[:, : block + 1], course.failed))
-            write_results(course, folder)
+            write_results(course, self.folder)
         return course
 
     def _spent(self, course: Course, asked: int) -> bool:

@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from segbench.config.composing import pinned
 from segbench.errors import UserError
 from segbench.runs.criterion import Criterion, best_score
 from segbench.runs.directory import RunDirectory
-from segbench.sweeps.directory import SweepDirectory
 from segbench.sweeps.job import Job
 from segbench.sweeps.plan import plan
+from segbench.sweeps.sweeper import AdaptiveSweeper
 
 if TYPE_CHECKING:  # imported when a search starts: other commands need no Optuna
     from segbench.sweeps.search.space import Space
@@ -34,7 +30,7 @@ CALLBACK = "segbench.sweeps.search.pruning.report_to_search"
 log = logging.getLogger(__name__)
 
 
-class Search:
+class Search(AdaptiveSweeper):
     """A Hydra sweeper: see conf/hydra/sweeper/optuna.yaml for its values.
 
     The best validation score of a run is all that is taken from it; scores of test cases are not read. Whatever stops
@@ -43,10 +39,6 @@ class Search:
     Raises:
         UserError: where a value is impossible, or Optuna is not installed.
     """
-
-    context: HydraContext
-    config: DictConfig
-    launcher: Launcher
 
     def __init__(
         self,
@@ -65,14 +57,7 @@ class Search:
         self.at_once = at_once
         self.sampler = sampler
         self.pruner = pruner
-        self.params = params or {}
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives before the sweep."""
-        self.context, self.config = pinned(hydra_context), config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        super().__init__(params)
 
     def sweep(self, arguments: Sequence[str]) -> None:
         """Execute trials until there are as many as asked for, and say which was the best.
@@ -83,10 +68,9 @@ class Search:
         from segbench.sweeps.search.space import parse_space
         from segbench.sweeps.search.trials import Trials
 
-        overrides = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
-        space = parse_space(overrides, self.context.config_loader)
-        folder = Path(self.config.hydra.sweep.dir).absolute()
-        with SweepDirectory(folder, self.config.hydra.runtime.choices.get("experiment")):
+        space = parse_space(self.overrides(arguments), self.context.config_loader)
+        folder = self.folder
+        with self.directory():
             trials = Trials(folder / JOURNAL, space, self.sampler, self.pruner, self._criterion(space))
             self._check_same(trials, folder)
             trials.repeat_failed()  # what an earlier command met: a full disk, a node without its card

@@ -201,7 +201,7 @@ def test_flat_patches_are_transformed_slice_by_slice(seed: int) -> None:
 
 
 def test_largest_angles_are_nnunets() -> None:
-    """Those that its trainer chooses for the same patches."""
+    """Rotations that its trainer chooses for the same patches."""
     for size, slice_by_slice, angle in [
         ((128, 128, 128), False, 30),
         ((64, 192, 160), False, 30),

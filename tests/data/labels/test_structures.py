@@ -1,4 +1,4 @@
-"""What is measured of drawn structures is what was drawn."""
+"""Measurements of drawn structures are what was drawn."""
 
 import numpy as np
 import pytest
