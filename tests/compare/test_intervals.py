@@ -133,3 +133,14 @@ def test_the_coverage_of_correlated_cases_by_simulation(sizes, alike):
 def test_an_unknown_statistic():
     with pytest.raises(UserError, match="statistic=mode: must be mean or median"):
         intervals(table([0.5, 0.6]), "mode")
+
+
+def test_seeds_widen_an_interval_within_the_range_of_the_scores():
+    rng = np.random.default_rng(0)
+    runs = [(method, seed, case) for method in "ab" for seed in (0, 1) for case in range(4)]
+    scores = pd.DataFrame(runs, columns=["method", "seed", "case"])
+    found = intervals(scores.assign(value=np.clip(0.9 + 0.1 * scores["seed"] + rng.normal(0, 0.03, len(runs)), 0, 1)))
+    assert found["interval"].str.endswith("with seeds").all()
+    assert (found["low"] >= 0).all()
+    assert (found["high"] <= 1).all()
+    assert (found["high"] > 0.999).all()  # that of the sum would reach beyond

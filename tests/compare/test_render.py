@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -149,6 +150,19 @@ def test_on_a_narrow_terminal_methods_are_rows_and_the_rank_sum_stays(table):
     rows = [line for line in text.splitlines() if line.startswith("│")]
     assert [row.split("│")[1].strip() for row in rows] == ["a_b", "c|d", "50% {x}"]
     assert [row.split("│")[-2].strip() for row in rows] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("width", range(45, 95, 5))
+def test_no_interval_is_cut_short(table, width):
+    def long(line):
+        cells = [replace(cell, spread="[0.585, 1.000]") for cell in line.cells]
+        return replace(line, label="smallest rank sum in", cells=cells)
+
+    sections = [replace(section, lines=[long(line) for line in section.lines]) for section in table.sections]
+    text = printed(replace(table, sections=sections), width)
+    assert "…" not in text
+    assert "[0.585, 1.000]" in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_numbers():

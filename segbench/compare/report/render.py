@@ -100,10 +100,12 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
         max(*map(len, name.split()), *(_cell_width(line.cells[k]) for _, line in lines))
         for k, name in enumerate(table.columns)
     ]
+    whole = [max(least, len(name)) for name, least in zip(table.columns, widths, strict=True)]
+    roomy = max(len(line.label) for _, line in lines) + 4 + sum(column + 3 for column in whole) <= width
     if labels + 4 + sum(column + 3 for column in widths) <= width:
         shown.add_column("", min_width=labels)
-        for name in table.columns:
-            shown.add_column(Text(name), justify="right")
+        for name, column in zip(table.columns, whole if roomy else widths, strict=True):
+            shown.add_column(Text(name), justify="right", width=column)
         for section in table.sections:
             shown.add_section()
             if section.title:
@@ -114,10 +116,15 @@ def terminal(table: Table, width: int, title: str) -> RichTable:
     kept = _fitting(table, lines, width)
     shown.add_column("method", no_wrap=max(map(len, table.columns)) <= 40)
     for section, line in kept:
-        shown.add_column(Text(_heading(section, line)), justify="right")
+        shown.add_column(Text(_heading(section, line)), justify="right", width=_column_width(section, line))
     for k, name in enumerate(table.columns):
         shown.add_row(Text(name), *(styled(line.cells[k]) for _, line in kept))
     return shown
+
+
+def _column_width(section: Section, line: Line) -> int:
+    """The least width of a row of the table as a column: no word of its heading and no number is broken."""
+    return max(*map(len, _heading(section, line).split()), *map(_cell_width, line.cells))
 
 
 def _cell_width(cell: Cell) -> int:
@@ -135,8 +142,7 @@ def _fitting(table: Table, lines: Sequence[tuple[Section, Line]], width: int) ->
     left = width - 4 - max(len("method"), min(40, max(map(len, table.columns))))
     for number in sorted(range(len(lines)), key=lambda n: (importance.get(lines[n][1].kind, len(importance)), n)):
         section, line = lines[number]
-        words = [len(word) for word in _heading(section, line).split()]
-        left -= max(*words, *map(_cell_width, line.cells)) + 3
+        left -= _column_width(section, line) + 3
         if left < 0:
             break
         kept.append(number)

@@ -52,13 +52,16 @@ class Intervals:
         nothing, silent = np.full(units.shape, np.nan), np.full(units.shape, "", dtype=object)
         return cls(nothing, nothing.copy(), silent, units, silent.copy())
 
-    def widened(self, centre: Floats, reach: Floats, reason: str) -> Intervals:
-        """The intervals of sums with an independent term that is 0 within +- `reach` (Zou and Donner 2008)."""
+    def widened(self, centre: Floats, reach: Floats, reason: str, ends: tuple[Floats, Floats]) -> Intervals:
+        """The intervals of sums with an independent term that is 0 within +- `reach` (Zou and Donner 2008).
+
+        No interval leaves the range of its scores, from `ends[0]` to `ends[1]`.
+        """
         add = np.where(np.isnan(reach), 0.0, reach)
         low = centre - np.sqrt((centre - self.low) ** 2 + add**2)
         high = centre + np.sqrt((self.high - centre) ** 2 + add**2)
         named = np.where((self.method != "") & (add > 0), self.method + reason, self.method)
-        return replace(self, low=low, high=high, method=named)
+        return replace(self, low=np.maximum(low, ends[0]), high=np.minimum(high, ends[1]), method=named)
 
     def doubted(self, warning: str) -> Intervals:
         """The same with one warning before their own."""

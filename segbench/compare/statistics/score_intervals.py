@@ -40,7 +40,8 @@ def intervals_of_means(scores: Scores, means: Scores, *, confidence: float, draw
     alone = scores.units is None and scores.seeds is None
     passes = [alone and _is_proportion(values) for values in scores.values] + [False] * len(means.rows)
     result = mean_intervals(parts, scales, passes, confidence=confidence, draws=draws, seed=seed)
-    return _warned(_with_seeds(result, parts.mean, repeats, confidence), scores, confidence)
+    ends = np.array([[scale.low] for scale in scales]), np.array([[scale.high] for scale in scales])
+    return _warned(_with_seeds(result, parts.mean, repeats, ends, confidence), scores, confidence)
 
 
 def intervals_of_medians(scores: Scores, summary: Floats, resamples: Floats, *, confidence: float) -> Intervals:
@@ -63,8 +64,10 @@ def intervals_of_medians(scores: Scores, summary: Floats, resamples: Floats, *, 
     return _warned(result, scores, confidence)
 
 
-def _with_seeds(result: Intervals, centre: Floats, repeats: Floats, confidence: float) -> Intervals:
-    """Intervals that allow for the seeds of (R + K, M, S) repetitions."""
+def _with_seeds(
+    result: Intervals, centre: Floats, repeats: Floats, ends: tuple[Floats, Floats], confidence: float
+) -> Intervals:
+    """Intervals that allow for the seeds of (R + K, M, S) repetitions, inside the ends (R + K, 1) of the scores."""
     from scipy.special import stdtrit
 
     reach = np.full(centre.shape, np.nan)
@@ -75,7 +78,7 @@ def _with_seeds(result: Intervals, centre: Floats, repeats: Floats, confidence: 
                 reach[row] = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(
                     variance / np.where(seeds > 0, seeds, np.nan)
                 )
-    return result.widened(centre, reach, " with seeds")
+    return result.widened(centre, reach, " with seeds", ends)
 
 
 def _warned(result: Intervals, scores: Scores, confidence: float) -> Intervals:
