@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,8 @@ CLOSED = ("trainer",)
 def check_values(config: DictConfig, command: str, prefix: str = "") -> None:
     """Check every value of a configuration, or of a part of it.
 
+    A text that an interpolation gives where a number is expected, such as `${oc.env:RATE}`, becomes that number.
+
     Args:
         config: composed; interpolations are resolved.
         command: whose configuration it is, or the name of the node.
@@ -39,6 +42,7 @@ def check_values(config: DictConfig, command: str, prefix: str = "") -> None:
         (f"{path}{key}", where, key, node.get(key))
         for path, where, node in described_nodes(plain, command, prefix)
         for key in _wrong_keys(where, node)
+        if not _becomes_number(config, f"{path}{key}", prefix, where, key, node.get(key))
     ]
     if faults:
         # Where others refer to the key, it is the one to name.
@@ -85,6 +89,26 @@ def _wrong_keys(where: str, node: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def _becomes_number(config: DictConfig, path: str, prefix: str, where: str, key: str, value: Any) -> bool:
+    """Replace the text of a number, or a list of them, where it was not written and the number is right.
+
+    Variables of the environment are texts, whatever is in them.
+    """
+    read = [_read(item) for item in value] if isinstance(value, list) else _read(value)
+    if read == value or _is_written(config, path, prefix) or _wrong_keys(where, {key: read}):
+        return False
+    OmegaConf.update(config, path.removeprefix(prefix), read)
+    return True
+
+
+def _read(value: Any) -> Any:
+    """A value; of the text of a number, this number."""
+    for kind in (int, float) if isinstance(value, str) else ():
+        with suppress(ValueError):
+            return kind(value)
+    return value
+
+
 def _is_written(config: DictConfig, path: str, prefix: str) -> bool:
     """Return whether a value stands where it is, and is not what an interpolation refers to."""
     node: Any = config
@@ -92,7 +116,7 @@ def _is_written(config: DictConfig, path: str, prefix: str) -> bool:
         node = node._get_node(int(key) if isinstance(node, ListConfig) else key)
         if node is None or node._is_interpolation():
             return False
-    return True
+    return not isinstance(node, ListConfig) or not any(item._is_interpolation() for item in node._content)
 
 
 @cache

@@ -108,7 +108,7 @@ def _hint(schema: Mapping[str, Any], value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and "string" in kinds:
         return f""" (in quotes: "'{value}'")"""
     if isinstance(value, str) and _number(value) and kinds & {"integer", "number"}:
-        return " (this is a text: no quotes, and from the environment ${oc.decode:${oc.env:NAME}})"
+        return " (this is a text: write it without quotes)"
     words = [word for kind in schema.get("anyOf", [schema]) for word in kind.get("enum", []) if isinstance(word, str)]
     if isinstance(value, str) and (close := difflib.get_close_matches(value, words, n=1)):
         return f"; did you mean {close[0]}?"

@@ -24,6 +24,7 @@ from segbench.commands.execution import report
 from segbench.commands.hydra_errors import explain
 from segbench.commands.resolvers import register_resolvers
 from segbench.config.composing import PinnedLoader, pinned, referred_to
+from segbench.config.identity import run_id
 from segbench.config.keys import KEYS
 from segbench.config.paths import conf_folder
 from segbench.config.schema import check_composed
@@ -221,7 +222,24 @@ def test_what_a_class_of_ones_own_takes_is_free() -> None:
 
 def test_text_and_numbers_that_yaml_has_taken_for_the_other() -> None:
     assert """(in quotes: "'2024'")""" in line("train", ["data=folder", "data.root=2024"])
-    assert "oc.decode" in line("train", ["data.batch_size='4'"])
+    assert "without quotes" in line("train", ["data.batch_size='4'"])
+
+
+def test_numbers_of_the_environment_are_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATE", "0.02")
+    monkeypatch.setenv("SIZE", "48")
+    monkeypatch.setenv("WORD", "many")
+    config = configure(
+        "optimizer.lr=${oc.env:RATE}", "data.patch_size=[${oc.env:SIZE},64]", "trainer.max_steps=${oc.env:STEPS,7}",
+        "name=${oc.env:SIZE}",
+    )  # fmt: skip
+    check_composed(config, "train")
+    assert (config.optimizer.lr, list(config.data.patch_size), config.trainer.max_steps) == (0.02, [48, 64], 7)
+    assert config.scheduler.total_iters == 7  # it refers to trainer.max_steps
+    assert config.name == "48"
+    assert run_id(config) == run_id(configure("optimizer.lr=0.02", "data.patch_size=[48,64]", "trainer.max_steps=7"))
+    assert "optimizer.lr=many" in line("train", ["optimizer.lr=${oc.env:WORD}"])
+    assert "data.batch_size='0.02'" in line("train", ["data.batch_size=${oc.env:RATE}"])
 
 
 # -- any key, any wrong value ------------------------------------------------------------------------------------
