@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from segbench.data.preparation import Geometry
 from segbench.decoders import ByPixel, Decoder
-from segbench.errors import UserError
+from segbench.errors import MachineError, UserError
 from segbench.inference import Inference
 from segbench.inference.restoring import Slab, restored
 
@@ -33,6 +34,19 @@ class Segmentation(NamedTuple):
     outputs: Mapping[str, Tensor]
 
 
+@contextmanager
+def _memory_said() -> Iterator[None]:
+    """Say in one line that the GPU's memory is full, and which key of the prediction to change."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise MachineError(
+            "the memory of the GPU is full while a case is predicted: choose a smaller inference.batch_size or"
+            " inference.window, or the accelerator cpu"
+        ) from error
+
+
+@_memory_said()
 def segment(
     network: nn.Module,
     inference: Inference,
@@ -54,6 +68,7 @@ def segment(
         keep: keep the logits of a volume, which are else forgotten slice by slice.
 
     Raises:
+        MachineError: where the GPU's memory is full.
         UserError: where the decoder has to see the image, and the image was resampled.
     """
     if image.ndim == 5 and not keep and isinstance(decoder, ByPixel):
@@ -67,6 +82,7 @@ def segment(
     return Segmentation(decoder.label(outputs, image[0]), decoder.regions(outputs), outputs)
 
 
+@_memory_said()
 def predict_whole(
     network: nn.Module, inference: Inference, image: Tensor, geometry: Geometry | None, background: int | None = 0
 ) -> dict[str, Tensor]:
