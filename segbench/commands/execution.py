@@ -6,8 +6,10 @@ import errno
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -17,7 +19,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, run_job
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segbench.commands.hydra_errors import explain
@@ -96,12 +98,22 @@ def _execute(command: str, arguments: list[str]) -> int:
 
 
 def _run_checked(command: str, *, config: DictConfig, **others: Any) -> JobReturn:
-    """Execute a command as Hydra does, unless its configuration has an impossible value: then nothing is written."""
+    """Execute a command as Hydra does, unless its configuration has an impossible value: then nothing is written.
+
+    Folders that Hydra made for a run that was refused later do not stay, either.
+    """
     from segbench.config.schema import check_composed  # not for --help
 
     with referred_to(config):
         check_composed(config, command)
-    return run_job(config=config, **others)
+        place = Path(OmegaConf.select(config, others["job_dir_key"])).absolute()
+    new = [folder for folder in (place, *place.parents) if not folder.exists()]
+    try:
+        return run_job(config=config, **others)
+    finally:
+        for folder in new:
+            with suppress(OSError):  # it is not empty, or has been removed with the run
+                folder.rmdir()
 
 
 def _replace_basic_launcher() -> None:

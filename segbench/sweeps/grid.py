@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from segbench.sweeps.directory import SweepDirectory
+from segbench.sweeps.sweeper import check_execution
 
 
 class Grid(BasicSweeper):
@@ -22,6 +25,15 @@ class Grid(BasicSweeper):
     def __init__(self, then: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.then = then
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra gives before the sweep.
+
+        Raises:
+            UserError: where a value of the sweeper or of the launcher is impossible.
+        """
+        check_execution(config)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Execute every combination, of the first values and of those that come then."""

@@ -38,8 +38,6 @@ class SweepLauncher(ABC):
     task: TaskFunction
 
     def __init__(self, retries: int = 0) -> None:
-        if retries < 0:
-            raise UserError(f"hydra.launcher.retries={retries}: must be at least 0")
         self.retries = retries
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -1,4 +1,4 @@
-"""The common part of the sweepers that decide from the results of runs which runs to ask for next."""
+"""The common part of the sweepers, above all of those that decide from results which runs to ask for next."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from omegaconf import DictConfig
 from segbench.config.composing import pinned
 from segbench.config.values import check_values
 from segbench.sweeps.directory import SweepDirectory
+
+
+def check_execution(config: DictConfig) -> None:
+    """Check the values of the sweeper and of the launcher, before either does anything.
+
+    Raises:
+        UserError: naming the first that is impossible.
+    """
+    for name in ("sweeper", "launcher"):
+        check_values(config.hydra[name], f"hydra.{name}", f"hydra.{name}.")
 
 
 class AdaptiveSweeper:
@@ -34,9 +44,9 @@ class AdaptiveSweeper:
         """Take what Hydra gives before the sweep.
 
         Raises:
-            UserError: where a value of the sweeper is impossible.
+            UserError: where a value of the sweeper or of the launcher is impossible.
         """
-        check_values(config.hydra.sweeper, "sweeper", "hydra.sweeper.")
+        check_execution(config)
         self.context, self.config = pinned(hydra_context), config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

@@ -126,6 +126,26 @@ def test_another_run_in_the_same_directory_is_refused(segbench, run):
     assert "holds another run" in line
 
 
+@pytest.mark.parametrize("place", [(), ("hydra.run.dir=a/b/c",)])
+def test_a_refused_run_leaves_no_folder(segbench, tmp_path, place):
+    """Not even one above its own."""
+    line = only_line(
+        segbench("logger=none", "split.file=nowhere.json", *place, cwd=tmp_path, SEGBENCH_CACHE="../cache")
+    )
+    assert "cannot read nowhere.json" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("launcher", "key"),
+    [("basic", "retries=-1"), ("local", "threads=many"), ("slurm", "poll=0")],
+)
+def test_impossible_values_of_a_launcher_are_refused_before_anything_is_written(segbench, tmp_path, launcher, key):
+    done = segbench(f"hydra/launcher={launcher}", f"hydra.launcher.{key}", "seed=0,1", "-m", cwd=tmp_path)
+    assert f"hydra.launcher.{key}: must be " in only_line(done)
+    assert not list(tmp_path.iterdir())
+
+
 def test_predict_keeps_the_format_of_each_image(segbench, run, here):
     rng = np.random.default_rng(0)
     (here / "new" / "deep").mkdir(parents=True)

@@ -16,6 +16,7 @@ from segbench.commands.resolvers import register_resolvers
 from segbench.config.composing import pinned
 from segbench.config.paths import conf_folder
 from segbench.sweeps.search.search import Search
+from segbench.sweeps.sweeper import check_execution
 
 Outcome = Callable[[DictConfig], dict[str, Any] | None]
 """From the configuration of a run to its run.json, None where it leaves nothing."""
@@ -72,6 +73,7 @@ def search(folder: Path, outcome: Outcome, *overrides: str) -> Launcher:
     config = context.config_loader.load_configuration(
         "train", ["hydra/sweeper=optuna", f"hydra.sweep.dir={folder}", *of_hydra, *typed], RunMode.MULTIRUN
     )
+    check_execution(config)  # as its setup does
     values = {key: value for key, value in config.hydra.sweeper.items() if not key.startswith("_")}
     one = Search(**values)
     launcher = Launcher(context, config, outcome)

@@ -101,11 +101,6 @@ def test_a_folder_of_another_run_is_not_taken_for_done(sweep, tmp_path):
     assert RunDirectory(tmp_path / "a").done
 
 
-def test_retries_below_zero():
-    with pytest.raises(UserError, match=r"hydra.launcher.retries=-1: must be at least 0"):
-        Scripted({}, -1)
-
-
 def test_runs_of_several_processes_are_refused(tmp_path):
     job = Job((), Path(tmp_path), "0", "a", processes=2)
     with pytest.raises(UserError, match="use hydra/launcher=slurm_ddp"):

@@ -292,12 +292,12 @@ def test_what_does_not_change_the_result_may_change(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("hydra.sweeper.trials=0", r"hydra\.sweeper\.trials=0: must be a whole number of at least 1"),
+        ("hydra.sweeper.trials=0", r"hydra\.sweeper\.trials=0: must be an integer of at least 1"),
         ("hydra.sweeper.at_once=1.5", r"hydra\.sweeper\.at_once=1\.5"),
         ("hydra.sweeper.sampler._target_=optuna.samplers.Tpe", r"hydra\.sweeper\.sampler: .*Tpe"),
         ("+hydra.sweeper.sampler.startup=3", r"hydra\.sweeper\.sampler: .*startup"),
-        ("hydra.sweeper.sampler.seed=x", r"hydra\.sweeper\.sampler\.seed=x: must be a whole number"),
-        ("hydra.sweeper.pruner.n_startup_trials=-1", r"hydra\.sweeper\.pruner: "),
+        ("hydra.sweeper.sampler.seed=x", r"hydra\.sweeper\.sampler\.seed=x: must be an integer"),
+        ("hydra.sweeper.pruner.n_startup_trials=-1", r"hydra\.sweeper\.pruner\.n_startup_trials=-1: must be"),
         ("hydra.sweeper.pruner={_target_: builtins.dict}", r"hydra\.sweeper\.pruner: dict is no pruner"),
     ],
 )

@@ -63,8 +63,6 @@ class SlurmLauncher(SweepLauncher):
 
     def __init__(self, retries: int, requeues: int, poll: float, code: str, **resources: Any) -> None:
         super().__init__(retries)
-        if poll <= 0:
-            raise UserError(f"hydra.launcher.poll={poll}: must be above 0")
         self.requeues = requeues
         self.poll = poll
         self.code = code

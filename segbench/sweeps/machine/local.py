@@ -37,9 +37,6 @@ class LocalLauncher(SweepLauncher):
         gpus: which: numbers among the visible ones, or names; None: all visible ones.
         threads: of PyTorch on the CPU, for each run; None: OMP_NUM_THREADS, else cores / runs at a time.
         retries: how often a run that failed or broke off is tried again.
-
-    Raises:
-        UserError: where a number is impossible.
     """
 
     work = staticmethod(worker.work)
@@ -54,9 +51,6 @@ class LocalLauncher(SweepLauncher):
         retries: int = 1,
     ) -> None:
         super().__init__(retries)
-        for key, value in {"at_once": at_once, "runs_per_gpu": runs_per_gpu, "threads": threads}.items():
-            if value is not None and value < 1:
-                raise UserError(f"hydra.launcher.{key}={value}: must be at least 1")
         self.at_once = at_once
         self.runs_per_gpu = runs_per_gpu
         self.gpus = gpus

@@ -37,7 +37,7 @@ class Search(AdaptiveSweeper):
     the search, the same command continues it: what is known is in `search.journal` of the sweep's folder.
 
     Raises:
-        UserError: where a value is impossible, or Optuna is not installed.
+        UserError: where Optuna is not installed.
     """
 
     def __init__(
@@ -50,9 +50,6 @@ class Search(AdaptiveSweeper):
     ) -> None:
         if find_spec("optuna") is None:
             raise UserError("hydra/sweeper=optuna: Optuna is not installed: pip install 'segbench[search]'")
-        for key, value in (("trials", trials), ("at_once", at_once)):
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"hydra.sweeper.{key}={value}: must be a whole number of at least 1")
         self.trials = trials
         self.at_once = at_once
         self.sampler = sampler
