@@ -116,7 +116,7 @@ def _is_written(config: DictConfig, path: str, prefix: str) -> bool:
         node = node._get_node(int(key) if isinstance(node, ListConfig) else key)
         if node is None or node._is_interpolation():
             return False
-    return not isinstance(node, ListConfig) or not any(item._is_interpolation() for item in node._content)
+    return not isinstance(node, ListConfig) or not any(OmegaConf.is_interpolation(node, i) for i in range(len(node)))
 
 
 @cache
