@@ -24,6 +24,7 @@ class Heads(nn.Module):
         heads: Mapping[str, int],
         deep_supervision: bool,
         scales: Sequence[Sequence[int]] | None = None,
+        one_logit: bool = False,
     ) -> None:
         """Build the convolutions.
 
@@ -33,6 +34,8 @@ class Heads(nn.Module):
             heads: name -> channels of its logits.
             deep_supervision: whether all resolutions have heads, or the finest alone.
             scales: pixels of the image along each axis in one of each resolution; None: 1, 2, 4, ..
+            one_logit: whether a head of two channels has one convolution z for both, -z / 2 and z / 2: their softmax
+                is the sigmoid of z.
         """
         super().__init__()
         self.scales = scales or [(2**level,) * spatial_dims for level in range(len(widths))]
@@ -40,7 +43,7 @@ class Heads(nn.Module):
         self.resolutions = len(widths) if deep_supervision else 1
         self.convs = nn.ModuleDict()
         for name, classes in heads.items():
-            convs = (CONV[spatial_dims](width, classes, kernel_size=1) for width in widths[: self.resolutions])
+            convs = (_last(spatial_dims, width, classes, one_logit) for width in widths[: self.resolutions])
             self.convs[name] = nn.ModuleList(convs)
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Outputs:
@@ -64,6 +67,20 @@ class Heads(nn.Module):
             ]
             outputs[name] = logits if self.deep_supervision else logits[0]
         return outputs
+
+
+class TwoSided(nn.Module):
+    """A single logit as the logits of two classes, whose softmax is its sigmoid: (B, 1, *P) -> (B, 2, *P)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """-z / 2 and z / 2."""
+        return torch.cat([-z / 2, z / 2], dim=1)
+
+
+def _last(dims: int, width: int, classes: int, one_logit: bool) -> nn.Module:
+    if one_logit and classes == 2:
+        return nn.Sequential(CONV[dims](width, 1, kernel_size=1), TwoSided())
+    return CONV[dims](width, classes, kernel_size=1)
 
 
 def split_heads(logits: Tensor, heads: Mapping[str, int]) -> dict[str, Tensor]:

@@ -67,7 +67,9 @@ class UNet(SizedNetwork):
         up: str = "transposed",
         up_conv: bool = True,
         dropout: float = 0.0,
+        dropout_between: float = 0.0,
         deep_supervision: bool = False,
+        one_logit: bool = False,
         init: str = "he_normal",
         padding: str = "same",
     ) -> None:
@@ -92,7 +94,9 @@ class UNet(SizedNetwork):
             up_conv: whether a convolution follows the interpolation, as many channels out as the skip
                 has; without it, the stage convolves all channels from below.
             dropout: rate of drop-out at the end of the contracting path.
+            dropout_between: rate of drop-out between the first convolution of each stage and the others.
             deep_supervision: whether every resolution of the decoder has its own heads.
+            one_logit: whether a head of two classes has a single channel, see `Heads`.
             init: a key of `blocks.INITIALISATIONS`.
             padding: "same" pads every convolution with zeros; "valid" none, and cuts the skips centrally.
 
@@ -117,7 +121,8 @@ class UNet(SizedNetwork):
         )
 
         def convolutions(first: int, width: int, depth: int, stride: int = 1) -> list[nn.Module]:
-            return [block(first, width, stride=stride), *(block(width, width) for _ in range(depth - 1))]
+            between = [nn.Dropout(dropout_between)] if dropout_between else []
+            return [block(first, width, stride=stride), *between, *(block(width, width) for _ in range(depth - 1))]
 
         self.stride = 2 ** (stages - 1)
         self.encoder = nn.ModuleList([nn.Sequential(*convolutions(in_channels, channels[0], depths[0]))])
@@ -135,7 +140,7 @@ class UNet(SizedNetwork):
             joined = width + (width if up_conv else below)
             self.decoder.append(DecoderStage(doubled, nn.Sequential(*convolutions(joined, width, depth))))
 
-        self.heads = Heads(spatial_dims, channels[:-1], heads, deep_supervision)
+        self.heads = Heads(spatial_dims, channels[:-1], heads, deep_supervision, one_logit=one_logit)
         self.valid = None if around else _valid_sizes(depths, down, up, up_conv, deep_supervision)
         initialise(self, init)
 

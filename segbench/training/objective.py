@@ -10,20 +10,32 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from segbench.config.instantiation import build
+from segbench.data.case import IGNORE
 from segbench.errors import UserError
-from segbench.losses.pixel_weight import takes_weight
+from segbench.losses.attention import attention
+from segbench.losses.pixel_weight import takes_weight, weighted_mean
 from segbench.losses.regions import takes_regions
 
 Loss = Callable[..., Tensor]
 
 
 class Part(nn.Module):
-    """The loss of one head and its weight in the sum."""
+    """The loss of one head and its weight in the sum.
 
-    def __init__(self, loss: Loss, weight: float = 1.0) -> None:
+    Args:
+        loss: of the head.
+        weight: in the sum.
+        former: a head before it in the objective, such as the same of an earlier network: each pixel counts by how
+            wrong that one was (see `attention`) times the weight that it had there. None: all count the same.
+        normalize: whether these weights have the mean 1; else pixels that were right make the loss smaller.
+    """
+
+    def __init__(self, loss: Loss, weight: float = 1.0, former: str | None = None, normalize: bool = False) -> None:
         super().__init__()
         self.loss = loss
         self.weight = weight
+        self.former = former
+        self.normalize = normalize
 
 
 class Objective(nn.Module):
@@ -35,7 +47,8 @@ class Objective(nn.Module):
         weighted: whether batches have weights of the pixels.
 
     Raises:
-        UserError: where they have, and none of the losses takes them.
+        UserError: where they have, and none of the losses takes them; where a part has a former one that is not
+            before it, or a loss that takes no weights.
     """
 
     def __init__(self, parts: Mapping[str, Part], weighted: bool = False) -> None:
@@ -48,6 +61,10 @@ class Objective(nn.Module):
                 f"task.weight: {names} takes no weights of pixels; choose loss=cross_entropy or a sum that has it,"
                 " such as loss=dice_ce, or another task"
             )
+        known: list[str] = []
+        for head, part in parts.items():
+            _check_former(head, part, known)
+            known.append(head)
 
     def forward(
         self, outputs: Mapping[str, Tensor | list[Tensor]], batch: Mapping[str, Tensor]
@@ -63,6 +80,7 @@ class Objective(nn.Module):
         """
         named: dict[str, Tensor] = {}
         total: Tensor | None = None
+        passed: dict[str, Tensor] = {}
         device = next(iter(batch.values())).device.type
         # DDP waits for a gradient of every parameter, those of a level that does not count too.
         waiting = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -77,6 +95,9 @@ class Objective(nn.Module):
             if target.ndim == levels[0].ndim and not target.is_floating_point():
                 _check_regions(head, part.loss)
             weights = [centre(batch["weight"], size)] if head in self.takers else []
+            if part.former is not None:
+                passed[head] = _passed_on(part.former, outputs, batch, size) * passed.get(part.former, 1.0)
+                weights = [passed[head] * weights[0] if weights else passed[head]]
             # Sums over many pixels lose all precision in half floats.
             with torch.autocast(device, enabled=False):
                 scales = list(zip(supervision_weights(len(levels)), levels, strict=True))
@@ -88,10 +109,42 @@ class Objective(nn.Module):
                 if waiting:
                     losses += [_nothing(logits) for w, logits in scales if not w]
                 named[head] = torch.stack(losses).sum()
+            if part.former is not None and not part.normalize:
+                named[head] = named[head] * _mean(passed[head], target, batch.get("weight"))
             weighted = part.weight * named[head]
             total = weighted if total is None else total + weighted
         assert total is not None, "an objective has at least one head"
         return total, named
+
+
+def _passed_on(
+    former: str, outputs: Mapping[str, Tensor | list[Tensor]], batch: Mapping[str, Tensor], size: Sequence[int]
+) -> Tensor:
+    """The factor (B, *P) of each pixel's weight that a former head's outputs give."""
+    logits = outputs[former]
+    return attention(logits[0] if isinstance(logits, list) else logits, centre(batch[former], size))
+
+
+def _mean(weights: Tensor, target: Tensor, base: Tensor | None) -> Tensor:
+    """The mean of weights (B, *P) over pixels that count, each as much as `base` says."""
+    counted = (target != IGNORE).to(weights.dtype)
+    return weighted_mean(weights, counted if base is None else counted * centre(base, weights.shape[1:]))
+
+
+def _check_former(head: str, part: Part, known: Sequence[str]) -> None:
+    """Check that pixels of a part can be weighted by the mistakes of its former one."""
+    if part.former is None:
+        return
+    if part.former not in known:
+        raise UserError(
+            f"task.objective.{head}.former={part.former}: must be a head before it in task.objective:"
+            f" {', '.join(known) or 'there is none'}"
+        )
+    if not takes_weight(part.loss):
+        raise UserError(
+            f"task.objective.{head}: {_name(part.loss)} takes no weights of pixels, which former gives; choose"
+            " loss=cross_entropy or a sum that has it, such as loss=dice_ce"
+        )
 
 
 def check_learnable(config: DictConfig) -> None:

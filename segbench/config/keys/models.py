@@ -62,7 +62,9 @@ KEYS: dict[str, dict[str, Kind]] = {
         "up_conv": Flag,
         "padding": Literal["same", "valid"],
         "dropout": BelowOne,
+        "dropout_between": BelowOne,
         "deep_supervision": Flag,
+        "one_logit": Flag,
         "init": _Init,
     },
     "segbench.models.nnunet.NnUNet": _MODEL
@@ -167,6 +169,16 @@ KEYS: dict[str, dict[str, Kind]] = {
         "norm": _Norm,
         "groups": Positive,
         "init": _Init,
+    },
+    "segbench.models.cascade.Cascade": _MODEL
+    | {
+        "net": Node,
+        "stages": list_of(list_of(Text), 1),
+        "says": Literal["values", "probabilities", "foreground"],
+        "sees_image": Flag,
+        "before": Number | None,
+        "means": dict[str, list[Text]],
+        "apart": list[Text],
     },
     "segbench.models.monai.MonaiModel": _MODEL
     | {

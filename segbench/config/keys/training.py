@@ -116,9 +116,11 @@ KEYS: dict[str, dict[str, Kind]] = {
         "background_only": Flag,
         "class_frequencies": _FREQUENCIES,
     },
-    "segbench.training.objective.Part": {"loss": Node, "weight": Least},
+    "segbench.data.fourier_amplitudes.FourierAmplitudes": {"harmonics": Positive, "classes": list[Count] | None},
+    "segbench.training.objective.Part": {"loss": Node, "weight": Least, "former": Text | None, "normalize": Flag},
     "torch.optim.Adam": _ADAM,
     "torch.optim.AdamW": _ADAM,
+    "torch.optim.Adadelta": _LEARNING | {"rho": BelowOne, "eps": Above},
     "torch.optim.SGD": _LEARNING | {"momentum": BelowOne, "nesterov": Flag, "dampening": Least},
     "torch.optim.RMSprop": _LEARNING | {"alpha": BelowOne, "eps": Above, "momentum": BelowOne, "centered": Flag},
     "segbench.training.optimizers.AdamThenSGD": {
