@@ -52,6 +52,7 @@ NEEDED = {
     **dict.fromkeys(("vnet", "vnet_release"), ("model.channels=[4,8]",)),
     "voxresnet": ["model.channels=[4,8]"],
     **dict.fromkeys(("attentionboost", "fouriernet"), ("model.net.channels=[4,8,16]",)),
+    "segnetmri": ["model.net.channels=[4,8]", "model.blocks=2"],
     "swin_unetr": ["model.net.features=12", "model.net.depths=[1,1,1,1]", "model.net.window_size=2"],
     "unetr": [
         "model.net.features=4",

@@ -14,12 +14,14 @@ from tests.made_runs import TINY, configure, execute
 SMALL = {
     "attentionboost": ["model.net.channels=[4,8]"],
     "fouriernet": ["model.net.channels=[4,8]", "task.targets.amplitudes.harmonics=2"],
+    "segnetmri": ["model.net.channels=[4,8]"],
 }
 """Model -> what makes it small."""
 
 CURVES = {
     "attentionboost": {"mask", "stage_1", "stage_2", "stage_3", "stage_4"},
     "fouriernet": {"mask", "amplitudes"},
+    "segnetmri": {"mask", "restored", "mask_1", "mask_5"},
 }
 """Model -> heads, whose losses are in the curves."""
 

@@ -16,6 +16,8 @@ from segbench.config.keys.kinds import (
     Number,
     Positive,
     PositiveShare,
+    Seed,
+    Share,
     Text,
     different,
     integers,
@@ -180,6 +182,43 @@ KEYS: dict[str, dict[str, Kind]] = {
         "means": dict[str, list[Text]],
         "apart": list[Text],
     },
+    "segbench.models.dcan.DCAN": _MODEL
+    | {
+        "channels": Channels,
+        "convs": Counts,
+        "enlarging": Literal["transposed", "linear"],
+        "auxiliary": dict[str, list[Text]] | None,
+        "dropout": BelowOne,
+        "norm": _Norm,
+        "groups": Positive,
+        "init": _Init,
+    },
+    "segbench.models.segnetmri.SegNetMRI": _MODEL
+    | {
+        "net": Node,
+        "blocks": Positive,
+        "restored": Text,
+        "auxiliary": dict[str, list[Text]] | None,
+        "share": PositiveShare,
+        "centre": Share,
+        "seed": Seed,
+        "noise": Least,
+    },
+    "segbench.models.y_autoencoder.YAutoencoder": _MODEL | {"activity": Text, "width": Above},
+    "segbench.models.care.Care": _MODEL
+    | {"depth": Count, "width": Positive, "kernel": odd(), "residual": list[Text], "init": _Init},
+    "segbench.models.care.Projected": _MODEL
+    | {
+        "depth": Count,
+        "width": Positive,
+        "net_depth": Count,
+        "net_width": Positive,
+        "net_kernel": odd(),
+        "residual": list[Text],
+        "init": _Init,
+    },
+    "segbench.models.deepresolve.DeepResolve": _MODEL
+    | {"layers": least_integer(2), "width": Positive, "residual": list[Text], "init": _Init},
     "segbench.models.monai.MonaiModel": _MODEL
     | {
         "channels": Channels | None,
