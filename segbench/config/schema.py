@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from segbench.config.history import current_name
 from segbench.config.identity import check_name
 from segbench.config.study import check_study
-from segbench.config.task import check_task
+from segbench.config.task import check_decoder, check_task
 from segbench.config.values import check_values
 from segbench.config.wording import suggestion
 from segbench.errors import UserError, as_line
@@ -50,6 +50,7 @@ def check_composed(config: DictConfig, command: str) -> None:
 def _check_run(config: DictConfig) -> None:
     """Check what values of a run have to do with each other."""
     check_task(config.task)
+    check_decoder(config.decoder, config.task)
     for key in ("patch_size", "batch_size"):
         if config.data[key] is None and "plan" not in config:
             raise UserError(f"data.{key}=null: is for models that are planned for their data, such as model=nnunet")

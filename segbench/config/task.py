@@ -31,3 +31,17 @@ def check_task(task: DictConfig) -> None:
                 f"task.heads.{head}: must be letters, digits and _, and none of {', '.join(OF_A_BATCH)}, which a batch"
                 " has besides"
             )
+
+
+def check_decoder(decoder: DictConfig, task: DictConfig) -> None:
+    """Check that the task has the heads that the decoder goes by: those that its keys `head` and `*_head` name.
+
+    Raises:
+        UserError: naming the key, and the heads that there are.
+    """
+    for key, head in ((str(key), str(head)) for key, head in decoder.items()):
+        if (key == "head" or key.endswith("_head")) and head not in task.heads:
+            raise UserError(
+                f"decoder.{key}={head}: the task has no such head, only {', '.join(map(str, task.heads))}; choose"
+                " another decoder=.., or a task=.. that has it"
+            )

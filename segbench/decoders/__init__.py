@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Decoder(Protocol):
-    """A decoder: the outputs of all heads for a whole case in, a label map out."""
+    """A decoder: the outputs of all heads for a whole case in, a label map out.
+
+    One whose objects are made of the outputs, and not of the label map alone, says so by an attribute `needs_outputs`.
+    """
 
     def label(self, outputs: Mapping[str, Tensor], image: Tensor) -> np.ndarray:
         """Return the class map (*S) uint8, from logits (K, *S) and the image (C, *S) as the network saw it."""

@@ -71,6 +71,7 @@ def segment(
         MachineError: where the GPU's memory is full.
         UserError: where the decoder has to see the image, and the image was resampled.
     """
+    keep = keep or getattr(decoder, "needs_outputs", False)
     if image.ndim == 5 and not keep and isinstance(decoder, ByPixel):
         return _by_slab(network, inference, decoder, image, geometry, background)
     outputs = predict_whole(network, inference, image, geometry, background)

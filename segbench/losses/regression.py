@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +14,8 @@ _DISTANCES = {"l1": F.l1_loss, "mse": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
 class ValueLoss(nn.Module):
     """Mean over pixels and channels of the distance between an output and its target, both as they are.
 
-    Every pixel counts, also where the label is ignored.
+    A target of NaN is ignored; where all are, the loss is 0. Of an image every pixel counts, also where the label is
+    ignored.
     """
 
     def __init__(self, distance: str) -> None:
@@ -45,4 +47,6 @@ class ValueLoss(nn.Module):
                 f"loss.distance={self.distance} compares values, such as those of an image, with as many outputs; the"
                 f" target is {tuple(target.shape[1:])} of {target.dtype}, the output {tuple(outputs.shape[1:])}"
             )
-        return _DISTANCES[self.distance](outputs, target)
+        known = ~target.isnan()
+        values = _DISTANCES[self.distance](outputs, torch.where(known, target, outputs.detach()), reduction="sum")
+        return values / known.sum().clamp_min(1)

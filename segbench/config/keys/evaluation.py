@@ -13,6 +13,7 @@ from segbench.config.keys.kinds import (
     Least,
     Node,
     Nodes,
+    Number,
     Positive,
     Share,
     Sizes,
@@ -43,6 +44,7 @@ _MONAI: dict[str, Kind] = {
 }
 _VIEWS: dict[str, Kind] = {"mirror": Flag | list_of(Flag, 2, 3), "rotate": Flag}
 _OBJECTS: dict[str, Kind] = {"connectivity": _Connectivity, "minimum_size": Count}
+_BY_HEADS = _OBJECTS | {"majority": integers(0) | odd(), "fill_holes": Flag}
 _IOU: dict[str, Kind] = {"iou": Share | list_of(Share, 1)}
 
 KEYS: dict[str, dict[str, Kind]] = {
@@ -87,6 +89,21 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.decoders.argmax.Argmax": _OBJECTS,
     "segbench.decoders.cleaned.Cleaned": _OBJECTS | {"largest": Flag, "smallest": Count, "fill_holes": Flag},
     "segbench.decoders.watershed.Watershed": _OBJECTS | {"h": Above, "fill_holes": Flag},
+    "segbench.decoders.fuse_contour.FuseContour": _BY_HEADS
+    | {"head": Text, "threshold": Share, "smooth": Count, "grow": Count},
+    "segbench.decoders.seeded.Seeded": _BY_HEADS
+    | {
+        "head": Text,
+        "activation": Literal["none", "sigmoid", "softmax"],
+        "h": Above | None,
+        "seeds_above": Number | None,
+        "seed_size": Count,
+        "foreground": Number | None,
+        "smooth": Least,
+        "keep_unseeded": Flag,
+        "classes": Positive | None,
+        "heads": dict[str, Count | None],
+    },
     "segbench.decoders.regions.Regions": _OBJECTS
     | {"classes": dict[str, list[Count]], "threshold": Share, "order": different(Count, 1, 255) | None},
     "segbench.decoders.crf.Crf": {

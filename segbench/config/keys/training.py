@@ -110,6 +110,11 @@ KEYS: dict[str, dict[str, Kind]] = {
     "hydra.utils.get_method": {"path": Text},
     "segbench.data.targets.ArrayWeight": {"array": Text},
     "segbench.data.targets.ArrayLabel": {"array": Text},
+    "segbench.data.targets.contours.Contour": {"radius": Count, "touching": Flag},
+    "segbench.data.targets.contours.ClassesAndBorder": {"classes": Positive | None, "radius": Count},
+    "segbench.data.targets.distances.InnerDistance": {"alpha": Above, "metric": Literal["euclidean", "squared"]},
+    "segbench.data.targets.distances.OuterDistance": {},
+    "segbench.data.targets.distances.DistanceTransform": {"truncate": Above, "signed": Flag},
     "segbench.data.border_weight.BorderWeight": {
         "w0": Least,
         "sigma": Above,
