@@ -22,6 +22,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
     OmegaConf.register_new_resolver("file_content", file_content, replace=True)
     OmegaConf.register_new_resolver("budget", budget_value, replace=True)
+    OmegaConf.register_new_resolver("one_more", _one_more, replace=True)
 
 
 def _run_id(*, _root_: DictConfig) -> str:
@@ -41,6 +42,11 @@ def _data_mark(*, _root_: DictConfig) -> str:
 
 def _stage_ids(*, _root_: DictConfig) -> dict[str, str] | None:
     return stage_ids(_root_.get("stages"))
+
+
+def _one_more(count: int | None) -> int | None:
+    """The number of channels that have a class besides those of the data set; None while these are not known."""
+    return None if count is None else count + 1
 
 
 def _folder_name(path: Any) -> str:

@@ -21,6 +21,7 @@ CHOICES = (
     "segbench.models",
     "segbench.planning",
     "segbench.system.logfile",
+    "segbench.training.loss_weights",
     "segbench.training.objective",
     "segbench.training.optimizers",
     "segbench.training.schedulers",

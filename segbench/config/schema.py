@@ -26,6 +26,7 @@ def check(config: DictConfig) -> None:
         UserError: naming the key that is wrong and what would be right.
     """
     check_composed(config, "train")
+    check_decoder(config.decoder, config.task)
     if config.data.batch_size is not None:  # else it is planned when the data is there
         batch_on_each_device(config)
 
@@ -50,7 +51,6 @@ def check_composed(config: DictConfig, command: str) -> None:
 def _check_run(config: DictConfig) -> None:
     """Check what values of a run have to do with each other."""
     check_task(config.task)
-    check_decoder(config.decoder, config.task)
     for key in ("patch_size", "batch_size"):
         if config.data[key] is None and "plan" not in config:
             raise UserError(f"data.{key}=null: is for models that are planned for their data, such as model=nnunet")

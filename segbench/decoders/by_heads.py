@@ -1,4 +1,4 @@
-"""Objects that further heads tell apart: what the decoders of contours, distances, flows and stars have in common."""
+"""Objects that further heads tell apart: the common base of the decoders of contours, distances, flows and stars."""
 
 from __future__ import annotations
 

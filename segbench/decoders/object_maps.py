@@ -1,4 +1,4 @@
-"""What becomes of a map of objects after they are told apart: neighbours agree, holes are filled, specks go."""
+"""Maps of objects made cleaner: neighbours agree, holes are filled, specks go."""
 
 from __future__ import annotations
 

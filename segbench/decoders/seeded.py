@@ -103,7 +103,25 @@ class Seeded(ByHeads):
         height = heights(head_of(outputs, self.head), self.activation, self.background or 0)
         if self.smooth:
             height = gaussian_filter(height, self.smooth)
-        seeds = self.seeds(height, foreground)
+        places = foreground.copy()
+        if self.seeds_above is not None:
+            places &= height > self.seeds_above
+        if self.h is not None:
+            # What is not foreground has no peaks.
+            level = np.where(foreground, height, min(0.0, float(height.min(initial=0))))
+            places &= h_maxima(level.astype(np.float64), self.h) > 0
+        return self.grown(places, height, foreground)
+
+    def grown(self, places: np.ndarray, height: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+        """The objects (*S) int32 that grow from the connected regions of some places, from high to low.
+
+        Args:
+            places: (*S) bool, of seeds.
+            height: (*S).
+            foreground: (*S) bool, where objects are.
+        """
+        everywhere = generate_binary_structure(height.ndim, height.ndim)
+        seeds = cleaned(connected_components(places, everywhere)[0], places, minimum_size=self.seed_size)
         structure = generate_binary_structure(height.ndim, min(self.connectivity, height.ndim))
         if self.keep_unseeded:
             regions, count = connected_components(foreground, structure)
@@ -112,16 +130,3 @@ class Seeded(ByHeads):
             number[alone] = seeds.max() + 1 + np.arange(len(alone))
             seeds = np.maximum(seeds, number[regions])
         return np.asarray(watershed(-height, seeds, mask=foreground, connectivity=structure), np.int32)
-
-    def seeds(self, height: np.ndarray, foreground: np.ndarray) -> np.ndarray:
-        """The seeds (*S) int32, numbered from 1, of heights (*S) within a mask (*S)."""
-        places = foreground.copy()
-        if self.seeds_above is not None:
-            places &= height > self.seeds_above
-        if self.h is not None:
-            # Of outputs that are nearly flat, rounding makes peaks; what is not foreground has none.
-            level = np.where(foreground, height, min(0.0, float(height.min(initial=0))))
-            places &= h_maxima(level.astype(np.float64), self.h) > 0
-        everywhere = generate_binary_structure(height.ndim, height.ndim)
-        seeds, _ = connected_components(places, everywhere)
-        return cleaned(seeds, places, minimum_size=self.seed_size)

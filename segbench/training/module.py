@@ -122,12 +122,15 @@ class SegmentationModule(L.LightningModule):
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
         outputs = self(batch["image"])
-        loss, parts = self.objective(outputs, batch)
+        loss, parts = self.objective(outputs, batch, self.global_step)
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])
         self.log("train/loss", loss.detach(), batch_size=size)
         if len(parts) > 1:
             self.log_dict({f"train/loss_{head}": part.detach() for head, part in parts.items()}, batch_size=size)
+        weights = self.objective.weights(self.global_step)
+        if weights:
+            self.log_dict({f"train/weight_{head}": weight for head, weight in weights.items()}, batch_size=size)
         self.log("lr", float(self.trainer.optimizers[0].param_groups[0]["lr"]), batch_size=size)
         if self.train_metrics is not None:
             self._stream_batch(self.train_metrics, outputs["mask"], batch["mask"])

@@ -15,6 +15,7 @@ from segbench.errors import UserError
 from segbench.losses.attention import attention
 from segbench.losses.pixel_weight import takes_weight, weighted_mean
 from segbench.losses.regions import takes_regions
+from segbench.training.loss_weights import Fixed, LossWeight
 
 Loss = Callable[..., Tensor]
 
@@ -24,16 +25,26 @@ class Part(nn.Module):
 
     Args:
         loss: of the head.
-        weight: in the sum.
+        weight: makes its part in the sum.
+        per_image: whether the head has one value per image: the mean of its logits over the pixels, against a target
+            (B, K, 1, ..). It is a linear layer of the mean features, since convolutions and means commute.
         former: a head before it in the objective, such as the same of an earlier network: each pixel counts by how
             wrong that one was (see `attention`) times the weight that it had there. None: all count the same.
         normalize: whether these weights have the mean 1; else pixels that were right make the loss smaller.
     """
 
-    def __init__(self, loss: Loss, weight: float = 1.0, former: str | None = None, normalize: bool = False) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        weight: float | LossWeight = 1.0,
+        per_image: bool = False,
+        former: str | None = None,
+        normalize: bool = False,
+    ) -> None:
         super().__init__()
         self.loss = loss
-        self.weight = weight
+        self.weight: LossWeight = Fixed(weight) if isinstance(weight, int | float) else weight
+        self.per_image = per_image
         self.former = former
         self.normalize = normalize
 
@@ -66,10 +77,15 @@ class Objective(nn.Module):
             _check_former(head, part, known)
             known.append(head)
 
+    def weights(self, step: int) -> dict[str, float | Tensor]:
+        """The weight of each head's loss at a step, of those whose weight changes."""
+        changing = {head: part.weight for head, part in self.parts.items() if not isinstance(part.weight, Fixed)}
+        return {head: weight.value(step) for head, weight in changing.items()}  # type: ignore[union-attr,operator]
+
     def forward(
-        self, outputs: Mapping[str, Tensor | list[Tensor]], batch: Mapping[str, Tensor]
+        self, outputs: Mapping[str, Tensor | list[Tensor]], batch: Mapping[str, Tensor], step: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and the unweighted loss of each head.
+        """The loss at an optimizer step and the unweighted loss of each head.
 
         Logits of fewer pixels than the target are those of its centre (valid convolutions, classifiers of
         a patch's centre). A head with deep supervision is a list, finest first: its i-th output counts 1 / 2^i, the
@@ -90,6 +106,8 @@ class Objective(nn.Module):
                 raise UserError(f"task.objective.{head}: the model returns no head {head!r}, only {', '.join(outputs)}")
             value = outputs[head]
             levels = value if isinstance(value, list) else [value]
+            if part.per_image:
+                levels = [logits.mean(dim=tuple(range(2, logits.ndim)), keepdim=True) for logits in levels]
             size = levels[0].shape[2:]
             target = centre(batch[head], size)
             if target.ndim == levels[0].ndim and not target.is_floating_point():
@@ -111,7 +129,7 @@ class Objective(nn.Module):
                 named[head] = torch.stack(losses).sum()
             if part.former is not None and not part.normalize:
                 named[head] = named[head] * _mean(passed[head], target, batch.get("weight"))
-            weighted = part.weight * named[head]
+            weighted = part.weight(named[head], step)
             total = weighted if total is None else total + weighted
         assert total is not None, "an objective has at least one head"
         return total, named

@@ -17,6 +17,16 @@ GROUPS = (
     "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
     "trainer", "logger", "callbacks", "planner",
 )  # fmt: skip
+TASKS = {
+    "decoder=border_class": ["task=three_class"],
+    "decoder=distance_transform": ["task=distance_transform"],
+    "decoder=flows": ["task=flows"],
+    "decoder=fuse_contour": ["task=contour"],
+    "decoder=h_maxima": ["task=inner_distance"],
+    "decoder=outer_distance": ["task=outer_distance"],
+    "decoder=stars": ["task=stars"],
+}
+"""Tasks that have the heads of a decoder."""
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((conf_folder() / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(
     path.stem for path in (conf_folder() / "experiment").glob("*.yaml") if "MULTIRUN" not in path.read_text()
@@ -53,7 +63,7 @@ def test_only_what_can_be_chosen_is_offered():
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_its_classes_take_its_values(option):
-    config = configure(option)
+    config = configure(*TASKS.get(option, ()), option)
     if option in UNFINISHED:
         assert OmegaConf.select(config, UNFINISHED[option]) is None
         return

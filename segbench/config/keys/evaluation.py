@@ -104,6 +104,10 @@ KEYS: dict[str, dict[str, Kind]] = {
         "classes": Positive | None,
         "heads": dict[str, Count | None],
     },
+    "segbench.decoders.border_class.BorderClass": _BY_HEADS | {"head": Text, "seed_size": Count},
+    "segbench.decoders.flows.Flows": _BY_HEADS | {"head": Text, "steps": Count, "reach": Above, "least": Least},
+    "segbench.decoders.stars.Stars": _BY_HEADS
+    | {"head": Text, "score_head": Text, "threshold": Number, "overlap": Share},
     "segbench.decoders.regions.Regions": _OBJECTS
     | {"classes": dict[str, list[Count]], "threshold": Share, "order": different(Count, 1, 255) | None},
     "segbench.decoders.crf.Crf": {

@@ -21,6 +21,7 @@ from segbench.config.keys.kinds import (
     Share,
     Text,
     different,
+    least_integer,
     list_of,
 )
 
@@ -114,6 +115,9 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.data.targets.contours.ClassesAndBorder": {"classes": Positive | None, "radius": Count},
     "segbench.data.targets.distances.InnerDistance": {"alpha": Above, "metric": Literal["euclidean", "squared"]},
     "segbench.data.targets.distances.OuterDistance": {},
+    "segbench.data.targets.flows.GradientFlow": {"steps": Above},
+    "segbench.data.targets.stars.StarDistances": {"rays": least_integer(3)},
+    "segbench.data.targets.presence.Presence": {"classes": Positive | None, "least": Count},
     "segbench.data.targets.distances.DistanceTransform": {"truncate": Above, "signed": Flag},
     "segbench.data.border_weight.BorderWeight": {
         "w0": Least,
@@ -122,7 +126,16 @@ KEYS: dict[str, dict[str, Kind]] = {
         "class_frequencies": _FREQUENCIES,
     },
     "segbench.data.fourier_amplitudes.FourierAmplitudes": {"harmonics": Positive, "classes": list[Count] | None},
-    "segbench.training.objective.Part": {"loss": Node, "weight": Least, "former": Text | None, "normalize": Flag},
+    "segbench.training.objective.Part": {
+        "loss": Node,
+        "weight": Least | Node,
+        "per_image": Flag,
+        "former": Text | None,
+        "normalize": Flag,
+    },
+    "segbench.training.loss_weights.InSteps": {"start": Least, "factor": Share, "every": Positive, "least": Least},
+    "segbench.training.loss_weights.Linear": {"steps": Positive, "start": Least, "end": Least},
+    "segbench.training.loss_weights.Learned": {"start": Above},
     "torch.optim.Adam": _ADAM,
     "torch.optim.AdamW": _ADAM,
     "torch.optim.Adadelta": _LEARNING | {"rho": BelowOne, "eps": Above},

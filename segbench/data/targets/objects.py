@@ -74,23 +74,30 @@ def boxes(instances: np.ndarray, margin: int = 0) -> Iterator[tuple[int, Box]]:
 class Stack:
     """Objects of similar size side by side, so that what is done to one is done to all at once.
 
+    Each is in the lower corner of a box of its own with at least one row of background around it. Its arrays are flat,
+    so that a neighbour is a constant number of elements away: between two objects, and between two rows of one, there
+    is background, which nothing that goes from pixel to pixel gets past.
+
     Attributes:
-        masks: (N, *B) bool, each object in the lower corner of a box with one row of background around it.
-        numbers: of the objects, (N,).
-        starts: the pixel of the image that is the first of each box, (N, D); -1 at the image's border.
+        shape: of a box, *B.
+        inside: the objects' pixels, (N * B,) of 0 and 1.
+        places: of these, the indices that are objects' pixels, object by object, (M,).
+        pixels: the indices of the same in the flattened image, (M,).
+        starts: the first of each object in `places`, (N,).
         extents: the size of each object's own box, without what surrounds it, (N, D).
     """
 
-    masks: np.ndarray
-    numbers: np.ndarray
+    shape: tuple[int, ...]
+    inside: np.ndarray
+    places: np.ndarray
+    pixels: np.ndarray
     starts: np.ndarray
     extents: np.ndarray
 
-    def write(self, values: np.ndarray, image: np.ndarray) -> None:
-        """Write values (.., N, *B) at the objects' pixels into an image (.., *P)."""
-        which, *places = np.nonzero(self.masks)
-        target = tuple(place + self.starts[which, axis] for axis, place in enumerate(places))
-        image[(..., *target)] = values[..., self.masks]
+    @property
+    def strides(self) -> np.ndarray:
+        """Elements from a pixel to the next one along each axis, (D,)."""
+        return np.cumprod([1, *self.shape[:0:-1]])[::-1]
 
 
 def stacks(instances: np.ndarray) -> Iterator[Stack]:
@@ -107,5 +114,15 @@ def stacks(instances: np.ndarray) -> Iterator[Stack]:
         masks = np.zeros((len(same), *(extents.max(axis=0) + 2)), bool)
         for mask, (number, box), extent in zip(masks, same, extents, strict=True):
             mask[tuple(slice(1, length + 1) for length in extent)] = instances[box] == number
-        starts = np.array([[along.start - 1 for along in box] for _, box in same])
-        yield Stack(masks, np.array([number for number, _ in same]), starts, extents)
+        places = np.flatnonzero(masks)
+        which, *inner = np.unravel_index(places, masks.shape)
+        corners = np.array([[along.start - 1 for along in box] for _, box in same])
+        pixels = [place + corners[which, axis] for axis, place in enumerate(inner)]
+        yield Stack(
+            shape=masks.shape[1:],
+            inside=masks.ravel().view(np.uint8),
+            places=places,
+            pixels=np.ravel_multi_index(pixels, instances.shape),
+            starts=np.searchsorted(which, np.arange(len(same))),
+            extents=extents,
+        )
