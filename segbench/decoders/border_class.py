@@ -13,7 +13,7 @@ from segbench.decoders.seeded import Seeded
 
 
 class BorderClass(Seeded):
-    """What is inside is connected into objects, which grow over the borders; a border pixel has its likeliest class.
+    """Objects from connected insides that grow over their borders; a border pixel has its likeliest class.
 
     The head has the classes of the data set, and the borders of objects as one more, the last.
     """

@@ -72,7 +72,7 @@ class Flows(ByHeads):
         peaks = self.peaks(ends, foreground.shape)
         if len(peaks):
             tree = cKDTree(peaks[:, 1:])
-            distance, nearest = tree.query(ends, distance_upper_bound=2 * self.reach)
+            distance, nearest = map(np.asarray, tree.query(ends, distance_upper_bound=2 * self.reach))
             found = np.isfinite(distance)
             result[tuple(starts[found].T)] = peaks[nearest[found], 0]
         return result

@@ -89,7 +89,8 @@ def star(centre: np.ndarray, distances: np.ndarray, rays: np.ndarray, shape: tup
     """
     ends = centre + distances[:, None] * rays
     if len(shape) == 2:
-        return polygon(ends[:, 0], ends[:, 1], shape)
+        rows, columns = polygon(ends[:, 0], ends[:, 1], shape)
+        return rows, columns
     reach = int(np.ceil(distances.max(initial=0)))
     low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, shape)
     places = np.stack(np.meshgrid(*(np.arange(*ends) for ends in zip(low, high, strict=True)), indexing="ij"))

@@ -12,7 +12,7 @@ from segbench.errors import UserError
 
 
 class LossWeight(Protocol):
-    """What a loss counts in the sum over heads."""
+    """The weight of a loss in the sum over heads."""
 
     def __call__(self, loss: Tensor, step: int) -> Tensor:
         """Return the part of a loss (a scalar) in the sum, at an optimizer step."""

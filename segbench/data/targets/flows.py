@@ -17,8 +17,8 @@ class GradientFlow:
     """Unit vectors along which heat that is made at an object's centre would be found; 0 outside objects.
 
     Each step adds 1 at the centre, the pixel nearest to the mean place of the object, and replaces each pixel by the
-    mean of itself and its neighbours, of which those outside the object are 0. The flow is the gradient of log(1 + heat),
-    by central differences, divided by its length (Cellpose, Stringer et al., Nature Methods 2021).
+    mean of itself and its neighbours, of which those outside the object are 0. The flow is the gradient of
+    log(1 + heat), by central differences, divided by its length (Cellpose, Stringer et al., Nature Methods 2021).
 
     Attributes:
         steps: of the heat, times the object's height + width (+ depth).

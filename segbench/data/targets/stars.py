@@ -77,7 +77,7 @@ def marched(stack: Stack, step: np.ndarray) -> np.ndarray:
     inside, strides = stack.inside, stack.strides
     longest = np.abs(step).max()
     alive = inside.copy()
-    count = inside.astype(np.uint16 if max(stack.shape) > 200 else np.uint8)
+    count: np.ndarray = inside.astype(np.uint16 if max(stack.shape) > 200 else np.uint8)
     for number in range(1, int(max(stack.shape) / longest) + 1):
         # No step is longer than a pixel, so that every ray meets the background around its object.
         away = int(np.rint(number * step) @ strides)
@@ -87,6 +87,6 @@ def marched(stack: Stack, step: np.ndarray) -> np.ndarray:
         elif away < 0:
             alive[-away:] &= inside[:away]
             alive[:-away] = 0
-        count += alive
+        np.add(count, alive, out=count)
     # `count` is the step at which a ray leaves; half a pixel before it is the outline.
     return np.asarray(count[stack.places] - np.float32(1 - 0.5 / longest), np.float32)
