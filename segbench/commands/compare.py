@@ -18,10 +18,10 @@ from segbench.runs.uploads import COMPARISON
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from segbench.compare.reading.elsewhere import Elsewhere
     from segbench.compare.reading.methods import Loaded
     from segbench.compare.statistics.comparison import Comparison
 
-WANDB = "wandb:"
 LONG_NOTES = 12
 
 
@@ -31,7 +31,7 @@ def compare(config: DictConfig) -> None:
     Raises:
         UserError: if it cannot be compared; nothing is written then.
     """
-    execute(Request.parse(config))
+    execute(Request.parse(config), config.get("metrics"))
 
 
 def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
@@ -58,8 +58,12 @@ def compare_sweep(folder: Path, settings: DictConfig | None = None) -> None:
         Console().print(f"no comparison: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
-def execute(request: Request) -> Comparison:
+def execute(request: Request, metrics: DictConfig | None = None) -> Comparison:
     """Compare the methods, write and show the result, and publish it.
+
+    Args:
+        request: what is compared, and how.
+        metrics: of masks where there are no runs; None: the standard ones.
 
     Raises:
         UserError: if something is wrong with the request or what it names.
@@ -88,7 +92,7 @@ def execute(request: Request) -> Comparison:
         baseline=request.baseline,
         weights=request.weights,
     )
-    loaded = replace(_load(request), places=request.places)
+    loaded = replace(_load(request, metrics), places=request.places)
     if request.costs is not None:
         loaded = with_costs(loaded, request.costs)
     loaded = replace(loaded, subgroups=read_subgroups(request.subgroups, loaded.sets))
@@ -109,20 +113,35 @@ def execute(request: Request) -> Comparison:
     return comparison
 
 
-def _load(request: Request) -> Loaded:
-    from segbench.compare.reading.methods import load_runs, load_table
+def _load(request: Request, metrics: DictConfig | None) -> Loaded:
+    from segbench.compare.reading.methods import load_methods, load_table, read_methods
+    from segbench.compare.reading.nnunet import read_models
+    from segbench.compare.reading.places import MASKS, of_kinds
+    from segbench.compare.reading.tables import read_table
     from segbench.runs.discovery import find_runs
 
     if request.scores is not None:
         return load_table(request.scores, request.metric, request.rules)
-    places = [place for place in request.runs if not place.startswith(WANDB)]
-    directories = find_runs(places) if places else []
-    for place in request.runs:
-        if place.startswith(WANDB):
-            from segbench.compare.reading.wandb_runs import fetch_runs
+    folders = [place.path for place in of_kinds(request.runs, "runs")]
+    directories = find_runs(folders) if folders else []
+    for place in of_kinds(request.runs, "wandb"):
+        from segbench.compare.reading.wandb_runs import fetch_runs
 
-            directories += fetch_runs(place.removeprefix(WANDB))
-    return load_runs(directories, request.rules)
+        directories += fetch_runs(place.path)
+    trained = read_methods(directories, request.rules) if directories else None
+    tables: list[Elsewhere] = []
+    results = of_kinds(request.runs, "nnunet")
+    masks = of_kinds(request.runs, *MASKS)
+    if results or masks:
+        from segbench.commands.masks_elsewhere import has_masks, score_masks
+
+        known = trained is not None or request.masks.reference is not None
+        with_masks = [place for place in results if known and has_masks(place)]
+        if masks or with_masks:
+            tables += score_masks([*masks, *with_masks], trained, request.masks, metrics)
+        tables += [read_models(place) for place in results if place not in with_masks]
+    tables += [read_table(place, request.metric) for place in of_kinds(request.runs, "table")]
+    return load_methods(trained, tables, request.rules, request.metric)
 
 
 def _check_output(output: Path, loaded: Loaded, scores: Path | None) -> None:
@@ -132,6 +151,7 @@ def _check_output(output: Path, loaded: Loaded, scores: Path | None) -> None:
         UserError: where runs of other folders are compared too, or the output would replace what is compared.
     """
     inputs = [run.path for method in loaded.methods for run in method.runs] + ([scores] if scores is not None else [])
+    inputs += loaded.elsewhere
     for path in inputs:
         if path.resolve().is_relative_to(output.resolve()):
             raise UserError(f"output={output}: holds {path}, which is compared; name another folder")

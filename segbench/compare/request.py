@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.compare.reading.methods import Rules
+from segbench.compare.reading.places import MASKS, of_kinds, parse_place
 from segbench.compare.statistics.ranking import CUTS
 from segbench.config.identity import shortened
 from segbench.config.paths import conf_folder
@@ -41,6 +42,18 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """The meaning of masks of other tools: `reference` to `trust` of conf/compare.yaml."""
+
+    reference: str | None = None
+    classes: tuple[str, ...] | None = None
+    values: tuple[Any, ...] | None = None
+    background: int | None = 0
+    spacing: tuple[float, ...] | None = None
+    trust: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
     """The keys of conf/compare.yaml, which says what they mean. `asked`: those that decide the result, as set."""
 
@@ -57,6 +70,7 @@ class Request:
     weights: tuple[tuple[str, float], ...] = ()
     subgroups: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
+    masks: Masks = Masks()
     bootstraps: int = 10_000
     confidence: float = 0.95
     seed: int = 0
@@ -72,9 +86,11 @@ class Request:
         Raises:
             UserError: naming the key that is wrong.
         """
-        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        plain = _plain(config)
         if (plain["runs"] is None) == (plain["scores"] is None):
             raise UserError("say what to compare: either runs=DIR or scores=FILE")
+        if plain["reference"] is not None and not of_kinds(_texts(plain["runs"]), *MASKS, "nnunet"):
+            raise UserError("reference: is for masks; name them, such as 'runs=[masks:a,masks:b]'")
         return replace(
             cls.of_settings(config),
             runs=_texts(plain["runs"]),
@@ -94,7 +110,7 @@ class Request:
         Raises:
             UserError: naming the key that is wrong.
         """
-        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        plain = _plain(config)
         if plain["publish"] not in (None, "wandb"):
             raise UserError(f"publish={plain['publish']}: only wandb is known")
         return cls(
@@ -108,6 +124,7 @@ class Request:
             relevant=None if plain["relevant"] is None else _number("relevant", plain["relevant"]),
             subgroups=_texts(plain["subgroups"]),
             rules=_rules(plain),
+            masks=_masks(plain),
             bootstraps=int(_number("bootstraps", plain["bootstraps"])),
             confidence=_number("confidence", plain["confidence"]),
             seed=int(_number("seed", plain["seed"])),
@@ -121,11 +138,26 @@ class Request:
 STANDARD = Request()
 
 
+def _plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, but for the metrics of masks, which are built where there are some."""
+    keys = [str(key) for key in config if key != "metrics"]
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=True)  # type: ignore[return-value]
+
+
 def _asked(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not as conf/compare.yaml has them, and decide the result."""
     standard: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(conf_folder() / "compare.yaml"))  # type: ignore[assignment]
-    elsewhere = ("runs", "scores", "output", "publish", "wandb", "hydra", "defaults")
+    elsewhere = ("runs", "scores", "metrics", "output", "publish", "wandb", "hydra", "defaults")
     return {key: value for key, value in plain.items() if key not in elsewhere and value != standard.get(key)}
+
+
+def _masks(plain: Mapping[str, Any]) -> Masks:
+    def listed(key: str) -> tuple[Any, ...] | None:
+        return None if plain[key] is None else tuple(plain[key])
+
+    reference = None if plain["reference"] is None else str(plain["reference"])
+    trust = listed("trust") or ()
+    return Masks(reference, listed("classes"), listed("values"), plain["background"], listed("spacing"), trust)
 
 
 def _form(plain: Mapping[str, Any]) -> Form:
@@ -144,7 +176,7 @@ def _output(runs: Sequence[str]) -> Path:
 
 def _names(places: Sequence[str]) -> tuple[str, ...]:
     """The ends of paths, as long as it takes to tell them apart."""
-    paths = list(dict.fromkeys(Path(place).expanduser().absolute() for place in places))
+    paths = list(dict.fromkeys(Path(parse_place(place).path).expanduser().absolute() for place in places))
     for length in range(1, max((len(path.parts) for path in paths), default=0) + 1):
         names = tuple("/".join(path.parts[-length:]) for path in paths)
         if len(set(names)) == len(paths):

@@ -143,7 +143,7 @@ def _common_data_sets(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]
         lacking = [method for method in methods if method not in set(of_data["method"].unique())]
         if lacking:
             frame = frame[frame["trained_on"] != dataset]
-            yield f"data set '{dataset}': no scores of {_listed(lacking)}", frame
+            yield f"data set '{dataset}': no scores of {listed(lacking)}", frame
 
 
 def _common_rows(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -158,7 +158,7 @@ def _common_rows(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
                 here = (frame[KEYS] == list(key)).all(axis=1) & (frame["metric"] == metric) & (frame["class"] == label)
                 frame = frame[~here]
                 lacking = sorted(everyone - methods)
-                yield f"data set '{key[1]}', {metric} of class '{label}': no score of {_listed(lacking)}", frame
+                yield f"data set '{key[1]}', {metric} of class '{label}': no score of {listed(lacking)}", frame
 
 
 def _common_cases(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -172,7 +172,9 @@ def _common_cases(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             continue
         (method, seed), fewest = min(cases.items(), key=lambda item: len(item[1]))
         here = (frame[KEYS] == list(key)).all(axis=1)
-        lacks = f"'{method}' with seed {seed} lacks {_listed(sorted(union - fewest))}"
+        of_runs = "run" not in of_set or (of_set["run"][of_set["method"] == method] >= 0).all()
+        of_seed = f" with seed {seed}" if of_runs else ""
+        lacks = f"'{method}'{of_seed} lacks {listed(sorted(union - fewest))}"
         what = "test cases" if key[2] == "test" else f"unseen cases (trained on '{key[0]}')"
         yield (
             f"{what} of '{key[1]}' differ: {len(common)} of {len(union)} are common to all runs; {lacks}",
@@ -185,6 +187,7 @@ def _sets(frame: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
     return [(tuple(map(str, key)), lines) for key, lines in frame.groupby(KEYS, observed=True, sort=False)]  # type: ignore[arg-type]
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: 'a', 'b' and 3 more."""
     shown = ", ".join(f"'{name}'" for name in names[:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"

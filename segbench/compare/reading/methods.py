@@ -16,6 +16,7 @@ from segbench.compare.reading.costs import read_costs
 from segbench.compare.reading.data_sets import told_apart
 from segbench.compare.reading.directions import directions
 from segbench.compare.reading.duplicates import without_copies, without_unused_choices
+from segbench.compare.reading.elsewhere import Elsewhere, joined
 from segbench.compare.reading.external import read_score_table
 from segbench.compare.reading.naming import name_methods, renamed
 from segbench.compare.reading.runs import Run, Unfinished, read_runs, read_scores
@@ -79,6 +80,7 @@ class Loaded:
         subgroups: divisions of the cases that were asked for.
         references: the scores of the methods against further annotators, by their names.
         places: names of the folders or of the table that they are from.
+        elsewhere: files and folders of methods that were trained or scored elsewhere.
     """
 
     sets: list[Scores]
@@ -88,6 +90,7 @@ class Loaded:
     subgroups: list[Subgroups] = field(default_factory=list)
     references: Mapping[str, list[Scores]] = field(default_factory=dict)
     places: tuple[str, ...] = ()
+    elsewhere: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,32 +118,93 @@ class Rules:
     annotators: bool = True
 
 
-def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
+@dataclass(frozen=True)
+class Trained:
+    """Runs as methods, before they are checked and compared.
+
+    Attributes:
+        runs: finished ones, each once.
+        names: the method of each.
+        frame: their scores, with the column method.
+        unfinished: runs that are not compared, and why.
+        notes: what was left out.
+    """
+
+    runs: Sequence[Run]
+    names: Sequence[str]
+    frame: pd.DataFrame
+    unfinished: Sequence[Unfinished]
+    notes: Sequence[str]
+
+
+def read_methods(directories: Sequence[Path], rules: Rules) -> Trained:
     """Read run directories.
 
     Raises:
-        UserError: if one cannot be read, there are not enough, or they cannot be compared.
+        UserError: if one cannot be read, or none is finished.
     """
     runs, unfinished = read_runs(directories)
-    listed = [f"not compared: {run.path} ({run.reason})" for run in unfinished]
+    left_out = [f"not compared: {run.path} ({run.reason})" for run in unfinished]
     if not runs:
-        raise UserError(f"none of the {len(directories)} runs is finished; {listed[0]}")
+        raise UserError(f"none of the {len(directories)} runs is finished; {left_out[0]}")
     runs, copies = without_copies(runs)
     runs = told_apart(runs)
     runs.sort(key=lambda run: (run.dataset, run.name, run.record["seed"], run.record["fold"], run.id))
     runs, selected = best_by_validation(runs, rules.select)
-    names = name_methods(runs, rules.rename, rules.select)
+    names = name_methods(runs, ignored=rules.select)
     runs, names, unused = without_unused_choices(runs, names)
-    order = sorted(set(names))
-    if len(order) < 2:
-        reason = f" ({len(unfinished)} more runs are not finished)" if unfinished else ""
-        raise UserError(f"only one method ('{order[0]}', {len(runs)} runs){reason}: a comparison needs at least two")
     frame = read_scores(runs)
-    frame["method"] = pd.Categorical(names, categories=order).take(frame["run"].to_numpy())
+    frame["method"] = pd.Categorical(names, categories=sorted(set(names))).take(frame["run"].to_numpy())
+    return Trained(runs, names, frame, unfinished, [*left_out, *copies, *selected, *unused])
+
+
+def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
+    """Read and check run directories.
+
+    Raises:
+        UserError: if one cannot be read, there are not enough, or they cannot be compared.
+    """
+    return load_methods(read_methods(directories, rules), (), rules)
+
+
+def load_methods(
+    trained: Trained | None, elsewhere: Sequence[Elsewhere], rules: Rules, metrics: Sequence[str] = ()
+) -> Loaded:
+    """Check runs and methods from elsewhere, and put their scores into arrays.
+
+    Args:
+        trained: the runs, None where there are none.
+        elsewhere: methods from elsewhere.
+        rules: for what does not match.
+        metrics: those that are ranked; none: the first that the runs name.
+
+    Raises:
+        UserError: if there are not enough methods, or they cannot be compared.
+    """
+    runs = [] if trained is None else list(trained.runs)
+    frame = None if trained is None else trained.frame
+    told: list[str] = []
+    if elsewhere:
+        frame, told = joined(frame, runs, elsewhere, metrics)
+    assert frame is not None
+    own = [] if trained is None else trained.names
+    order = list(map(str, frame["method"].cat.categories))
+    new = dict(zip(order, renamed(order, rules.rename), strict=True))
+    names = [new[name] for name in own]
+    first = sorted(set(names))
+    categories = [*first, *(name for name in new.values() if name not in first)]
+    frame["method"] = frame["method"].cat.rename_categories(new).cat.reorder_categories(categories)
+    if len(order) < 2:
+        left = 0 if trained is None else len(trained.unfinished)
+        reason = f" ({left} more runs are not finished)" if left else ""
+        raise UserError(
+            f"only one method ('{new[order[0]]}', {len(runs)} runs){reason}: a comparison needs at least two"
+        )
     frame, notes = check_fairness(
         frame, runs, strict=rules.strict, fill=rules.missing is not None, may_differ=rules.may_differ
     )
-    better = directions(frame["metric"].unique(), rules.better, runs)
+    stated = {metric: way for table in reversed(elsewhere) for metric, way in table.better.items()}
+    better = directions(frame["metric"].unique(), rules.better, runs, stated)
     people = annotators_of(runs) if rules.annotators else []
     if people:
         frame = with_people(frame, runs, people)
@@ -149,9 +213,11 @@ def load_runs(directories: Sequence[Path], rules: Rules) -> Loaded:
     for run, name in zip(runs, names, strict=True):
         of_method.setdefault(name, []).append(run)
     methods = [Method(name, tuple(of_method.get(name, ()))) for name in sets[0].methods]
-    told = [*listed, *copies, *selected, *unused, *notes, *_leaks(runs)]
     references = other_references(runs, names, people, better, rules.missing)
-    return Loaded(sets, methods, unfinished, told, references=references)
+    paths = tuple(path for table in elsewhere for path in table.paths)
+    unfinished = [] if trained is None else list(trained.unfinished)
+    told = [*([] if trained is None else trained.notes), *told, *notes, *_leaks(runs)]
+    return Loaded(sets, methods, unfinished, told, references=references, elsewhere=paths)
 
 
 def _leaks(runs: Sequence[Run]) -> list[str]:

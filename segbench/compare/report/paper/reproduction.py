@@ -28,24 +28,30 @@ fi
 """
 
 
-def reproduction(loaded: Loaded, scores: str | None, settings: Mapping[str, Any]) -> str:
+def reproduction(loaded: Loaded, scores: str | None, settings: Mapping[str, Any], elsewhere: Sequence[str] = ()) -> str:
     """The script.
 
     Args:
         loaded: what was compared.
         scores: the table of scores where no runs were.
         settings: the keys of conf/compare.yaml that were asked for.
+        elsewhere: the places of methods that were trained elsewhere, with whole paths.
     """
     runs = [run for method in loaded.methods for run in method.runs]
     asked = [f"{key}={literal(value)}" for key, value in settings.items()]
     if scores is not None:
         head = _HEAD.format(what="the comparison", versions=f"segbench {__version__}.")
         return head + _command(["compare", f"scores={literal(scores)}", *asked]) + _TAIL
+    if not runs:
+        head = _HEAD.format(what="the comparison", versions=f"segbench {__version__}.")
+        return head + _command(["compare", f"runs={literal(elsewhere)}", *asked]) + _TAIL
     lines = [_HEAD.format(what=f"{len(runs)} runs and their comparison", versions=_versions(runs))]
     for run in runs:
         overrides = [text for text in run.record.get("overrides", ()) if not text.startswith("hydra.")]
         lines.append(_command(overrides, f'"hydra.run.dir=$out/{run.id}"'))
-    lines.append("\n" + _command(["compare", *asked], '"runs=$out" "output=$out/comparison"') + _TAIL)
+    others = "".join(f",{literal(place)}" for place in elsewhere)
+    places = f'"runs=[$out"{shlex.quote(others + "]")}' if elsewhere else '"runs=$out"'
+    lines.append("\n" + _command(["compare", *asked], f'{places} "output=$out/comparison"') + _TAIL)
     return "".join(lines)
 
 
