@@ -37,7 +37,19 @@ UNWRITABLE = (
 )  # fmt: skip
 """The errors that Hydra meets when it makes the run directory where none can be."""
 
-COMMANDS = ("train", "predict", "evaluate", "prepare", "plan", "describe", "compare", "power", "status", "publish")
+COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "prepare",
+    "plan",
+    "describe",
+    "compare",
+    "power",
+    "status",
+    "publish",
+    "doctor",
+)
 """Each is the function of that name in `segbench.commands.<name>`, imported when it is asked for."""
 
 

@@ -136,6 +136,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "power": Annotated[float, Field(gt=0, lt=1)],
         "confidence": Annotated[float, Field(gt=0, lt=1)],
     },
+    "doctor": {},
     "status": {"runs": _Places, "all": Flag},
     "publish": {
         "runs": _Places,
