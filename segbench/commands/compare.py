@@ -70,18 +70,51 @@ def execute(request: Request, metrics: DictConfig | None = None) -> Comparison:
     """
     from rich.console import Console
 
+    from segbench.compare.report.outputs import write_outputs
+
+    console = Console()
+    loaded = load(request, metrics)
+    _check_output(request.output, loaded, request.scores)
+    with _progress(console, request.bootstraps) as progress:
+        comparison, loaded = compared(request, loaded, progress)
+    write_outputs(request.output, comparison, loaded, request)
+    _show(console, comparison, loaded, request)
+    if request.publish is not None:
+        from segbench.compare.report.upload import publish
+
+        console.print(f"W&B       {publish(comparison, loaded, request)}", soft_wrap=True, highlight=False)
+    return comparison
+
+
+def load(request: Request, metrics: DictConfig | None = None) -> Loaded:
+    """The methods, scores, costs and subgroups that a request names; arguments are those of `execute`."""
     from segbench.compare.reading.methods import with_costs
     from segbench.compare.reading.subgroups import read_subgroups
+
+    loaded = replace(_load(request, metrics), places=request.places)
+    if request.costs is not None:
+        loaded = with_costs(loaded, request.costs)
+    return replace(loaded, subgroups=read_subgroups(request.subgroups, loaded.sets))
+
+
+def compared(
+    request: Request, loaded: Loaded, progress: Callable[[str, int], None] = lambda *_: None
+) -> tuple[Comparison, Loaded]:
+    """The comparison, and what was loaded with the notes that follow from it.
+
+    Args:
+        request: how to compare.
+        loaded: what.
+        progress: told of the resamples that are done.
+    """
     from segbench.compare.report.annotators import reversal_sentence
     from segbench.compare.report.metric_choice import metric_warnings
-    from segbench.compare.report.outputs import write_outputs
     from segbench.compare.statistics.comparison import Settings, compare_scores
     from segbench.compare.statistics.references import orders_by_reference, reversals
     from segbench.compare.statistics.subgroups import subgroup_notes, subgroup_tests
 
-    console = Console()
     settings = Settings(
-        metrics=request.metric,
+        metrics=request.metric or loaded.sets[0].metrics[:1],
         ranking=request.ranking,
         ties=request.ties,  # type: ignore[arg-type]
         cuts=request.cuts,
@@ -92,25 +125,11 @@ def execute(request: Request, metrics: DictConfig | None = None) -> Comparison:
         baseline=request.baseline,
         weights=request.weights,
     )
-    loaded = replace(_load(request, metrics), places=request.places)
-    if request.costs is not None:
-        loaded = with_costs(loaded, request.costs)
-    loaded = replace(loaded, subgroups=read_subgroups(request.subgroups, loaded.sets))
-    _check_output(request.output, loaded, request.scores)
-    settings = replace(settings, metrics=request.metric or loaded.sets[0].metrics[:1])
-    with _progress(console, settings.bootstraps) as progress:
-        comparison = compare_scores(loaded.sets, settings, progress)
+    comparison = compare_scores(loaded.sets, settings, progress)
     orders = orders_by_reference(comparison, loaded.references)
     differing = [reversal_sentence(reversals(orders))] if len(orders) else []
     differing += subgroup_notes(subgroup_tests(comparison, loaded.subgroups), comparison.settings.level)
-    loaded = replace(loaded, notes=[*loaded.notes, *metric_warnings(comparison, loaded), *differing])
-    write_outputs(request.output, comparison, loaded, request)
-    _show(console, comparison, loaded, request)
-    if request.publish is not None:
-        from segbench.compare.report.upload import publish
-
-        console.print(f"W&B       {publish(comparison, loaded, request)}", soft_wrap=True, highlight=False)
-    return comparison
+    return comparison, replace(loaded, notes=[*loaded.notes, *metric_warnings(comparison, loaded), *differing])
 
 
 def _load(request: Request, metrics: DictConfig | None) -> Loaded:

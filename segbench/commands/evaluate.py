@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from segbench.errors import UserError
 
 
-def evaluate(config: DictConfig) -> None:
-    """Score what the configuration names; see conf/evaluate.yaml.
+def evaluate(config: DictConfig) -> Path | None:
+    """Score what the configuration names, see conf/evaluate.yaml; return the file of a run's scores.
 
     Raises:
         UserError: where it names neither a run nor two folders, or they cannot be scored.
@@ -20,7 +22,7 @@ def evaluate(config: DictConfig) -> None:
         from segbench.commands.evaluate_masks import evaluate_masks
 
         evaluate_masks(config)
-    else:
-        from segbench.commands.evaluate_run import evaluate_run  # only now is PyTorch imported
+        return None
+    from segbench.commands.evaluate_run import evaluate_run  # only now is PyTorch imported
 
-        evaluate_run(config)
+    return evaluate_run(config)

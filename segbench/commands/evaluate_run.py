@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 Rows = Sequence[Mapping[str, Any]]
 
 
-def evaluate_run(config: DictConfig) -> None:
-    """Score the run that the configuration names, and write the scores into its directory.
+def evaluate_run(config: DictConfig) -> Path:
+    """Score the run that the configuration names, and write the scores into a file of its directory.
 
     Raises:
         UserError: where there is no such run, or its network does not fit the data set.
@@ -50,6 +50,7 @@ def evaluate_run(config: DictConfig) -> None:
     console = Console()
     show_cases(read_cases(path), f"{finished.directory.record['name']}: mean over {rows[0]['dataset']}", console)
     console.print(f"scores  {path}", soft_wrap=True, highlight=False)
+    return path
 
 
 def _own_cases(finished: FinishedRun) -> Rows:

@@ -55,11 +55,10 @@ COMMANDS = (
 
 def report(command: str, arguments: list[str]) -> int:
     """Execute a command and return its exit code; an error that the user can mend is printed as one line."""
-    full_error, typed = os.environ.get("HYDRA_FULL_ERROR", ""), sys.argv
-    wants_trace = bool(full_error)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and this function prints
+    wants_trace = bool(os.environ.get("HYDRA_FULL_ERROR"))
     try:
-        return _execute(command, arguments)
+        execute(command, arguments)
+        return 0
     except Stopped as stop:
         if not is_main_process():
             return 0  # after any other code the launcher would kill the first process, which may not be done yet
@@ -80,16 +79,28 @@ def report(command: str, arguments: list[str]) -> int:
         where = error.filename or "the console's output, or a file in the run directory,"
         print(f"segbench: {where} cannot be written: {error.strerror}", file=sys.stderr)
         return USER_ERROR
+
+
+def execute(command: str, arguments: list[str]) -> list[Any]:
+    """Execute a command and return what its function returned, of a sweep in this process that of every run.
+
+    Raises:
+        UserError: as the command does. Hydra's own errors are raised, too, which it would else print.
+    """
+    full_error, typed = os.environ.get("HYDRA_FULL_ERROR", ""), sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        return _execute(command, arguments)
     finally:
         os.environ["HYDRA_FULL_ERROR"], sys.argv = full_error, typed
 
 
-def _execute(command: str, arguments: list[str]) -> int:
+def _execute(command: str, arguments: list[str]) -> list[Any]:
     if command == "help" and [argument for argument in arguments if argument not in ("help", "--help", "-h")]:
         from segbench.commands.help import show_help
 
         show_help(COMMANDS, arguments)
-        return 0
+        return []
     if command == "help":
         command, arguments = "train", ["--help"]
     if command not in COMMANDS:
@@ -106,7 +117,7 @@ def _execute(command: str, arguments: list[str]) -> int:
     wrapped(task)()
     if task.failures:
         raise task.failures[-1]
-    return 0
+    return task.results
 
 
 def _run_checked(command: str, *, config: DictConfig, **others: Any) -> JobReturn:
@@ -143,11 +154,13 @@ class Task:
 
     Attributes:
         failures: of the command, and what a launcher reports of the runs of a sweep.
+        results: what the command's function has returned.
     """
 
     def __init__(self, command: str) -> None:
         self.command = command
         self.failures: list[Exception] = []
+        self.results: list[Any] = []
 
     def __call__(self, config: DictConfig) -> None:
         """Execute the command. Hydra would print the overrides of a failed job, and end a sweep at its first.
@@ -157,7 +170,7 @@ class Task:
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         function = getattr(import_module(f"segbench.commands.{self.command}"), self.command)
         try:
-            function(config)
+            self.results.append(function(config))
         except (UserError, OmegaConfBaseException) as error:
             if in_sweep:
                 print(f"segbench: this run failed: {explain(error, self.command)}", file=sys.stderr)

@@ -55,7 +55,7 @@ def predict(config: DictConfig) -> None:
     except OSError as error:
         raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
     mark_masks(output, run)
-    read = partial(_read, dims=dims, channels=channels)
+    read = partial(read_image, dims=dims, channels=channels)
     shown = track(_ahead(files, read), "predicting", len(files), console=console, transient=True)
     for key, (image, spacing) in shown:
         edges = spacing[-dims:] if spacing is not None else None
@@ -133,7 +133,7 @@ def _ahead(
             yield key, image
 
 
-def _read(paths: Sequence[Path], dims: int, channels: int) -> _Image:
+def read_image(paths: Sequence[Path], dims: int, channels: int) -> _Image:
     """An image with the run's number of channels, and its spacing: grey is repeated for a run on colours."""
     path = paths[0]
     if len(paths) > 1:

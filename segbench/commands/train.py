@@ -24,8 +24,8 @@ from segbench.runs.sweep_record import RECORD as SWEEP
 from segbench.system.processes import check_processes, find_launch, is_main_process, keep_quiet, refuse_ddp_in_sweep
 
 
-def train(config: DictConfig) -> None:
-    """Train and evaluate one configuration, or show it if that is done.
+def train(config: DictConfig) -> RunDirectory:
+    """Train and evaluate one configuration, or show it if that is done; return its directory.
 
     Raises:
         UserError: where the configuration, the data or the run directory do not allow it.
@@ -56,6 +56,7 @@ def train(config: DictConfig) -> None:
         raise
     if is_main_process():
         show_run(directory)
+    return directory
 
 
 def _invocation(config: DictConfig) -> Invocation:

@@ -1,0 +1,1 @@
+"""segbench from Python: the commands as functions."""
