@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segbench.errors import UserError
 from segbench.models.blocks import CONV, DOWN, initialise, match_size, padded_size
@@ -134,20 +135,13 @@ class Projected(nn.Module):
         super().__init__()
         if spatial_dims != 2:
             raise UserError("model: a projection is of a stack whose slices are channels, an image in two dimensions")
-        layers: list[nn.Module] = []
-
-        def conv(first: int) -> None:
-            layers.extend([nn.Conv3d(first, width, 3, padding=1), nn.ReLU(inplace=True)])
-
-        for level in range(depth):
-            conv(width if level else 1)
-            layers.append(nn.MaxPool3d((1, 2, 2)))
-        conv(width if depth else 1)
-        for _ in range(depth):
-            layers.append(nn.Upsample(scale_factor=(1, 2, 2)))
-            conv(width)
-        layers.append(nn.Conv3d(width, 1, 3, padding=1))
-        self.weigh = nn.Sequential(*layers)
+        # A convolution in three dimensions is one in the plane of each slice and its two neighbours: so its weights
+        # have the axes of an image's, as whoever changes their memory format expects.
+        widths = [width] * (2 * depth + 1)
+        self.weigh = nn.ModuleList(
+            nn.Conv2d(3 * above, below, 3, padding=1) for above, below in pairwise([1, *widths, 1])
+        )
+        self.depth = depth
         self.divisor = 2**depth
         initialise(self, init)
         self.net = Care(2, 1, heads, depth=net_depth, width=net_width, kernel=net_kernel, residual=residual, init=init)
@@ -159,7 +153,23 @@ class Projected(nn.Module):
 
     def project(self, stack: Tensor) -> Tensor:
         """The weighted mean (B, 1, *P) of the slices of a stack (B, Z, *P)."""
-        size = stack.shape[2:]
-        padded = match_size(stack, padded_size(size, self.divisor), "pad")
-        weights = match_size(self.weigh(padded[:, None])[:, 0], size, "crop").softmax(dim=1)
+        size, slices = stack.shape[2:], stack.shape[1]
+        x = match_size(stack, padded_size(size, self.divisor), "pad").flatten(0, 1)[:, None]
+        *convs, last = self.weigh
+        for number, conv in enumerate(convs):
+            if number > self.depth:
+                x = F.interpolate(x, scale_factor=2.0)
+            x = conv(_with_neighbours(x, slices)).relu()
+            if number < self.depth:
+                x = F.max_pool2d(x, 2)
+        scores = last(_with_neighbours(x, slices)).unflatten(0, (-1, slices))[:, :, 0]
+        weights = match_size(scores, size, "crop").softmax(dim=1)
         return (weights * stack).sum(dim=1, keepdim=True)
+
+
+def _with_neighbours(x: Tensor, slices: int) -> Tensor:
+    """Each slice between the one below and the one above, zeros beyond the stack: (B Z, C, *P) -> (B Z, 3 C, *P)."""
+    stack = x.unflatten(0, (-1, slices))
+    beyond = torch.zeros_like(stack[:, :1])
+    below, above = torch.cat([beyond, stack[:, :-1]], dim=1), torch.cat([stack[:, 1:], beyond], dim=1)
+    return torch.cat([below, stack, above], dim=2).flatten(0, 1)

@@ -52,6 +52,8 @@ NEEDED = {
     **dict.fromkeys(("vnet", "vnet_release"), ("model.channels=[4,8]",)),
     "voxresnet": ["model.channels=[4,8]"],
     **dict.fromkeys(("attentionboost", "fouriernet"), ("model.net.channels=[4,8,16]",)),
+    **dict.fromkeys(("care", "deepresolve"), ("model.width=4",)),
+    "care_projection": ["model.width=2", "model.net_width=4"],
     "segnetmri": ["model.net.channels=[4,8]", "model.blocks=2"],
     "swin_unetr": ["model.net.features=12", "model.net.depths=[1,1,1,1]", "model.net.window_size=2"],
     "unetr": [
@@ -97,6 +99,7 @@ NO_GRAPH = "MONAI calls torch.jit.isinstance, which the compiler does not trace"
 NO_TRACE = "MONAI checks the size of the image with NumPy, which the compiler does not trace"
 CANNOT: dict[str, dict[str, str]] = {
     "unetplusplus": dict.fromkeys(("test_compiles_in_one_graph", "test_compiled_is_the_same_network"), NO_GRAPH),
+    "care_projection": {"test_gradients_reach_every_parameter": "a stack of one slice, which needs no weights"},
     "swin_unetr": dict.fromkeys(("test_compiles_in_one_graph", "test_compiled_is_the_same_network"), NO_TRACE),
 }
 """Model -> test of this file -> why it does not apply."""
