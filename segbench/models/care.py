@@ -162,14 +162,14 @@ class Projected(nn.Module):
             x = conv(_with_neighbours(x, slices)).relu()
             if number < self.depth:
                 x = F.max_pool2d(x, 2)
-        scores = last(_with_neighbours(x, slices)).unflatten(0, (-1, slices))[:, :, 0]
+        scores = torch.unflatten(last(_with_neighbours(x, slices)), 0, (-1, slices))[:, :, 0]
         weights = match_size(scores, size, "crop").softmax(dim=1)
         return (weights * stack).sum(dim=1, keepdim=True)
 
 
 def _with_neighbours(x: Tensor, slices: int) -> Tensor:
     """Each slice between the one below and the one above, zeros beyond the stack: (B Z, C, *P) -> (B Z, 3 C, *P)."""
-    stack = x.unflatten(0, (-1, slices))
+    stack = torch.unflatten(x, 0, (-1, slices))
     beyond = torch.zeros_like(stack[:, :1])
     below, above = torch.cat([beyond, stack[:, :-1]], dim=1), torch.cat([stack[:, 1:], beyond], dim=1)
     return torch.cat([below, stack, above], dim=2).flatten(0, 1)

@@ -92,12 +92,12 @@ class Cascade(nn.Module):
         }
         self.heads = tuple(heads)
         self.nets = nn.ModuleList()
-        self.told = said = 0
+        self.constants = said = 0
         for stage in _shared_out(list(self.parts), stages):
             channels = {part: width for head in stage for part, width in self.parts[head].items()}
             of_it = sum(max(width - 1, 1) if says == "foreground" else width for width in channels.values())
             if not self.nets and before is not None:
-                self.told = said = of_it
+                self.constants = said = of_it
             seen = in_channels if sees_image or not self.nets else 0
             self.nets.append(net(spatial_dims=spatial_dims, in_channels=seen + said, heads=channels))
             said = of_it
@@ -109,9 +109,9 @@ class Cascade(nn.Module):
             UserError: where a network predicts less than it sees.
         """
         seen = image
-        if self.told:
+        if self.constants:
             constant = torch.full_like(image[:, :1], self.before or 0.0)
-            seen = torch.cat([image, *[constant] * self.told], dim=1)
+            seen = torch.cat([image, *[constant] * self.constants], dim=1)
         found: dict[str, Tensor] = {}
         for number, net in enumerate(self.nets, start=1):
             outputs = {part: _finest(logits) for part, logits in net(seen).items()}

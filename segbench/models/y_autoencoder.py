@@ -37,7 +37,7 @@ class YAutoencoder(nn.Module):
         in_channels: int,
         heads: Mapping[str, int],
         *,
-        activity: str = "presence",
+        activity: str = "finding",
         width: float = 1.0,
     ) -> None:
         """Build the network.
@@ -77,12 +77,13 @@ class YAutoencoder(nn.Module):
         for module in (*self.encoder.modules(), *self.branches.modules()):
             _initialise(module)
 
-    def forward(self, image: Tensor, presence: Tensor | None = None) -> Outputs:
+    def forward(self, image: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """Outputs of every head, for `image` (B, C, *P), any P.
 
         Args:
             image: see above.
-            presence: (B, 2, ..), 1 for the class that each image is of and 0 for the other; None: found by itself.
+            targets: of the activity (B, 2, ..), 1 for the class that each image is of and 0 for the other; without it
+                the class is found.
 
         Returns:
             Name -> (B, K, *P); the activity is the same at all pixels.
@@ -91,7 +92,7 @@ class YAutoencoder(nn.Module):
         code = self.encoder(match_size(image, padded_size(size, 16), "pad"))
         halves = torch.unflatten(code, 1, (2, -1))  # (B, 2, D / 2, *)
         activity = halves.abs().flatten(2).mean(dim=2)
-        chosen = activity if presence is None else presence.flatten(1)
+        chosen = targets[self.activity].flatten(1) if targets else activity
         second = (chosen[:, 1] >= chosen[:, 0]).to(code.dtype)
         kept = torch.stack([1 - second, second], dim=1)
         x = self.decoder((halves * kept.reshape(*kept.shape, *[1] * (halves.ndim - 2))).flatten(1, 2))

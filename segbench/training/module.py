@@ -95,9 +95,10 @@ class SegmentationModule(L.LightningModule):
         """The image in the memory format that the model computes in."""
         return image.contiguous(memory_format=memory_format(image.ndim)) if self.channels_last else image
 
-    def forward(self, image: Tensor) -> dict[str, Tensor | list[Tensor]]:
-        """The model's outputs."""
-        outputs: dict[str, Tensor | list[Tensor]] = self.model(self.arrange(image))
+    def forward(self, image: Tensor, batch: Mapping[str, Tensor] | None = None) -> dict[str, Tensor | list[Tensor]]:
+        """The model's outputs; while it learns, a model that has `told` gets the targets of these heads, too."""
+        known = {head: batch[head] for head in getattr(self.model, "told", ()) if head in batch} if batch else {}
+        outputs: dict[str, Tensor | list[Tensor]] = self.model(self.arrange(image), *([known] if known else []))
         return outputs
 
     # Training
@@ -121,7 +122,7 @@ class SegmentationModule(L.LightningModule):
         # Dropout is a function of (seed, step), so that a resumed run draws the same.
         torch.manual_seed((self.seed << 32) + self.global_step)
         self._check_finite()
-        outputs = self(batch["image"])
+        outputs = self(batch["image"], batch)
         loss, parts = self.objective(outputs, batch, self.global_step)
         self._unchecked = (loss.detach(), self.global_step, batch["case_id"])
         size = len(batch["image"])

@@ -54,6 +54,8 @@ NEEDED = {
     **dict.fromkeys(("attentionboost", "fouriernet"), ("model.net.channels=[4,8,16]",)),
     **dict.fromkeys(("care", "deepresolve"), ("model.width=4",)),
     "care_projection": ["model.width=2", "model.net_width=4"],
+    "dcan": ["model.channels=[4,4,8,8,8,8]"],
+    "nguyen_yae": ["model.width=0.5"],
     "segnetmri": ["model.net.channels=[4,8]", "model.blocks=2"],
     "swin_unetr": ["model.net.features=12", "model.net.depths=[1,1,1,1]", "model.net.window_size=2"],
     "unetr": [

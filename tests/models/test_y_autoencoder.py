@@ -7,7 +7,7 @@ from torch import Tensor
 from segbench.errors import UserError
 from segbench.models.y_autoencoder import YAutoencoder
 
-HEADS = {"mask": 2, "restored": 3, "presence": 2}
+HEADS = {"mask": 2, "restored": 3, "finding": 2}
 
 
 def count(module: torch.nn.Module) -> int:
@@ -33,8 +33,8 @@ def test_published_counts_of_its_parts() -> None:
 
 def test_the_half_of_the_other_class_does_not_count() -> None:
     """Its last filters have exactly no gradient from mask and image; those of the right half have one."""
-    net, presence = small(), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
-    outputs = net(draw(2, 3, 32, 48), presence[:, :, None, None])
+    net, finding = small(), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    outputs = net(draw(2, 3, 32, 48), {"finding": finding[:, :, None, None]})
     (outputs["mask"].square().mean() + outputs["restored"].square().mean()).backward()
     last = [layer for layer in net.encoder if isinstance(layer, torch.nn.BatchNorm2d)][-1]
     other, own = last.weight.grad.chunk(2)
@@ -46,7 +46,7 @@ def test_activity_is_the_mean_of_each_half_at_every_pixel() -> None:
     net, image = small().eval(), draw(2, 3, 32, 48)
     code = net.encoder(image)
     expected = torch.stack([half.abs().mean(dim=(1, 2, 3)) for half in code.chunk(2, dim=1)], dim=1)
-    activity = net(image)["presence"]
+    activity = net(image)["finding"]
     assert activity.shape == (2, 2, 32, 48)
     torch.testing.assert_close(activity, expected[:, :, None, None].expand_as(activity))
 
@@ -54,12 +54,12 @@ def test_activity_is_the_mean_of_each_half_at_every_pixel() -> None:
 def test_it_goes_by_what_it_finds_where_it_is_not_told() -> None:
     net, image = small().eval(), draw(1, 3, 32, 32)
     found = net(image)
-    second = bool(found["presence"][0, 1, 0, 0] >= found["presence"][0, 0, 0, 0])
+    second = bool(found["finding"][0, 1, 0, 0] >= found["finding"][0, 0, 0, 0])
     right, wrong = (torch.eye(2)[[int(one)]][:, :, None, None] for one in (second, not second))
-    assert torch.equal(net(image, right)["mask"], found["mask"])
-    assert not torch.equal(net(image, wrong)["mask"], found["mask"])
+    assert torch.equal(net(image, {"finding": right})["mask"], found["mask"])
+    assert not torch.equal(net(image, {"finding": wrong})["mask"], found["mask"])
 
 
 def test_other_numbers_of_halves_are_refused() -> None:
-    with pytest.raises(UserError, match=r"task.heads.presence=3: the two halves of the code have two activities"):
-        YAutoencoder(2, 3, {"mask": 2, "presence": 3})
+    with pytest.raises(UserError, match=r"task.heads.finding=3: the two halves of the code have two activities"):
+        YAutoencoder(2, 3, {"mask": 2, "finding": 3})

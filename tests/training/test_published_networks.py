@@ -1,19 +1,25 @@
 """Networks that bring along their task: each trains a few steps, scores its test cases, and predicts."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from segbench.commands.predict import predict
 from segbench.data.formats import read_image
+from segbench.models.heads import Outputs
+from segbench.models.y_autoencoder import YAutoencoder
 from tests.made_runs import TINY, configure, execute
 
 SMALL = {
     "attentionboost": ["model.net.channels=[4,8]"],
     "fouriernet": ["model.net.channels=[4,8]", "task.targets.amplitudes.harmonics=2"],
+    "dcan": ["model.channels=[4,4,4,4,8,8]"],
+    "nguyen_yae": ["model.width=0.5"],
     "segnetmri": ["model.net.channels=[4,8]"],
 }
 """Model -> what makes it small."""
@@ -21,6 +27,8 @@ SMALL = {
 CURVES = {
     "attentionboost": {"mask", "stage_1", "stage_2", "stage_3", "stage_4"},
     "fouriernet": {"mask", "amplitudes"},
+    "dcan": {"mask", "contour", "mask_1", "contour_3"},
+    "nguyen_yae": {"mask", "restored", "finding"},
     "segnetmri": {"mask", "restored", "mask_1", "mask_5"},
 }
 """Model -> heads, whose losses are in the curves."""
@@ -40,3 +48,29 @@ def test_trains_is_scored_and_predicts(tmp_path: Path, name: str) -> None:
     choice = (f"run={run.path}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "accelerator=cpu")
     predict(configure(*choice, command="predict"))
     assert read_image(tmp_path / "out" / "a.png").shape[1:] == (40, 50)
+
+
+def test_a_network_is_told_what_it_asks_for_while_it_learns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The finding of each patch, as its loss sees it; nothing when it predicts."""
+    told: list[tuple[bool, object]] = []
+    forward = YAutoencoder.forward
+
+    def spy(self: YAutoencoder, image: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
+        told.append((self.training, targets))
+        return forward(self, image, targets)
+
+    monkeypatch.setattr(YAutoencoder, "forward", spy)
+    common = [one for one in TINY if not one.startswith("model.")]
+    execute(tmp_path / "run", *common, "model=nguyen_yae", "model.width=0.25", tiny=False)
+    for training, targets in told:
+        assert (targets is not None) == training
+        if isinstance(targets, dict):
+            assert set(targets) == {"finding"}
+            assert (targets["finding"].sum(dim=1) == 1).all()
+    assert {training for training, _ in told} == {True, False}
+
+
+def test_another_optimizer_and_task_can_be_chosen() -> None:
+    config = configure("model=fouriernet", "optimizer=adam", "task=semantic", "loss=dice_ce")
+    assert config.optimizer["_target_"] == "torch.optim.Adam"
+    assert list(config.task.heads) == ["mask"]

@@ -117,6 +117,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "segbench.data.targets.distances.OuterDistance": {},
     "segbench.data.targets.flows.GradientFlow": {"steps": Above},
     "segbench.data.targets.stars.StarDistances": {"rays": least_integer(3)},
+    "segbench.data.targets.presence.Finding": {"least": Count},
     "segbench.data.targets.presence.Presence": {"classes": Positive | None, "least": Count},
     "segbench.data.targets.distances.DistanceTransform": {"truncate": Above, "signed": Flag},
     "segbench.data.border_weight.BorderWeight": {
@@ -125,7 +126,10 @@ KEYS: dict[str, dict[str, Kind]] = {
         "background_only": Flag,
         "class_frequencies": _FREQUENCIES,
     },
-    "segbench.data.fourier_amplitudes.FourierAmplitudes": {"harmonics": Positive, "classes": list[Count] | None},
+    "segbench.data.targets.fourier_amplitudes.FourierAmplitudes": {
+        "harmonics": Positive,
+        "classes": list[Count] | None,
+    },
     "segbench.training.objective.Part": {
         "loss": Node,
         "weight": Least | Node,

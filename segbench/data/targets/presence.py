@@ -33,3 +33,19 @@ class Presence:
         if counts[IGNORE] == sample.label.size:
             there[:] = IGNORE
         return there.reshape(-1, *(1,) * sample.label.ndim)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Of a patch whether it shows anything but class 0: for a head of values with `per_image: true`.
+
+    Attributes:
+        least: fewer pixels are nothing.
+    """
+
+    least: int = 1
+
+    def __call__(self, sample: Sample) -> np.ndarray:
+        """Return 1 for what is so and 0 for what is not, of no and yes: (2, 1, ..) float32."""
+        shown = np.count_nonzero((sample.label != 0) & (sample.label != IGNORE)) >= max(self.least, 1)
+        return np.array([not shown, shown], np.float32).reshape(2, *(1,) * sample.label.ndim)

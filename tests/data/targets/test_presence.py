@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segbench.data.targets.presence import Presence
+from segbench.data.targets.presence import Finding, Presence
 from tests.data.targets.samples import sample_of
 
 
@@ -15,3 +15,13 @@ def test_presence_of_classes() -> None:
 
 def test_a_patch_of_which_nothing_is_known() -> None:
     assert (Presence(2)(sample_of(None, np.full((3, 3), 255, np.uint8))) == 255).all()
+
+
+def test_a_finding_is_anything_but_background() -> None:
+    label = np.zeros((4, 4), np.uint8)
+    label[0, 0] = 255
+    for least, pixels, shown in ((1, 0, 0), (1, 1, 1), (3, 2, 0), (3, 3, 1)):
+        label[2, :pixels] = 2
+        found = Finding(least)(sample_of(None, label))
+        assert (found.shape, found.dtype) == ((2, 1, 1), np.float32)
+        np.testing.assert_array_equal(found.ravel(), [1 - shown, shown])

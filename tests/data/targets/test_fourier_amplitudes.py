@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segbench.data.fourier_amplitudes import FourierAmplitudes, amplitudes, peel_maps
 from segbench.data.sample import Sample
+from segbench.data.targets.fourier_amplitudes import FourierAmplitudes, amplitudes, peel_maps
 from segbench.errors import UserError
 
 Contour = np.ndarray
