@@ -95,13 +95,23 @@ def test_operations_are_those_of_the_convolutions():
     assert found.flops == 2 * 9 * 2 * 32 * 64
 
 
+FURTHER_HEADS = {
+    "attentionboost": dict.fromkeys((f"stage_{n}" for n in range(1, 5)), 2),
+    "dcan": dict.fromkeys(("contour", *(f"{head}_{n}" for head in ("mask", "contour") for n in range(1, 4))), 2),
+    "fouriernet": {"amplitudes": 1},
+    "nguyen_yae": {"restored": 3, "finding": 2},
+    "segnetmri": {"restored": 3, **dict.fromkeys((f"mask_{n}" for n in range(1, 6)), 2)},
+}
+"""Model that brings along its task -> channels of the heads besides the mask, of three channels and two classes."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model(name):
     if name == "external":
         pytest.skip("has no network of its own")
     found = network(f"model={name}", "channels=3")
     assert found.source
-    assert found.heads == {"mask": 2}
+    assert found.heads == {"mask": 2, **FURTHER_HEADS.get(name, {})}
     assert found.device == (CPU if found.fitted else META)
     assert sum(stage.parameters for stage in found.stages) == found.parameters
     assert (found.parameters == 0) == found.fitted
