@@ -40,7 +40,7 @@ def evaluate_run(config: DictConfig) -> Path:
     if config.get("metrics") is not None:
         finished.config.metrics = config.metrics
         ways = directions(config.metrics)
-        known = {**finished.directory.record["metrics"], **ways["classes"], **ways["objects"]}
+        known = {**finished.directory.record["metrics"], **ways["classes"], **ways["objects"], **ways["probabilities"]}
         finished.directory.update(metrics=known)  # for the comparison
     if config.get("data") is None:
         name, rows = "cases.csv", _own_cases(finished)

@@ -62,6 +62,7 @@ ADDED: Mapping[str, Any] = {
     "measured.slice_axis": None,
     "metrics.choose_by": "dice",
     "metrics.direction": {},
+    "metrics.probabilities": {},
     "metrics.references": [],
     "metrics.streaming": None,
     "stage_ids": None,

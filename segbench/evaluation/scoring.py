@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from segbench.data.labels.region_classes import RegionClasses, region_masks
 from segbench.errors import UserError
 from segbench.metrics.empty_masks import EmptyDistance
 from segbench.metrics.score import ClassMetric, ObjectMetric, score_case, score_objects, score_regions
+
+if TYPE_CHECKING:
+    from segbench.evaluation.probabilities import ProbabilityMetric, ProbabilityScores
 
 Row = dict[str, Any]
 
@@ -33,8 +36,12 @@ class Scorer(Protocol):
         instances: np.ndarray | None,
         case: Mapping[str, Any],
         regions: np.ndarray | None = None,
+        probabilities: ProbabilityScores | None = None,
     ) -> list[Row]:
         """Return one row per class or region and metric."""
+
+    def probabilities(self, case: Mapping[str, Any]) -> ProbabilityScores | None:
+        """Return the counter of a case's probabilities while it is predicted, None where no metric is of them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class CaseScorer:
         columns: what every row starts with: dataset, split, fold, seed.
         regions: the classes of each region, by name.
         scored: "classes", "regions" or both.
+        probability_metrics: functions of the counts of a class's probabilities, by name.
 
     Raises:
         UserError: where `scored` is something else, regions are missing, or a region has the name of a class.
@@ -63,6 +71,7 @@ class CaseScorer:
     columns: Mapping[str, Any] = field(default_factory=dict)
     regions: RegionClasses = field(default_factory=dict)
     scored: Sequence[str] = ("classes",)
+    probability_metrics: Mapping[str, ProbabilityMetric] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.scored or not set(self.scored) <= {"classes", "regions"}:
@@ -80,12 +89,21 @@ class CaseScorer:
         """True where predicted objects are of use."""
         return bool(self.object_metrics)
 
+    def probabilities(self, case: Mapping[str, Any]) -> ProbabilityScores | None:
+        """The counter of the probabilities of a case while it is predicted, None where no metric is of them."""
+        if not self.probability_metrics:
+            return None
+        from segbench.evaluation.probabilities import ProbabilityScores  # only now is PyTorch imported
+
+        return ProbabilityScores(case["label"], self.classes, self.regions, self.background)
+
     def __call__(
         self,
         label: np.ndarray,
         instances: np.ndarray | None,
         case: Mapping[str, Any],
         regions: np.ndarray | None = None,
+        probabilities: ProbabilityScores | None = None,
     ) -> list[Row]:
         """One row per class or region and metric.
 
@@ -94,6 +112,7 @@ class CaseScorer:
             instances: predicted objects (*S), or None.
             case: the reference: label, instances, spacing, case_id, group.
             regions: predicted masks of the regions (R, *S); None: those of the predicted classes.
+            probabilities: what has counted those of the case.
         """
         scores = []
         if "classes" in self.scored:
@@ -112,6 +131,8 @@ class CaseScorer:
                 instances, case["instances"], case["spacing"], self.object_metrics,
                 label=case["label"], empty_distance=self.empty_distance,
             )  # fmt: skip
+        if probabilities is not None:
+            scores += probabilities.scores(self.probability_metrics)
         start = {**self.columns, "case": case["case_id"], "group": case["group"]}
         return [
             {

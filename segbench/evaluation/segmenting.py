@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,8 +16,12 @@ from segbench.errors import MachineError, UserError
 from segbench.inference import Inference
 from segbench.inference.restoring import Slab, restored
 
-_SURE = 20.0
+SURE = 20.0
 """The logit of the background where nothing was predicted, others being 0: outside the body."""
+
+
+Watch = Callable[[tuple[slice, ...], Mapping[str, Tensor]], None]
+"""A function that is shown the logits (K, *P) of each head in a part of the case."""
 
 
 class Segmentation(NamedTuple):
@@ -55,6 +59,7 @@ def segment(
     geometry: Geometry | None = None,
     background: int | None = 0,
     keep: bool = False,
+    watch: Watch | None = None,
 ) -> Segmentation:
     """Predict and decode one case.
 
@@ -66,6 +71,7 @@ def segment(
         geometry: where it lies in the case as it was; None: it is the case.
         background: the class of what was cut off.
         keep: keep the logits of a volume, which are else forgotten slice by slice.
+        watch: is shown all logits, those of a volume slab by slab.
 
     Raises:
         MachineError: where the GPU's memory is full.
@@ -73,13 +79,15 @@ def segment(
     """
     keep = keep or getattr(decoder, "needs_outputs", False)
     if image.ndim == 5 and not keep and isinstance(decoder, ByPixel):
-        return _by_slab(network, inference, decoder, image, geometry, background)
+        return _by_slab(network, inference, decoder, image, geometry, background, watch)
     outputs = predict_whole(network, inference, image, geometry, background)
     if geometry is not None and not isinstance(decoder, ByPixel):
         raise UserError(
             f"decoder: {type(decoder).__name__} looks at the image, which is resampled or cropped: set"
             " data.spacing=null and data.crop=false, or choose another decoder"
         )
+    if watch is not None:
+        watch(tuple(slice(0, length) for length in next(iter(outputs.values())).shape[1:]), outputs)
     return Segmentation(decoder.label(outputs, image[0]), decoder.regions(outputs), outputs)
 
 
@@ -99,7 +107,7 @@ def predict_whole(
             if head not in whole:
                 whole[head] = torch.zeros((len(rows), *geometry.whole), device=rows.device)
                 if head == "mask" and background is not None:
-                    whole[head][background] = _SURE
+                    whole[head][background] = SURE
             first = geometry.box[0][0] + start
             whole[head][:, first : first + rows.shape[1], *geometry.inside[1:]] = rows
     return whole
@@ -112,6 +120,7 @@ def _by_slab(
     image: Tensor,
     geometry: Geometry | None,
     background: int | None,
+    watch: Watch | None,
 ) -> Segmentation:
     slabs: Iterator[Slab] = _slabs(network, inference, image)
     size = tuple(image.shape[2:])
@@ -124,6 +133,8 @@ def _by_slab(
         part = decoder.by_pixel(logits)
         rows = slice(inside[0].start + start, inside[0].start + start + len(part))
         label[rows, *inside[1:]] = part
+        if watch is not None:
+            watch((rows, *inside[1:]), logits)
         found = decoder.regions(logits)
         if found is not None:
             regions = np.zeros((len(found), *whole), bool) if regions is None else regions

@@ -15,14 +15,14 @@ from segbench.metrics.overlap import dice
 from segbench.metrics.thresholds import members
 from segbench.runs.criterion import DIRECTIONS, Criterion, Direction
 
-GROUPS = ("classes", "objects")
+GROUPS = ("classes", "objects", "probabilities")
 
 DEFAULT = "dice"
 """The metric that chooses a checkpoint where nothing else is said: known whether or not it is listed."""
 
 
 def functions(metrics: DictConfig, group: str) -> dict[str, Any]:
-    """Return the functions of `metrics.classes` or `metrics.objects` by name.
+    """Return the functions of `metrics.classes`, `metrics.objects` or `metrics.probabilities` by name.
 
     Raises:
         UserError: where one cannot be made, or two have one name.
@@ -64,9 +64,10 @@ def directions(metrics: DictConfig) -> dict[str, dict[str, Direction]]:
         raise UserError(
             f"metrics.direction.{unknown[0]}: there is no such metric{suggestion(unknown[0], sorted(known))}"
         )
-    twice = ways["classes"].keys() & ways["objects"].keys()
-    if twice:
-        raise UserError(f"metrics.objects.{min(twice)}: metrics.classes has a metric of that name")
+    for group, others in (("objects", ways["classes"]), ("probabilities", {**ways["classes"], **ways["objects"]})):
+        if twice := ways[group].keys() & others.keys():
+            other = "classes" if min(twice) in ways["classes"] else "objects"
+            raise UserError(f"metrics.{group}.{min(twice)}: metrics.{other} has a metric of that name")
     return ways
 
 
@@ -129,7 +130,7 @@ def _adapted(metric: Any, group: str, entry: str, metrics: DictConfig) -> Any:
 
 def _entries(metrics: DictConfig, group: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The metrics of each entry of a group."""
-    for entry, metric in build(metrics[group], f"metrics.{group}").items():
+    for entry, metric in build(metrics.get(group) or {}, f"metrics.{group}").items():
         if hasattr(metric, "update") and hasattr(metric, "compute"):
             metric = _adapted(metric, group, entry, metrics)
         if not callable(metric):

@@ -255,6 +255,7 @@ def build_scorer(config: DictConfig, labels: Labels, split: str) -> CaseScorer:
         background=labels.background,
         class_metrics=functions(metrics, "classes"),
         object_metrics=functions(metrics, "objects") if labels.instances else {},
+        probability_metrics=functions(metrics, "probabilities"),
         empty_distance=metrics.empty_distance,
         columns={"dataset": labels.dataset, "split": split, "fold": config.fold, "seed": config.seed},
         **_scored(config),

@@ -18,7 +18,7 @@ from segbench.data.preparation import Geometry
 from segbench.decoders import Decoder
 from segbench.errors import UserError
 from segbench.evaluation.scoring import Row, Scorer
-from segbench.evaluation.segmenting import Segmentation, predict_whole, segment
+from segbench.evaluation.segmenting import Segmentation, Watch, predict_whole, segment
 from segbench.evaluation.validation import mean_scores
 from segbench.inference import Inference
 from segbench.metrics.streaming import Streaming
@@ -230,11 +230,13 @@ class SegmentationModule(L.LightningModule):
             return
         _synchronise(self.device)
         start = time.perf_counter()
-        label, regions, outputs = self.segment(case["image"], case["geometry"])
+        counted = self.scorer.probabilities(case)
+        watch = None if counted is None else counted.see
+        label, regions, outputs = self.segment(case["image"], case["geometry"], watch=watch)
         _synchronise(self.device)
-        self.seconds.append(time.perf_counter() - start)
+        self.seconds.append(time.perf_counter() - start - (0.0 if counted is None else counted.seconds))
         instances = self.decoder.instances(outputs, label) if case["instances"] is not None else None
-        self.rows += self.scorer(label, instances, case, regions)
+        self.rows += self.scorer(label, instances, case, regions, counted)
         if self.on_predicted is not None:
             self.on_predicted(case["case_id"], label, regions)
 
@@ -242,9 +244,11 @@ class SegmentationModule(L.LightningModule):
         """Gather the rows of all processes in each of them."""
         self.rows = _gather(self.rows)
 
-    def segment(self, image: Tensor, geometry: Geometry | None = None, keep: bool = False) -> Segmentation:
+    def segment(
+        self, image: Tensor, geometry: Geometry | None = None, keep: bool = False, watch: Watch | None = None
+    ) -> Segmentation:
         """The label map of one image (1, C, *S), at the size of the case that it was prepared from."""
-        return segment(self, self.inference, self.decoder, image, geometry, self.scorer.background, keep)
+        return segment(self, self.inference, self.decoder, image, geometry, self.scorer.background, keep, watch)
 
     def predict_case(self, image: Tensor, geometry: Geometry | None = None) -> dict[str, Tensor]:
         """Logits (K, *S) of each head for one image (1, C, *S), at the size of the case that it was prepared from."""

@@ -318,7 +318,7 @@ def _facts(
             "nodes": config.trainer.num_nodes,
             "batch_size": batch_on_each_device(config),  # of each
         },
-        "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {})},
+        "metrics": {**ways["classes"], **(ways["objects"] if dataset.has_instances else {}), **ways["probabilities"]},
         "chosen_by": criterion(config.metrics).as_json,
         "metric_settings": {
             key: value for key, value in as_plain(config.metrics).items() if key not in ("streaming", "references")

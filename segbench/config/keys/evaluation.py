@@ -125,6 +125,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "choose_by": Text | list_of(Text),
         "classes": Nodes,
         "objects": Nodes,
+        "probabilities": Nodes,
         "streaming": Node | None,
         "direction": dict[str, Literal["larger", "smaller"]],
         "references": different(Text),
