@@ -65,6 +65,7 @@ ADDED: Mapping[str, Any] = {
     "metrics.probabilities": {},
     "metrics.references": [],
     "metrics.streaming": None,
+    "split.method": "stratified",
     "stage_ids": None,
     "stages": None,
     "task.scores": ["classes"],

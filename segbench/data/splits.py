@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -149,12 +150,11 @@ def _check_groups(records: Sequence[Record]) -> None:
             )
 
 
-def read_split(path: Path, records: Sequence[Record]) -> Split:
-    """A split from a JSON file {"train": [ids], "validation": [ids], "test": [ids]}.
+def read_split_file(path: Path) -> Any:
+    """The content of a split file: a dict of parts, or a list of folds.
 
     Raises:
-        UserError: where the file cannot be read, a part is missing or empty, an id is unknown or
-            twice, or a group is in two parts.
+        UserError: where the file cannot be read, or is neither.
     """
     try:
         content = json.loads(path.expanduser().read_text())
@@ -162,11 +162,22 @@ def read_split(path: Path, records: Sequence[Record]) -> Split:
         raise UserError(f"split.file: cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"split.file: {path} is not JSON: {error}") from None
+    if not content or not isinstance(content, dict | list):
+        raise UserError(f"split.file: {path} has neither the parts of a split nor a list of folds")
+    return content
+
+
+def listed_split(content: Mapping[str, Any], records: Sequence[Record], path: Path) -> Split:
+    """A split of a file {"train": [ids], "validation": [ids], "test": [ids]}.
+
+    Raises:
+        UserError: where a part is missing or empty, an id is unknown or twice, or a group is in two parts.
+    """
     group_of = {record.id: record.group for record in records}
     part_of_group: dict[str, str] = {}
     parts: dict[str, tuple[str, ...]] = {}
     for part in (field.name for field in fields(Split)):
-        ids = content.get(part) if isinstance(content, dict) else None
+        ids = content.get(part)
         if not isinstance(ids, list) or not ids or not all(isinstance(name, str) for name in ids):
             raise UserError(f"split.file: {path} has no list of case ids under {part!r}")
         parts[part] = tuple(ids)

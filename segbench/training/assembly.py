@@ -23,12 +23,13 @@ from segbench.data.labels.instance_requirement import check_objects
 from segbench.data.labels.object_remarks import unnumbered_objects
 from segbench.data.labels.region_classes import region_classes
 from segbench.data.network_input import NetworkInput
+from segbench.data.nnunet_folds import default_folds, listed_folds, split_of_fold
 from segbench.data.normalize import Normalize, chosen_normalizations, foreground_statistics, normalization_of
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
 from segbench.data.preparation import Preparation, seen_cases
 from segbench.data.slices import Slices, slice_axis, slice_of
-from segbench.data.splits import Split, make_split, read_split
+from segbench.data.splits import Split, listed_split, make_split, read_split_file
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
@@ -170,12 +171,26 @@ def build_augmenter(node: DictConfig) -> Augmenter:
 
 
 def build_split(config: DictConfig, store: CaseStore) -> Split:
-    """The split of the configured fold, or of the split file."""
+    """The split of the configured fold: of the split file, of nnU-Net's rule, or of ours.
+
+    Raises:
+        UserError: where there is no such fold of these cases.
+    """
     records = store.records
-    if config.split.file is not None:
-        return read_split(Path(config.split.file), records)
     present = {record.id: store.meta(record.id).present for record in records}
-    return make_split(records, present, folds=config.folds, fold=config.fold, seed=config.split.seed)
+    if config.split.file is not None:
+        path = Path(config.split.file)
+        content = read_split_file(path)
+        if isinstance(content, dict):
+            return listed_split(content, records, path)
+        folds, where = listed_folds(content, f"split.file={path}"), f"split.file={path}"
+        if config.folds != len(folds):
+            raise UserError(f"folds={config.folds}: {where} has {len(folds)} folds, so give folds={len(folds)}")
+    elif config.split.method == "nnunet":
+        folds, where = default_folds(records, config.folds), "split.method=nnunet"
+    else:
+        return make_split(records, present, folds=config.folds, fold=config.fold, seed=config.split.seed)
+    return split_of_fold(folds, records, present, fold=config.fold, seed=config.split.seed, where=where)
 
 
 def normalization(config: DictConfig) -> Normalize:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from segbench.config.instantiation import build
 from segbench.data.case import Dataset
-from segbench.data.splits import Split
+from segbench.data.splits import Split, read_split_file
 from segbench.data.store import CaseStore
 from segbench.planning.measuring import measure_fingerprint
 from segbench.planning.values import planned_values
@@ -20,16 +21,18 @@ log = logging.getLogger(__name__)
 def plan_run(config: DictConfig, dataset: Dataset, store: CaseStore, split: Split) -> None:
     """Fill in `measured.plan`, to which keys that a planned model leaves open refer; nothing without a planner.
 
-    It follows from size, spacing and number of the cases, neither from intensities nor from labels: of those of
-    `split.file` that are not tested on, else of all that the data set does not fix as test cases, so that the folds of
-    a cross-validation have the same plan.
+    It follows from size, spacing and number of the cases, neither from intensities nor from labels: of those that are
+    not tested on where `split.file` is a single split, else of all that the data set does not fix as test cases, so
+    that the folds of a cross-validation have the same plan.
 
     Raises:
         UserError: where the planner has nothing for such data.
     """
     if "plan" not in config:
         return
-    cases = store.ids if config.split.file is None else (*split.train, *split.validation)
+    file = config.split.file
+    has_folds = file is None or isinstance(read_split_file(Path(file)), list)
+    cases = store.ids if has_folds else (*split.train, *split.validation)
     fingerprint = measure_fingerprint(dataset, [store.meta(case) for case in cases])
     patch = None if config.data.patch_size is None else list(config.data.patch_size)
     values = planned_values(build(config.plan, "plan"), fingerprint, patch)

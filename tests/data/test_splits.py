@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench.data.case import Part, Record
-from segbench.data.splits import Split, assign_folds, make_split, read_split
+from segbench.data.splits import Split, assign_folds, listed_split, make_split, read_split_file
 from segbench.errors import UserError
 
 PARTS = ("train", "validation", "test")
+
+
+def read_split(path: Path, records: Sequence[Record]) -> Split:
+    return listed_split(read_split_file(path), records, path)
+
+
 Present = Mapping[str, frozenset[int]]
 Cases = tuple[list[Record], Present]
 
@@ -197,7 +203,8 @@ def parts(train: object, validation: object = ("b",), test: object = ("c",)) -> 
     [
         (None, "cannot read .*split.json: No such file"),
         ("{", "is not JSON"),
-        ("[]", "has no list of case ids under 'train'"),
+        ("[]", "has neither the parts of a split nor a list of folds"),
+        ("3", "has neither the parts of a split nor a list of folds"),
         ('{"train": ["a"]}', "has no list of case ids under 'validation'"),
         (parts([]), "has no list of case ids under 'train'"),
         (parts([1]), "has no list of case ids under 'train'"),

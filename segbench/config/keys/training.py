@@ -58,7 +58,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "code": Literal["refuse", "renew"],
         "plan": Node,
     },
-    "split": {"seed": Seed, "file": Text | None},
+    "split": {"method": Literal["stratified", "nnunet"], "seed": Seed, "file": Text | None},
     "study": {"budgets": Nodes, "comparison": Node | None},
     "measured": {
         "plan": Node,

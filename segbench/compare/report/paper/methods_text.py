@@ -116,13 +116,21 @@ def _splits(comparison: Comparison, runs: Sequence[Run]) -> Iterator[str]:
         which = f"fold {folds[0]}" if len(folds) == 1 else f"folds {_and([str(fold) for fold in folds])}"
         tested = "was tested" if len(folds) == 1 else "were tested in turn"
         yield (
-            f"{dataset} was split into {of_set[0].record.get('folds', '?')} folds (seed"
-            f" {_shared(of_set, 'split.seed')}), of which {which} {tested}: {', '.join(sizes)} cases."
+            f"{dataset} was split into {of_set[0].record.get('folds', '?')} folds ({_rule(of_set)}), of which"
+            f" {which} {tested}: {', '.join(sizes)} cases."
         )
         if leaks := of_set[0].record["dataset"].get("leaks"):
             yield f"Images of {dataset} that training and test share: {leaks}."
     if runs:
         yield "Cases of one group were never divided between the parts; test cases chose nothing."
+
+
+def _rule(runs: Sequence[Run]) -> str:
+    """The rule of the split."""
+    if any(_value(run, "split.file") is not None for run in runs):
+        return f"of the file {_shared(runs, 'split.file')}"
+    rule = "nnU-Net's default, the validation cases by " if _value(runs[0], "split.method") == "nnunet" else ""
+    return f"{rule}seed {_shared(runs, 'split.seed')}"
 
 
 def _preprocessing(runs: Sequence[Run]) -> Iterator[str]:
