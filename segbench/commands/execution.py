@@ -40,8 +40,10 @@ UNWRITABLE = (
 COMMANDS = (
     "train",
     "predict",
+    "postprocess",
     "evaluate",
     "prepare",
+    "export",
     "plan",
     "describe",
     "compare",

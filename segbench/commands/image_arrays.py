@@ -16,6 +16,7 @@ from segbench.data.labels.mask_reader import MaskReader
 from segbench.errors import UserError
 
 if TYPE_CHECKING:
+    from segbench.training.ensemble import Ensemble
     from segbench.training.predictor import FinishedRun
 
 
@@ -31,7 +32,7 @@ class ImageArrays:
         UserError: where a folder is missing, is one too many, or has no file for an image.
     """
 
-    def __init__(self, folders: DictConfig | None, run: FinishedRun, images: Collection[str]) -> None:
+    def __init__(self, folders: DictConfig | None, run: FinishedRun | Ensemble, images: Collection[str]) -> None:
         self._specs, given = run.file_arrays, {} if folders is None else as_plain(folders)
         for name in given:
             if name not in self._specs:

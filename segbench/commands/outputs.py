@@ -70,7 +70,7 @@ def check_masks(output: Path, names: Iterable[str], source: Path, inputs: Iterab
                 raise UserError(f"output={output}: holds {path.name}, which was not predicted; name another folder")
 
 
-def mark_masks(output: Path, run: Path) -> None:
+def mark_masks(output: Path, run: str) -> None:
     """Note in a folder that it holds predicted masks, and remove what killed commands have left there."""
     remove_abandoned(output)
-    write_atomically(output / _MARK, json.dumps({"run": str(run)}) + "\n")
+    write_atomically(output / _MARK, json.dumps({"run": run}) + "\n")

@@ -56,7 +56,7 @@ def _plan_data(planner: Planner, config: DictConfig) -> None:
     check_file(files["fingerprint.json"], "output", lambda text: "spacings" in json.loads(text), "fingerprint")
     check_file(files["plan.yaml"], "output", lambda text: "configurations" in yaml.safe_load(text), "plan")
     dataset, store = open_dataset(config.data)
-    fingerprint = measure_fingerprint(dataset, [store.meta(case) for case in store.ids])
+    fingerprint = measure_fingerprint(dataset, [store.meta(case) for case in store.ids], config.data.crop)
     found = planner.plan(fingerprint)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The command `predict`: masks for new images by a finished run."""
+"""The command `predict`: masks for new images by a finished run, or by several together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import DictConfig
@@ -21,6 +22,13 @@ from segbench.data.datasets.volumes import read_channels
 from segbench.data.folders.files import few, files_left, is_series, stem_of
 from segbench.data.formats import SUFFIXES, as_image, decode, image_files, write_mask, write_quantities
 from segbench.errors import UserError
+from segbench.runs.ensembles import ensemble, missing_folds
+
+if TYPE_CHECKING:
+    from segbench.evaluation.postprocessing import Postprocessing
+    from segbench.training.assembly import Labels
+    from segbench.training.ensemble import Ensemble
+    from segbench.training.predictor import FinishedRun
 
 _Image = tuple[np.ndarray, tuple[float, ...] | None]
 """Pixels (C, *S), and their spacing where it is known."""
@@ -34,18 +42,19 @@ def predict(config: DictConfig) -> None:
     Raises:
         UserError: where run, input or output are not what they should be.
     """
-    run, output = Path(require(config, "run")), Path(require(config, "output"))
+    runs, output = ensemble(require(config, "run")), Path(require(config, "output"))
     source = Path(require(config, "input"))
     files, left = _inputs(source)
     every = list(chain.from_iterable(files.values()))
     check_masks(output, files, source, every)
-    from segbench.training.predictor import FinishedRun, load_run  # only now is PyTorch imported
-
-    finished: FinishedRun = load_run(run, config.accelerator, config.inference, config.trust, config.stages)
+    finished = _load(config, runs)
+    clean = None
+    if config.postprocessing is not None:
+        clean = _postprocessing(Path(config.postprocessing), finished.labels)
     dims, channels = finished.image_dims, finished.image_channels
     named = list(enumerate(finished.config.measured.regions))
     if config.regions and "regions" not in finished.config.task.heads:
-        raise UserError(f"regions=true: run={run} finds classes, not regions; leave it out")
+        raise UserError(f"regions=true: run={runs[0]} finds classes, not regions; leave it out")
     if config.regions:
         check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, every)
     arrays = ImageArrays(config.arrays, finished, files)
@@ -54,7 +63,7 @@ def predict(config: DictConfig) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"output={output}: cannot be written: {error.strerror}") from None
-    mark_masks(output, run)
+    mark_masks(output, ", ".join(map(str, runs)))
     read = partial(read_image, dims=dims, channels=channels)
     shown = track(_ahead(files, read), "predicting", len(files), console=console, transient=True)
     for key, (image, spacing) in shown:
@@ -63,7 +72,7 @@ def predict(config: DictConfig) -> None:
         found = [finished.segment(*part, edges, config.probabilities) for part in parts]
         whole: Callable[[Sequence[np.ndarray]], np.ndarray] = np.stack if image.ndim == dims + 2 else _only
         like = files[key][0]
-        masks = {"": whole([part.label for part in found])}
+        masks = {"": whole([part.label if clean is None else clean(part.label) for part in found])}
         if config.regions:
             regions = [part.regions for part in found if part.regions is not None]
             masks |= {name: whole([part[number] for part in regions]).astype(np.uint8) for number, name in named}
@@ -74,11 +83,37 @@ def predict(config: DictConfig) -> None:
             for number, name in enumerate(finished.probability_names):
                 of_class = whole([part[number] for part in shares])
                 write_quantities(_place(output / "probabilities" / name / key), of_class, like=like)
+    for remark in _remarks(runs):
+        console.print(remark, soft_wrap=True, highlight=False, markup=False)
     names = ", ".join(f"{index} {name}" for index, name in enumerate(finished.labels.classes))
     if left:
         text = f"not predicted, since in no known format ({len(left)}): {few(left)}"
         console.print(text, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(files)} masks in {output}: {names}", soft_wrap=True, highlight=False)
+
+
+def _load(config: DictConfig, runs: Sequence[Path]) -> FinishedRun | Ensemble:
+    """The run, or several as one."""
+    from segbench.training.ensemble import Ensemble  # only now is PyTorch imported
+    from segbench.training.predictor import load_run
+
+    found = [load_run(run, config.accelerator, config.inference, config.trust, config.stages) for run in runs]
+    return found[0] if len(found) == 1 else Ensemble(found)
+
+
+def _postprocessing(path: Path, labels: Labels) -> Postprocessing:
+    """The decision of a file."""
+    from segbench.evaluation.postprocessing import read_postprocessing
+
+    return read_postprocessing(path, labels.classes)
+
+
+def _remarks(runs: Sequence[Path]) -> Iterator[str]:
+    """Sentences about the runs of an ensemble."""
+    if len(runs) > 1:
+        yield f"the mean of the probabilities of {len(runs)} runs"
+    if missing := missing_folds(runs):
+        yield f"note: none of them is of fold {', '.join(map(str, missing))}"
 
 
 def _parts(

@@ -54,6 +54,9 @@ def _check_run(config: DictConfig) -> None:
     for key in ("patch_size", "batch_size"):
         if config.data[key] is None and "plan" not in config:
             raise UserError(f"data.{key}=null: is for models that are planned for their data, such as model=nnunet")
+    for key in ("spacing", "normalize"):
+        if config.data[key] == "plan" and "plan" not in config:
+            raise UserError(f"data.{key}=plan: is for models that are planned for their data, such as model=nnunet")
     check_study(config)
     if config.name is not None:
         check_name(str(config.name), "name")

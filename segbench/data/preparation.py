@@ -77,13 +77,13 @@ class Preparation:
     """The rules by which cases are cropped and resampled.
 
     Attributes:
-        spacing: of all prepared cases in mm; None: each keeps its own.
+        spacing: of all prepared cases in mm; None: each keeps its own, along all axes or along one.
         crop: cut off what is 0 in all channels around the body.
         thick_slices: slices this many times as thick as a pixel is wide are each resampled alone.
         masked: z-score within the body, and 0 outside, before anything is resampled (data.normalize=nonzero).
     """
 
-    spacing: tuple[float, ...] | None = None
+    spacing: tuple[float | None, ...] | None = None
     crop: bool = False
     thick_slices: float = 3.0
     masked: bool = False
@@ -105,12 +105,13 @@ class Preparation:
         size = [last - first for first, last in kept]
         if self.spacing is None:
             return Geometry(tuple(shape), kept, tuple(size), tuple(spacing))
+        wanted = tuple(own if edge is None else edge for own, edge in zip(spacing, self.spacing, strict=True))
         return Geometry(
             tuple(shape),
             kept,
-            resampled_shape(size, spacing, self.spacing),
-            self.spacing,
-            thick_axis(spacing, self.spacing, self.thick_slices),
+            resampled_shape(size, spacing, wanted),
+            wanted,
+            thick_axis(spacing, wanted, self.thick_slices),
         )
 
     def of_image(self, image: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, Geometry]:

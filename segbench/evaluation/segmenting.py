@@ -81,14 +81,23 @@ def segment(
     if image.ndim == 5 and not keep and isinstance(decoder, ByPixel):
         return _by_slab(network, inference, decoder, image, geometry, background, watch)
     outputs = predict_whole(network, inference, image, geometry, background)
+    check_decoder(decoder, geometry)
+    if watch is not None:
+        watch(tuple(slice(0, length) for length in next(iter(outputs.values())).shape[1:]), outputs)
+    return Segmentation(decoder.label(outputs, image[0]), decoder.regions(outputs), outputs)
+
+
+def check_decoder(decoder: Decoder, geometry: Geometry | None) -> None:
+    """Check that what a decoder has to see is there.
+
+    Raises:
+        UserError: where it looks at the image, which was resampled.
+    """
     if geometry is not None and not isinstance(decoder, ByPixel):
         raise UserError(
             f"decoder: {type(decoder).__name__} looks at the image, which is resampled or cropped: set"
             " data.spacing=null and data.crop=false, or choose another decoder"
         )
-    if watch is not None:
-        watch(tuple(slice(0, length) for length in next(iter(outputs.values())).shape[1:]), outputs)
-    return Segmentation(decoder.label(outputs, image[0]), decoder.regions(outputs), outputs)
 
 
 @_memory_said()

@@ -224,17 +224,17 @@ class Unetr(nn.Module):
             dims: 2 or 3.
             first: channels of the image.
             last: channels of the logits.
-            size: of the images, the only one that it takes.
+            size: of the images; the next multiples of 16 are the only size that it takes.
             features: channels of the first stage of the decoder.
             options: of MONAI's class.
 
         Raises:
-            UserError: where the size is no multiple of 16.
+            UserError: where the size is not of so many dimensions.
         """
         super().__init__()
-        if len(size) != dims or any(n % 16 for n in size):
-            raise UserError(f"model.net.size={list(size)}: UNETR takes {dims} multiples of 16: set data.patch_size")
-        self.size = tuple(size)
+        if len(size) != dims:
+            raise UserError(f"model.net.size={list(size)}: UNETR takes {dims} sizes: set data.patch_size")
+        self.size = padded_size(size, 16)
         self.net = UNETR(first, last, self.size, feature_size=features, spatial_dims=dims, **options)
         for block in self.net.vit.blocks:
             block.norm_cross_attn.requires_grad_(False)  # which nothing passes: there is no second sequence

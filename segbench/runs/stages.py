@@ -31,7 +31,7 @@ from segbench.data.case_meta import CaseMeta
 from segbench.errors import UserError
 from segbench.runs.directory import RunDirectory, read_config
 from segbench.runs.discovery import RECORD, find_runs
-from segbench.runs.stage_ids import NamedStage, Takes, named_stages
+from segbench.runs.stage_ids import Takes, named_stages
 from segbench.runs.training_images import TrainingImages
 
 _NOT_A_METHOD = (*NOT_SCIENCE, "seed", "fold", "initial_weights")
@@ -153,7 +153,7 @@ def find_stages(setting: DictConfig | Mapping[str, Any] | None) -> tuple[Stage, 
     for named in named_stages(setting):
         check_names([named.name], "stages")
         runs = tuple(StageRun(path, record) for path, record in named.runs())
-        _check_one_method(named, runs)
+        check_one_method(runs, named.key, named.takes)
         stages.append(Stage(named.name, runs, named.takes))
     _check_no_loop(stages, ())
     return tuple(stages)
@@ -212,33 +212,42 @@ def _runs_in(places: DictConfig | Mapping[str, Any] | None) -> Iterator[StageRun
             yield StageRun(path.absolute(), RunDirectory(path).record)
 
 
-def _check_one_method(named: NamedStage, runs: Sequence[StageRun]) -> None:
-    """Check that runs differ in seed and fold alone, and have weights."""
+def check_one_method(runs: Sequence[StageRun], key: str, takes: Takes = "labels") -> None:
+    """Check that runs differ in seed and fold alone, and have weights.
+
+    Args:
+        runs: at least one.
+        key: that names them, for messages.
+        takes: what is taken of their predictions, for which they must have a head.
+
+    Raises:
+        UserError: where they do not.
+    """
     first, *others = runs
     repetitions = {(first.record["seed"], first.record["fold"]): first}
     for run in runs:
         if not run.checkpoint.exists():
-            raise UserError(f"{named.key}: {run.path} has no {run.checkpoint.name}, so that it cannot predict")
+            raise UserError(f"{key}: {run.path} has no {run.checkpoint.name}, so that it cannot predict")
     settings = _settings(first)
-    head = _HEADS.get(named.takes)
+    head = _HEADS.get(takes)
     if head is not None and f"task.heads.{head}" not in settings:
-        raise UserError(f"{named.key}.takes={named.takes}: {first.path} has no head {head}; take labels")
+        raise UserError(f"{key}.takes={takes}: {first.path} has no head {head}; take labels")
     for run in others:
         if run.record["dataset"]["fingerprint"] != first.record["dataset"]["fingerprint"]:
             raise UserError(
-                f"{named.key}: {first.path} and {run.path} were trained on different images or masks: name the runs of"
+                f"{key}: {first.path} and {run.path} were trained on different images or masks: name the runs of"
                 " one data set"
             )
         mine = _settings(run)
         keys = [key for key in {**settings, **mine} if settings.get(key) != mine.get(key)]
         if keys:
             raise UserError(
-                f"{named.key}: {first.path} and {run.path} are not of one method, they differ in {keys[0]}"
+                f"{key}: {first.path} and {run.path} are not of one method, they differ in {keys[0]}"
                 f" ({settings.get(keys[0])} and {mine.get(keys[0])}): name the runs of one method"
             )
         twin = repetitions.setdefault((run.record["seed"], run.record["fold"]), run)
         if twin is not run:
-            raise UserError(f"{named.key}: {twin.path} and {run.path} have the same seed and fold: leave one out")
+            raise UserError(f"{key}: {twin.path} and {run.path} have the same seed and fold: leave one out")
 
 
 def _check_no_loop(stages: Iterable[Stage], before: tuple[Path, ...]) -> None:

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -17,19 +16,18 @@ from segbench.config.plain import as_plain
 from segbench.data.augmentations.augmenter import Augmenter
 from segbench.data.case import Dataset
 from segbench.data.class_balance import shares_where_present
-from segbench.data.configured import open_dataset
+from segbench.data.configured import open_dataset, split_of
 from segbench.data.datamodule import DataModule
 from segbench.data.labels.instance_requirement import check_objects
 from segbench.data.labels.object_remarks import unnumbered_objects
 from segbench.data.labels.region_classes import region_classes
 from segbench.data.network_input import NetworkInput
-from segbench.data.nnunet_folds import default_folds, listed_folds, split_of_fold
 from segbench.data.normalize import Normalize, chosen_normalizations, foreground_statistics, normalization_of
 from segbench.data.patches import PatchSampler
 from segbench.data.placement import TrainingCases
 from segbench.data.preparation import Preparation, seen_cases
 from segbench.data.slices import Slices, slice_axis, slice_of
-from segbench.data.splits import Split, listed_split, make_split, read_split_file
+from segbench.data.splits import Split
 from segbench.data.store import CaseStore
 from segbench.errors import UserError
 from segbench.evaluation.scoring import CaseScorer
@@ -171,26 +169,8 @@ def build_augmenter(node: DictConfig) -> Augmenter:
 
 
 def build_split(config: DictConfig, store: CaseStore) -> Split:
-    """The split of the configured fold: of the split file, of nnU-Net's rule, or of ours.
-
-    Raises:
-        UserError: where there is no such fold of these cases.
-    """
-    records = store.records
-    present = {record.id: store.meta(record.id).present for record in records}
-    if config.split.file is not None:
-        path = Path(config.split.file)
-        content = read_split_file(path)
-        if isinstance(content, dict):
-            return listed_split(content, records, path)
-        folds, where = listed_folds(content, f"split.file={path}"), f"split.file={path}"
-        if config.folds != len(folds):
-            raise UserError(f"folds={config.folds}: {where} has {len(folds)} folds, so give folds={len(folds)}")
-    elif config.split.method == "nnunet":
-        folds, where = default_folds(records, config.folds), "split.method=nnunet"
-    else:
-        return make_split(records, present, folds=config.folds, fold=config.fold, seed=config.split.seed)
-    return split_of_fold(folds, records, present, fold=config.fold, seed=config.split.seed, where=where)
+    """The split of the configured fold."""
+    return split_of(config.split, config.folds, config.fold, store)
 
 
 def normalization(config: DictConfig) -> Normalize:
@@ -206,7 +186,7 @@ def preparation(config: DictConfig) -> Preparation:
     if (config.measured.case_dims or config.measured.spatial_dims) == 2:
         return Preparation()
     data = config.data
-    spacing = None if data.spacing is None else tuple(map(float, data.spacing))
+    spacing = None if data.spacing is None else tuple(None if edge is None else float(edge) for edge in data.spacing)
     return Preparation(spacing, data.crop, data.thick_slices, "nonzero" in (config.measured.normalize or ()))
 
 

@@ -56,7 +56,7 @@ def test_masks_replace_predictions_alone(images):
     (truth / "a.tif").touch()
     with pytest.raises(UserError, match=r"holds a\.tif, which was not predicted"):
         check(truth, images)
-    mark_masks(truth, Path("run"))
+    mark_masks(truth, "run")
     check(truth, images)
     check(images.parent, images)
 
@@ -114,7 +114,7 @@ def test_what_a_killed_command_has_left_among_masks_is_removed(tmp_path):
     left = masks / "left" / names[0].replace(f"-{os.getpid()}.", f"-{process.pid}.")
     for path in (left, masks / "a.png", masks / names[0]):
         path.touch()
-    mark_masks(masks, tmp_path)
+    mark_masks(masks, str(tmp_path))
     assert sorted(path.name for path in masks.rglob("*") if path.is_file()) == sorted(
         [".predictions.json", "a.png", names[0]]
     )

@@ -244,6 +244,14 @@ def test_the_relative_table(comparison):
         relative_table(comparison, "unet / dic", "dice")
 
 
+def test_a_collapsed_variant_is_marked(tmp_path):
+    make_sweep(tmp_path, {("a", "x"): 0.8, ("b", "x"): -0.5, ("c", "x"): 0.5})
+    compared = compare_scores(load(tmp_path).sets, Settings(("dice",), bootstraps=100))
+    (section,) = relative_table(compared, "a", "dice").sections
+    marked = [line.cells[0].text.endswith("(collapsed)") for line in section.lines]
+    assert marked == [False, False, True]
+
+
 def test_marks_of_the_table(loaded, comparison):
     table = comparison_table(comparison, loaded.methods, ("dice",))
     line = table.sections[0].lines[0]

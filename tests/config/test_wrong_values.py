@@ -93,6 +93,7 @@ OF_COMMANDS = {
     "status": ("runs=r all=x", "runs=[]"),
     "publish": ("runs=r at_once=0", "runs=r start_timeout=-1"),
     "prepare": ("data.cache=null", "data.dataset.cases=0"),
+    "export": ("output=o folds=0", "output=o split.method=best"),
 }  # fmt: skip
 
 

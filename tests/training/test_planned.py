@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 
 from segbench.config.identity import run_id
+from segbench.config.instantiation import build
 from segbench.errors import UserError
+from segbench.planning.fingerprint import Fingerprint
+from segbench.planning.values import planned_values
 from segbench.training import assembly
 from tests.made_runs import configure, execute
 
@@ -63,6 +67,85 @@ def test_a_run_keeps_its_plan(tmp_path):
     assert record["budget"]["batch_size"] == config["data"]["batch_size"] == 2
     again = execute(tmp_path / "run", "model=nnunet", *SMALL, "trainer.max_steps=2", tiny=False)
     assert again.record["id"] == record["id"]
+
+
+VOLUMES = (
+    *SMALL[1:], "data=synthetic_volumes", "data.dataset.cases=6", "data.dataset.size=[12,24,24]", "metrics=overlap",
+    "plan.volume.features=4", "plan.volume.most_features=8", "folds=3",
+)  # fmt: skip
+
+
+def planned_volumes(*overrides):
+    config = configure("model=nnunet", *(one for one in VOLUMES if "size=[96" not in one), *overrides)
+    data = assembly.build_data(config)
+    return config, data
+
+
+def test_spacing_and_normalisation_are_taken_over():
+    config, data = planned_volumes("data.dataset.spacing=[2.5,1,1]")
+    assert list(config.data.spacing) == list(config.measured.plan.spacing) == [2.5, 1, 1]
+    body = [np.prod([last - first for first, last in data.store.meta(case).nonzero]) for case in data.store.ids]
+    masked = np.median(body) < 0.75 * 12 * 24 * 24
+    assert list(config.data.normalize) == ["nonzero" if masked else "zscore"]
+
+
+def test_cases_are_resampled_to_the_planned_spacing():
+    config, _ = planned_volumes("data.dataset.spacing=[2,1,1]", "data.spacing=[2,2,2]")
+    assert list(config.data.spacing) == [2, 2, 2]
+    config, _ = planned_volumes("data.spacing=null", "data.normalize=auto")
+    assert config.data.spacing is None
+    assert list(config.measured.normalize) == ["zscore"]
+
+
+def test_spacing_by_hand_is_another_run():
+    ids = {
+        run_id(configure("model=nnunet", "data=synthetic_volumes", *overrides))
+        for overrides in ([], ["data.spacing=null"], ["data.normalize=auto"])
+    }
+    assert len(ids) == 3
+
+
+def test_slices_are_planned_in_2d():
+    config, _ = planned_volumes("data.slices=axial", "plan.plane.features=4", "plan.plane.most_features=8")
+    assert len(config.data.patch_size) == len(config.model.strides[0]) == 2
+    assert list(config.data.spacing) == [None, 1.0, 1.0]
+
+
+def test_channels_called_ct_are_normalised_as_such():
+    config = configure("model=nnunet", "data=synthetic_volumes")
+    planner = build(config.plan, "plan")
+    facts = {"name": "n", "channels": 2, "classes": 2, "cases": 3, "relative_size_after_cropping": 0.5}
+    spacings, shapes = ((1.0, 1.0, 1.0),) * 3, ((32, 32, 32),) * 3
+    for modality, expected in (
+        ("CT", ["ct", "ct"]),
+        (("MR", "CT"), ["zscore", "ct"]),
+        ("MR", ["nonzero", "nonzero"]),
+        (("noNorm", "rgb_to_0_1"), ["none", "unit"]),
+    ):
+        fingerprint = Fingerprint(modality=modality, spacings=spacings, shapes=shapes, **facts)
+        assert planned_values(planner, fingerprint, None)["normalize"] == expected
+    fingerprint = Fingerprint(modality="rescale_to_0_1", spacings=spacings, shapes=shapes, **facts)
+    with pytest.raises(UserError, match="planned to have RescaleTo01Normalization, of which there is none here"):
+        planned_values(planner, fingerprint, None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["plan.configuration=2d"],
+            r"plan\.configuration=2d: is for slices of volumes; say which, such as",
+        ),
+        (
+            ["data.slices=axial", "plan.configuration=3d_fullres"],
+            "slices are for plan.configuration=2d",
+        ),
+        (["data.slices=coronal"], r"data\.slices: they follow each other along axis 1; planned are those along axis 0"),
+    ],
+)
+def test_mistakes_with_volumes_are_said(overrides, message):
+    with pytest.raises(UserError, match=message):
+        planned_volumes(*overrides)
 
 
 @pytest.mark.parametrize(

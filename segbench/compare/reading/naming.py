@@ -14,7 +14,7 @@ NOT_A_METHOD_CHOICE = ("data", "experiment", "logger", "metrics", "trainer")
 """Choices that name no method: where and on what it runs, and choices whose content is compared itself."""
 NOT_A_METHOD = (*NOT_SCIENCE, "seed", "fold", "folds", "split", "metrics", "data.dataset")
 """Settings that name no method."""
-FIRST = ("model", "loss", "optimizer")
+FIRST = ("ablation", "model", "loss", "optimizer")
 """Choices whose option speaks for itself; of the others the group is named too."""
 SEPARATOR = " / "
 FOR_STEPS = ("loss", "optimizer", "scheduler", "augmentation", "callbacks", "trainer", "task.objective")

@@ -10,6 +10,9 @@ from segbench.compare.statistics.comparison import Comparison
 from segbench.compare.statistics.ties import Floats
 from segbench.errors import UserError
 
+COLLAPSED = -99.0
+"""Change in per cent of a score that should be large, at which a training has collapsed: it finds nothing."""
+
 
 def relative_table(comparison: Comparison, baseline: str, metric: str) -> Table:
     """The form of an ablation: the baseline's absolute score, then the others in per cent of it.
@@ -30,6 +33,7 @@ def relative_table(comparison: Comparison, baseline: str, metric: str) -> Table:
     )
     base = comparison.methods.index(baseline)
     change = relative_change(scores, base)
+    collapsed = (change <= COLLAPSED) & comparison.larger(metric)
     lines = [
         Line(
             f"{baseline} ({metric_name(metric)})",
@@ -39,7 +43,10 @@ def relative_table(comparison: Comparison, baseline: str, metric: str) -> Table:
     ]
     for k in comparison.order:
         if k != base:
-            cells = tuple(Cell(percent(v), float(v)) for v in change[:, k])
+            cells = tuple(
+                Cell(f"{percent(v)} (collapsed)" if gone else percent(v), float(v))
+                for v, gone in zip(change[:, k], collapsed[:, k], strict=True)
+            )
             lines.append(Line(comparison.methods[k], cells, "change"))
     columns = tuple(comparison.sets[k].name for k in chosen)
     return Table(

@@ -35,16 +35,25 @@ _LAUNCHER: dict[str, Kind] = {"retries": Count}
 
 KEYS: dict[str, dict[str, Kind]] = {
     "predict": {
-        "run": Text,
+        "run": _Places,
         "input": Text,
         "output": Text,
         "regions": Flag,
         "arrays": by_name(Text) | None,
         "probabilities": Flag,
+        "postprocessing": Text | None,
         "inference": Node | None,
         "accelerator": _Accelerator,
         "trust": different(Text),
         "stages": Nodes | None,
+    },
+    "postprocess": {
+        "run": _Places,
+        "output": Text,
+        "accelerator": _Accelerator,
+        "trust": different(Text),
+        "stages": Nodes | None,
+        "root": Text | None,
     },
     "evaluate": {
         "run": Text | None,
@@ -80,6 +89,9 @@ KEYS: dict[str, dict[str, Kind]] = {
     "prepare": dict.fromkeys(
         ("data", "task", "loss", "inference", "augmentation", "model", "decoder", "metrics"), Node | None
     ),
+    "export": dict.fromkeys(("data", "task", "loss", "inference", "augmentation", "decoder", "metrics"), Node | None)
+    | {"output": Text | None, "folds": Positive, "split": Node},
+    "export.split": training.KEYS["split"],
     "compare": {
         "runs": _Places | None,
         "scores": Text | None,

@@ -34,6 +34,7 @@ _VALUE = Annotated[int, Field(ge=0)] | Text
 """The value of a pixel, or its colour."""
 
 _NORMALIZE = Literal["zscore", "percentile", "unit", "imagenet", "none", "nonzero", "ct", "auto"]
+_PLANNED = Literal["plan"]
 _SCALE = Annotated[float, Field(ge=0.1, le=4)]
 _DRAWN: dict[str, Kind] = {"cases": Positive, "size": list_of(Positive, 2, 2), "seed": Seed}
 _DRAWN_WITH: dict[str, Kind] = {"probability": Share}
@@ -46,8 +47,8 @@ KEYS: dict[str, dict[str, Kind]] = {
         "patch_size": Sizes | None,
         "workers": Count | Literal["auto"],
         "foreground": Share,
-        "normalize": _NORMALIZE | list_of(_NORMALIZE, 1),
-        "spacing": list_of(Above, 3, 3) | None,
+        "normalize": _NORMALIZE | _PLANNED | list_of(_NORMALIZE, 1),
+        "spacing": list_of(Above | None, 3, 3) | _PLANNED | None,
         "crop": Flag,
         "thick_slices": Annotated[float, Field(ge=1)],
         "slices": Literal["axial", "coronal", "sagittal"] | None,

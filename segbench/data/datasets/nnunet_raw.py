@@ -9,12 +9,18 @@ from typing import Any
 
 from segbench.data.case import IGNORE, Record, Source
 from segbench.data.datasets.volumes import Volumes, channel_files, read_description
+from segbench.data.formats import count_channels
 from segbench.data.labels.pixel_values import LabelMapping
 from segbench.errors import UserError
+
+_OF_IMAGES = (".png", ".bmp")
+"""The endings of images in 2D, of which one file may hold all colours."""
 
 
 class NnunetRaw(Volumes):
     """The training cases of one data set: `imagesTr/CASE_0000.nii.gz` .. and `labelsTr/CASE.nii.gz`.
+
+    Images in 2D are PNG or BMP files.
 
     Names of classes, channels, regions and the value that is ignored are those of its dataset.json. Where labels are
     regions, the classes are the values 0, 1, .. that they are unions of, called after the region that is a value alone.
@@ -49,6 +55,11 @@ class NnunetRaw(Volumes):
         """The values of each name in dataset.json, without those that are ignored."""
         labels = self._about["labels"].items()
         return {str(name): _values(value, self.root) for name, value in labels if name != "ignore"}
+
+    @property
+    def spatial_dims(self) -> int:  # type: ignore[override]
+        """2 of images, by the ending of their files."""
+        return 2 if str(self._about["file_ending"]).lower() in _OF_IMAGES else 3
 
     @property
     def _highest(self) -> int:
@@ -105,10 +116,15 @@ class NnunetRaw(Volumes):
         found = {path.name.removesuffix(ending): path for path in sorted(labels.glob(f"*{ending}"))}
         if not found:
             raise UserError(f"{labels} has no file that ends with {ending}, as dataset.json says")
-        return [
-            Record(case, case, (*channel_files(images, case, self.channels, ending), label))
-            for case, label in found.items()
-        ]
+        return [Record(case, case, (*self._image_files(images / case, ending), label)) for case, label in found.items()]
+
+    def _image_files(self, path: Path, ending: str) -> tuple[Path, ...]:
+        """The files of a case's channels; one file, where it is an image that has them all."""
+        first, second = (path.with_name(f"{path.name}_{number:04}{ending}") for number in range(2))
+        alone = self.spatial_dims == 2 and self.channels > 1 and first.exists() and not second.exists()
+        if alone and count_channels(first) == self.channels:
+            return (first,)
+        return channel_files(path.parent, path.name, self.channels, ending)
 
 
 def _folders(root: Path, task: str | int) -> list[str]:

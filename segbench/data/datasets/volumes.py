@@ -20,7 +20,7 @@ from segbench.errors import UserError
 
 
 class Volumes(Dataset):
-    """A data set whose cases are decoded from the files of a record: all channels, then the label.
+    """A data set, mostly of volumes, whose cases are decoded from the files of a record: all channels, then the label.
 
     A subclass says which cases there are, and sets `name` and `classes`. A file may have several channels, too.
 
@@ -29,7 +29,7 @@ class Volumes(Dataset):
         check_space: refuse an image and a label whose spacing, direction or origin differ.
     """
 
-    spatial_dims = 3
+    spatial_dims: int = 3
 
     def __init__(self, root: Path, check_space: bool) -> None:
         self.root = root
@@ -52,13 +52,13 @@ class Volumes(Dataset):
     def load(self, record: Record) -> Case:
         """Read the channels of a case and its label."""
         *image_files, label_file = record.files
-        image, first = read_channels(image_files, self.check_space)
+        image, first = read_channels(image_files, self.check_space, self.spatial_dims)
         mask = decode(label_file)
-        _check_volume(mask.array[:1], label_file)
+        _check_axes(mask.array[:1], label_file, self.spatial_dims)
         if self.check_space or mask.array.shape[1:] != image.shape[1:]:
             check_same_space(first, image_files[0], mask, label_file)
         label = self.mapping.apply(as_mask(mask, label_file), label_file)
-        spacing = first.spacing or (1.0, 1.0, 1.0)
+        spacing = first.spacing or (1.0,) * self.spatial_dims
         return Case(record.id, image, label, spacing, record.group, directions=directions(first))
 
     def settings(self) -> dict[str, object]:
@@ -66,15 +66,15 @@ class Volumes(Dataset):
         return {"mapping": [self.mapping.classes, self.mapping.ignore], "check_space": self.check_space}
 
 
-def read_channels(files: Sequence[Path], check_space: bool = True) -> tuple[np.ndarray, Decoded]:
-    """The image (C, D, H, W) of some files, and the first one as decoded.
+def read_channels(files: Sequence[Path], check_space: bool = True, dims: int = 3) -> tuple[np.ndarray, Decoded]:
+    """The image (C, *S) of some files, and the first one as decoded.
 
     Raises:
-        UserError: where one cannot be read, is no volume, or does not lie on the first one.
+        UserError: where one cannot be read, has other than `dims` axes, or does not lie on the first one.
     """
     decoded = [decode(path) for path in files]
     for path, file in zip(files, decoded, strict=True):
-        _check_volume(file.array, path)
+        _check_axes(file.array, path, dims)
         if check_space or file.array.shape[1:] != decoded[0].array.shape[1:]:
             check_same_space(decoded[0], files[0], file, path)
     images = [as_image(file, path) for file, path in zip(decoded, files, strict=True)]
@@ -117,6 +117,7 @@ def read_description(path: Path, required: Sequence[str], problem: UserError) ->
     return dict(content)
 
 
-def _check_volume(array: np.ndarray, path: Path) -> None:
-    if array.ndim != 4:
-        raise UserError(f"{path} is {shape_text(array.shape[1:])}: volumes are expected, which have three axes")
+def _check_axes(array: np.ndarray, path: Path, dims: int) -> None:
+    if array.ndim != dims + 1:
+        expected = "volumes are expected, which have three axes" if dims == 3 else "images are expected, of two axes"
+        raise UserError(f"{path} is {shape_text(array.shape[1:])}: {expected}")

@@ -71,6 +71,20 @@ def encode_mask(label: np.ndarray, like: Path | None) -> tuple[str, bytes] | Non
     return ".nii", content
 
 
+def encode_volume(volume: np.ndarray, affine: np.ndarray) -> bytes:
+    """Encode a volume that no NIfTI file is the model of, gzipped.
+
+    Args:
+        volume: (D, H, W).
+        affine: (4, 4), indices along these axes to mm in the patient's coordinates.
+    """
+    import nibabel
+
+    image = nibabel.Nifti1Image(volume.T, affine[:, [2, 1, 0, 3]])
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), 5, mtime=0)
+
+
 def _opened(path: Path) -> Any:
     """The file's header, and the way to its values."""
     import nibabel
