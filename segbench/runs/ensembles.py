@@ -59,8 +59,8 @@ def _of_folder(place: str, key: str) -> list[Path]:
     check_one_method([StageRun(run.absolute(), record) for run, record in records.items()], f"{key}={place}")
     if missing := missing_folds(runs):
         raise UserError(
-            f"{key}={place}: fold {', '.join(map(str, missing))} is missing; train it (fold={missing[0]}), or name the"
-            f" runs that are to be averaged, {key}=[RUN,RUN]"
+            f"{key}={place}: lacks runs of fold={','.join(map(str, missing))}: train these, or name the runs that are"
+            f" to be averaged, {key}=[RUN,RUN]"
         )
     return runs
 

@@ -70,7 +70,7 @@ def test_one_seed_of_one_fold_is_no_cross_validation(sweep):
     [
         ("{sweep}", "are not of one method, they differ in"),
         ("{sweep}/nothing", "is no run directory, it has no run.json"),
-        ("{copy}", "fold 1 is missing; train it (fold=1), or name the runs that are to be averaged"),
+        ("{copy}", "lacks runs of fold=1: train these, or name the runs that are to be averaged"),
         ("{half}", "is not finished (status running): start its command again"),
         ("[{sweep}/unet-fold0-abc,{classes}]", "find other classes"),
     ],

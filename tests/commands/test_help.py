@@ -21,7 +21,7 @@ from segbench.config.paths import conf_folder
         (["model.kernel"], ["model=segnet", "model.kernel=3", "an odd integer"]),
         (["model.kernel", "model=segnet_basic"], ["model.kernel=7"]),
         (["compare"], ["bootstraps=10000", "wandb.project=null"]),
-        (["predict"], ["run=???\n    a text, or a list of at least 1, each a text; it must be given\n    run directory;"]),
+        (["predict"], ["run=???\n    a text, or a list of at least 1, each a text; it must be given\n    run dir"]),
         (["model.norm"], ["model.norm=batch\n    one of batch, instance, group, layer, none\nEND"]),
         (["hydra/launcher=slurm"], [".yaml (which git does not\ntrack):\n  defaults: [slurm]\n  partition: gpu\n"]),
     ],

@@ -31,6 +31,7 @@ QUICK = ("data.workers=0", "logger=none", "trainer.progress=false", "trainer.pre
 SMALL = ("data.patch_size=[32,32]", "metrics=overlap")
 DRAWN = ("data.dataset.cases=6", "data.dataset.size=[12,24,24]", "plan.volume.features=2", "plan.plane.features=2",
          "plan.volume.most_features=4", "plan.plane.most_features=4", "folds=3", "metrics=overlap")  # fmt: skip
+FLAT = ("plan.volume.most_features=8", "plan.memory_gb=0.004", "metrics=overlap")
 FEW = {
     "architecture_table": ("model=otsu,unet_small", *SMALL),
     "augmentation": ("augmentation=none,flips", "model.channels=[4,8]", *SMALL),
@@ -39,12 +40,13 @@ FEW = {
     "encoder_variants": ("model.encoder=resnet18,mobilenet_v2", *SMALL),
     "losses": ("loss=dice,focal", "model.channels=[4,8]", *SMALL),
     "normalization": ("model.norm=group,none", "data.batch_size=1,2", "model.act=relu", "model.channels=[4,8]", *SMALL),
+    "nnunet_cascade": ("data.dataset.cases=6", "data.dataset.size=[16,48,48]", "plan.volume.features=4", *FLAT),
     "nnunet_ablation": ("ablation=vanilla,no_augmentation", *DRAWN),
     "optimizers": ("optimizer=adam,sgd_momentum", "study.rate=low,high", "model.channels=[4,8]", *SMALL),
     "unet_isbi2012": ("seed=0,1", "metrics=overlap"),
     "volumes_table": ("model=nnunet,nnunet_slices", *DRAWN),
 }
-METHODS = {"normalization": 4, "unet_isbi2012": 1}
+METHODS = {"nnunet_cascade": 3, "normalization": 4, "unet_isbi2012": 1}
 
 
 @pytest.fixture
