@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,21 @@ class CaseMeta:
         if value.get("nonzero") is not None:
             tuples["nonzero"] = tuple(map(tuple, value["nonzero"]))
         return cls(**value | tuples | {"intensities": tuple(map(Intensities.from_json, value["intensities"]))})
+
+
+def measure_sizes(cases: Sequence[CaseMeta]) -> dict[str, list[float]]:
+    """The sizes of cases, for `run.json`.
+
+    Returns:
+        Along each axis the median, the least and the most of the pixels (`shape`, `least_shape`, `most_shape`) and of
+        their spacing in mm (`spacing`, ..).
+    """
+    rows = {"shape": [case.shape[1:] for case in cases], "spacing": [case.spacing for case in cases]}
+    found = {}
+    for name, sizes in rows.items():
+        for prefix, function in (("", np.median), ("least_", np.min), ("most_", np.max)):
+            found[f"{prefix}{name}"] = [float(size) for size in function(np.array(sizes), axis=0)]
+    return found
 
 
 def measure_intensities(image: np.ndarray) -> tuple[Intensities, ...]:

@@ -23,6 +23,7 @@ from segbench.config.instantiation import build
 from segbench.config.invocation import Invocation
 from segbench.config.plain import as_plain, as_yaml
 from segbench.config.user_modules import named_modules
+from segbench.data.case_meta import measure_sizes
 from segbench.data.datamodule import DataModule
 from segbench.data.formats import write_mask
 from segbench.data.labels.structures import measure_structures
@@ -301,6 +302,7 @@ def _facts(
             **data_check.facts(data.store),
             "leaks": leaks(data.store, split),
             "structures": measure_structures(dataset, data.store),
+            "sizes": measure_sizes([data.store.meta(case) for case in data.store.ids]),
         },
         "input_arrays": {name: asdict(spec) for name, spec in data.sampler.input_arrays.items()},
         "choices": dict(invocation.choices),

@@ -15,7 +15,7 @@ from tests.made_runs import configure, execute
 
 GROUPS = (
     "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
-    "trainer", "logger", "callbacks", "planner",
+    "trainer", "logger", "callbacks", "planner", "ablation",
 )  # fmt: skip
 TASKS = {
     "decoder=border_class": ["task=three_class"],

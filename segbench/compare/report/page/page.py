@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from segbench import __version__
 from segbench.compare.reading.methods import Loaded
+from segbench.compare.report.case_sizes import volume_text
 from segbench.compare.report.gallery import Figure
 from segbench.compare.report.metric_choice import advice_section
 from segbench.compare.report.page.cases import case_section
@@ -86,7 +87,7 @@ def page(contents: Contents) -> str:
             tag(
                 "header",
                 tag("h1", title),
-                _summary_line(comparison),
+                _summary_line(comparison, loaded),
                 _banner(contents.verdict),
                 _notes(contents),
             ),
@@ -110,9 +111,14 @@ def _asset(name: str) -> str:
     return resources.files("segbench.compare.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _summary_line(comparison: Comparison) -> Markup:
+def _summary_line(comparison: Comparison, loaded: Loaded) -> Markup:
     settings = comparison.settings
-    seen = [f"{s.name} ({_count(len(s.cases), 'case')})" for s in comparison.sets]
+    runs = [run for method in loaded.methods for run in method.runs]
+    sizes = [volume_text(runs, s.dataset) for s in comparison.sets]
+    seen = [
+        f"{s.name} ({_count(len(s.cases), 'case')}{f'; {size}' if size else ''})"
+        for s, size in zip(comparison.sets, sizes, strict=True)
+    ]
     facts = [
         ", ".join(seen),
         f"ranked by {settings.ranking.replace('_', ' ')} of {', '.join(map(metric_name, settings.metrics))}",

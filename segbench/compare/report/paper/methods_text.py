@@ -9,6 +9,7 @@ from typing import Any
 
 from segbench.compare.reading.methods import Loaded
 from segbench.compare.reading.runs import Run
+from segbench.compare.report.case_sizes import volume_text
 from segbench.compare.report.latex import tex
 from segbench.compare.report.page.explanations import explain
 from segbench.compare.report.paper.bibliography import cited
@@ -93,7 +94,8 @@ def _data(comparison: Comparison, runs: Sequence[Run]) -> Iterator[str]:
         if scores.split != "test":
             yield f"The methods trained on {scores.trained_on} were also tested on {tested} of {scores.dataset}."
             continue
-        yield f"{scores.dataset}{from_where}{_citing(target)}: {tested}."
+        size = volume_text(of_set, scores.dataset)
+        yield f"{scores.dataset}{from_where}{_citing(target)}: {tested}{f' of {size}' if size else ''}."
         if of_set:
             facts = of_set[0].record["dataset"]
             background = facts.get("background")
