@@ -15,7 +15,7 @@ from tests.made_runs import configure, execute
 
 GROUPS = (
     "model", "loss", "optimizer", "scheduler", "data", "augmentation", "task", "inference", "decoder", "metrics",
-    "trainer", "logger", "callbacks", "planner", "ablation",
+    "trainer", "logger", "callbacks", "planner",
 )  # fmt: skip
 TASKS = {
     "decoder=border_class": ["task=three_class"],
@@ -43,7 +43,7 @@ VERY_LARGE = ("model=deconvnet", "model=fcn32s", "model=fcn16s", "model=fcn8s")
 
 def test_every_folder_of_the_configuration_is_known():
     folders = {path.name for path in conf_folder().iterdir() if path.is_dir()}
-    assert folders == {*GROUPS, "experiment", "hydra"}
+    assert folders == {*GROUPS, "ablation", "experiment", "hydra"}
 
 
 def test_the_readme_names_every_model():
