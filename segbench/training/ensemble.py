@@ -43,7 +43,7 @@ class Ensemble:
             for what, mine, other in (
                 ("channels", first.image_channels, member.image_channels),
                 ("dimensions", first.image_dims, member.image_dims),
-                ("heads", sorted(_found(first)), sorted(_found(member))),
+                ("heads", sorted(first.config.task.heads), sorted(member.config.task.heads)),
             ):
                 if mine != other:
                     raise UserError(
@@ -105,19 +105,13 @@ class Ensemble:
         check_decoder(first.module.decoder, views[0].geometry)
         for member, view in zip(self.members, views, strict=True):
             outputs = member.outputs(view)
-            for head in sorted(_found(first)):
-                share = _probabilities(head, outputs[head]).cpu() / len(self.members)
+            for head, logits in outputs.items():
+                share = _probabilities(head, logits).cpu() / len(self.members)
                 total[head] = share if head not in total else total[head].add_(share)
         outputs = {head: _logits(head, total.pop(head)) for head in list(total)}
         decoder = first.module.decoder
         label = decoder.label(outputs, torch.from_numpy(views[0].image))
         return Segmentation(label, decoder.regions(outputs), outputs if keep else {})
-
-
-def _found(run: FinishedRun) -> set[str]:
-    """The heads that decide: classes or regions, else all of them."""
-    heads = set(run.config.task.heads)
-    return heads & {"mask", "regions"} or heads
 
 
 def _probabilities(head: str, logits: Tensor) -> Tensor:
