@@ -92,7 +92,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
         "returns": "logits",
     },
     "segbench.models.monai.MonaiModel": {"divisible_by": None},
-    "segbench.models.unet.UNet": {"dropout_between": 0.0, "one_logit": False},
+    "segbench.models.smp.SmpModel": {"share": "all"},
+    "segbench.models.unet.UNet": {"dropout_between": 0.0, "one_logit": False, "share": "all"},
     "segbench.training.objective.Part": {"per_image": False, "former": None, "normalize": False},
 }
 """Arguments that a class came to have later, and their defaults in Python, which stand for what held before.

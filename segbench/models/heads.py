@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from segbench.errors import UserError
 from segbench.models.blocks import CONV, match_size
 
 Outputs = dict[str, Tensor | list[Tensor]]
 """Head name -> logits (B, K, *P), or a list of them, finest first (deep supervision)."""
+
+
+Share = Literal["encoder", "all"]
+"""The part of a network that several heads have in common: its encoder, or all but the last convolution."""
+
+
+def apart(share: str, heads: Mapping[str, int]) -> bool:
+    """Return whether heads have decoders of their own: where there are several, and they share the encoder alone.
+
+    Raises:
+        UserError: where `share` is something else.
+    """
+    if share not in ("encoder", "all"):
+        raise UserError(f"model.share={share}: must be encoder or all")
+    return share == "encoder" and len(heads) > 1
 
 
 class Heads(nn.Module):
@@ -54,19 +71,21 @@ class Heads(nn.Module):
             size: of the image, to which logits of a padded image are cut back: each level to
                 ceil(size / scale).
         """
+        return {name: self.one(name, features, size) for name in self.convs}
+
+    def one(self, name: str, features: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
+        """Logits of one head; arguments as of `forward`."""
         sizes = [
             [math.ceil(n / step) for n, step in zip(size, scale, strict=True)]
             for scale in self.scales[: self.resolutions]
         ]
-        outputs: Outputs = {}
-        for name, convs in self.convs.items():
-            assert isinstance(convs, nn.ModuleList)
-            logits = [
-                match_size(conv(feature), wanted, "crop")
-                for conv, feature, wanted in zip(convs, features, sizes, strict=True)
-            ]
-            outputs[name] = logits if self.deep_supervision else logits[0]
-        return outputs
+        convs = self.convs[name]
+        assert isinstance(convs, nn.ModuleList)
+        logits = [
+            match_size(conv(feature), wanted, "crop")
+            for conv, feature, wanted in zip(convs, features, sizes, strict=True)
+        ]
+        return logits if self.deep_supervision else logits[0]
 
 
 class TwoSided(nn.Module):

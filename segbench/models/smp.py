@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from segmentation_models_pytorch.base import SegmentationModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.errors import UserError, as_line
 from segbench.models.blocks import match_size, padded_size
-from segbench.models.heads import Outputs, split_heads
+from segbench.models.heads import Outputs, Share, apart, split_heads
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
@@ -60,19 +62,22 @@ class SmpModel(nn.Module):
         weights: str | None = None,
         stride: int | None = None,
         least: int = 64,
+        share: Share = "all",
     ) -> None:
         """Build the network.
 
         Args:
             spatial_dims: 2; the library has no 3D networks.
             in_channels: channels of the image.
-            heads: name -> channels of its logits; all heads share the library's last convolution.
+            heads: name -> channels of its logits.
             net: a model class of the library, with whatever further arguments are bound to it.
             encoder: name of the encoder; `tu-<name>` is timm's.
             weights: name of the encoder's pretrained weights, usually "imagenet"; None draws them.
             stride: images are padded to multiples of this many pixels; None: of the encoder's stride.
             least: and to at least so many pixels along each axis: encoders leave two of 64. (From two columns
                 to one, oneDNN's bfloat16 convolutions of stride 2 can return NaN; seen with PyTorch 2.15.)
+            share: "encoder" gives each head a decoder of its own; "all": they share all but the channels of the last
+                convolution.
 
         Raises:
             UserError: where the data is 3D, the encoder or its weights are unknown, they do not fit
@@ -86,11 +91,13 @@ class SmpModel(nn.Module):
             )
         _check_encoder(encoder)
         try:
-            self.net = net(
-                encoder_name=encoder,
-                encoder_weights=weights,
-                in_channels=in_channels,
-                classes=sum(heads.values()),
+            make = partial(net, encoder_name=encoder, in_channels=in_channels)
+            first, *others = heads if apart(share, heads) else [None]
+            channels = sum(heads.values()) if first is None else heads[first]
+            self.net = make(encoder_weights=weights, classes=channels)
+            # The encoders that come with further decoders are let go.
+            self.others = nn.ModuleDict(
+                {head: _without_encoder(make(encoder_weights=None, classes=heads[head])) for head in others}
             )
         except OSError as error:
             raise UserError(
@@ -104,7 +111,11 @@ class SmpModel(nn.Module):
                 f"model.encoder={encoder} model.weights={weights}: {as_line(error)}; the encoder that"
                 " the model's file names fits: leave model.encoder out, or choose one of its kind"
             ) from error
-        PooledBatchNorm2d.convert(self.net)
+        if self.others and type(self.net).forward is not SegmentationModel.forward:
+            raise UserError(
+                f"model.share=encoder: {type(self.net).__name__} takes several heads with model.share=all alone"
+            )
+        PooledBatchNorm2d.convert(self)
         self.heads = dict(heads)
         self.stride = self.net.encoder.output_stride if stride is None else stride
         self.least = least
@@ -114,7 +125,19 @@ class SmpModel(nn.Module):
         """Logits (B, K, H, W) of every head, for `image` (B, C, H, W) of any size."""
         size = image.shape[2:]
         padded = match_size(image, padded_size([max(n, self.least) for n in size], self.stride), "pad")
-        return {**split_heads(match_size(self.net(padded), size, "crop"), self.heads)}
+        if not self.others:
+            return {**split_heads(match_size(self.net(padded), size, "crop"), self.heads)}
+        features = self.net.encoder(padded)
+        first = next(head for head in self.heads if head not in self.others)
+        nets = {first: self.net, **self.others}
+        return {
+            head: match_size(net.segmentation_head(net.decoder(features)), size, "crop") for head, net in nets.items()
+        }
+
+
+def _without_encoder(net: nn.Module) -> nn.Module:
+    del net.encoder
+    return net
 
 
 def freeze_unused(net: nn.Module, in_channels: int) -> None:

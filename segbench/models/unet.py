@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segbench.errors import UserError
 from segbench.models.blocks import DOWN, ConvBlock, choose, initialise, match_size, upsampling
-from segbench.models.heads import Heads, Outputs
+from segbench.models.heads import Heads, Outputs, Share, apart
 from segbench.models.valid_convolutions import POOLINGS, UPSAMPLINGS, SizedNetwork, ValidSizes
 
 
@@ -70,6 +70,7 @@ class UNet(SizedNetwork):
         dropout_between: float = 0.0,
         deep_supervision: bool = False,
         one_logit: bool = False,
+        share: Share = "all",
         init: str = "he_normal",
         padding: str = "same",
     ) -> None:
@@ -97,6 +98,7 @@ class UNet(SizedNetwork):
             dropout_between: rate of drop-out between the first convolution of each stage and the others.
             deep_supervision: whether every resolution of the decoder has its own heads.
             one_logit: whether a head of two classes has a single channel, see `Heads`.
+            share: "encoder" gives each head a decoder of its own; "all": they differ in their last convolution alone.
             init: a key of `blocks.INITIALISATIONS`.
             padding: "same" pads every convolution with zeros; "valid" none, and cuts the skips centrally.
 
@@ -134,12 +136,15 @@ class UNet(SizedNetwork):
             self.encoder.append(nn.Sequential(*stage))
         self.dropout = nn.Dropout(dropout)
 
-        self.decoder = nn.ModuleList()
-        for (width, below), depth in reversed(list(zip(pairwise(channels), depths[:-1], strict=True))):
-            doubled = upsampling(up, spatial_dims, below, width if up_conv else None, around)
-            joined = width + (width if up_conv else below)
-            self.decoder.append(DecoderStage(doubled, nn.Sequential(*convolutions(joined, width, depth))))
+        def decoder() -> nn.ModuleList:
+            stages = nn.ModuleList()
+            for (width, below), depth in reversed(list(zip(pairwise(channels), depths[:-1], strict=True))):
+                doubled = upsampling(up, spatial_dims, below, width if up_conv else None, around)
+                joined = width + (width if up_conv else below)
+                stages.append(DecoderStage(doubled, nn.Sequential(*convolutions(joined, width, depth))))
+            return stages
 
+        self.decoder = nn.ModuleDict({head: decoder() for head in heads}) if apart(share, heads) else decoder()
         self.heads = Heads(spatial_dims, channels[:-1], heads, deep_supervision, one_logit=one_logit)
         self.valid = None if around else _valid_sizes(depths, down, up, up_conv, deep_supervision)
         initialise(self, init)
@@ -163,13 +168,22 @@ class UNet(SizedNetwork):
             x = stage(x)
             skips.append(x)
         x = self.dropout(skips.pop())
-        features: list[Tensor] = []
-        for stage in self.decoder:
-            x = stage(x, skips.pop())
-            # Finest first, and no more than there are heads for: the rest of the memory is free again.
-            features = [x, *features][: self.heads.resolutions]
-        outputs: Outputs = self.heads(features, size)
+        if isinstance(self.decoder, nn.ModuleDict):
+            return {
+                head: self.heads.one(head, self._decoded(stages, x, list(skips)), size)
+                for head, stages in self.decoder.items()
+            }
+        outputs: Outputs = self.heads(self._decoded(self.decoder, x, skips), size)
         return outputs
+
+    def _decoded(self, stages: Iterable[nn.Module], x: Tensor, skips: list[Tensor]) -> list[Tensor]:
+        """The features for the heads, finest first; the skip connections are taken off their list."""
+        features: list[Tensor] = []
+        for stage in stages:
+            x = stage(x, skips.pop())
+            # No more than there are heads for: the rest of the memory is free again.
+            features = [x, *features][: self.heads.resolutions]
+        return features
 
 
 def _valid_sizes(convs: Sequence[int], down: str, up: str, up_conv: bool, deep_supervision: bool) -> ValidSizes:

@@ -29,6 +29,7 @@ from segbench.config.keys.kinds import (
 _Norm = Literal["batch", "instance", "group", "layer", "none"]
 _Act = Literal["relu", "leaky_relu", "elu", "prelu", "tanh", "sigmoid", "maxout"]
 _Init = Literal["he_normal", "xavier", "pytorch"]
+_Share = Literal["encoder", "all"]
 _Imagenet = Literal["imagenet"] | None
 
 _MODEL: dict[str, Kind] = {
@@ -67,6 +68,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "dropout_between": BelowOne,
         "deep_supervision": Flag,
         "one_logit": Flag,
+        "share": _Share,
         "init": _Init,
     },
     "segbench.models.nnunet.NnUNet": _MODEL
@@ -141,6 +143,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "weights": Text | None,
         "stride": Positive | None,
         "least": Positive,
+        "share": _Share,
         "net": Node,
     },
     "segbench.models.unet3d.UNet3D": _MODEL
