@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ class Grid(BasicSweeper):
 
     Args:
         then: values that are swept afterwards, when the runs of the first are done: these may be stages of the second.
+            A list of them is swept one after the other.
         settings: those of Hydra's sweeper.
     """
 
-    def __init__(self, then: Mapping[str, str] | None = None, **settings: Any) -> None:
+    def __init__(self, then: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
-        self.then = then
+        self.then = [then] if isinstance(then, Mapping) else list(then or [])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra gives before the sweep.
@@ -41,8 +42,8 @@ class Grid(BasicSweeper):
         folder, experiment = self.config.hydra.sweep.dir, self.config.hydra.runtime.choices.get("experiment")
         with SweepDirectory(Path(folder), experiment):
             results = super().sweep(arguments)
-            if self.then is not None:
-                self.params, self.batch_index = dict(self.then), 0
+            for values in self.then:
+                self.params, self.batch_index = dict(values), 0
                 results += super().sweep(arguments)
             return results
 

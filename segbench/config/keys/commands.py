@@ -194,7 +194,7 @@ KEYS: dict[str, dict[str, Kind]] = {
     "hydra_plugins.segbench.Grid": {
         "max_batch_size": Positive | None,
         "params": dict[str, Anything] | None,
-        "then": dict[str, Anything] | None,
+        "then": dict[str, Anything] | list[dict[str, Anything]] | None,
     },
     "hydra_plugins.segbench.Optuna": {
         "trials": Positive,
