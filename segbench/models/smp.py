@@ -92,8 +92,8 @@ class SmpModel(nn.Module):
         _check_encoder(encoder)
         try:
             make = partial(net, encoder_name=encoder, in_channels=in_channels)
-            first, *others = heads if apart(share, heads) else [None]
-            channels = sum(heads.values()) if first is None else heads[first]
+            others = list(heads)[1:] if apart(share, heads) else []
+            channels = sum(heads.values()) - sum(heads[head] for head in others)
             self.net = make(encoder_weights=weights, classes=channels)
             # The encoders that come with further decoders are let go.
             self.others = nn.ModuleDict(

@@ -170,10 +170,10 @@ class UNet(SizedNetwork):
         x = self.dropout(skips.pop())
         if isinstance(self.decoder, nn.ModuleDict):
             return {
-                head: self.heads.one(head, self._decoded(stages, x, list(skips)), size)
+                head: self.heads.one(head, self._decoded(stages.children(), x, list(skips)), size)
                 for head, stages in self.decoder.items()
             }
-        outputs: Outputs = self.heads(self._decoded(self.decoder, x, skips), size)
+        outputs: Outputs = self.heads(self._decoded(self.decoder.children(), x, skips), size)
         return outputs
 
     def _decoded(self, stages: Iterable[nn.Module], x: Tensor, skips: list[Tensor]) -> list[Tensor]:

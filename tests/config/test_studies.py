@@ -38,24 +38,8 @@ FEW = {
     "cascade": ("data.dataset.cases=9", "data.dataset.size=[96,96]", "model.channels=[4,8]", *SMALL),
     "context_table": ("model=context_a,context_d", "data.dataset.cases=10", "inference.stride=32", "metrics=overlap"),
     "encoder_variants": ("model.encoder=resnet18,mobilenet_v2", *SMALL),
-    "instances_table": (
-        "data=synthetic_cells",
-        "data.dataset.cases=10",
-        "data.dataset.size=[64,64]",
-        "model.channels=[4,8]",
-        "task=semantic",
-        "data.batch_size=2",
-        "data.patch_size=[32,32]",
-    ),
-    "multitask_ablation": (
-        "data=synthetic_cells",
-        "data.dataset.cases=10",
-        "data.dataset.size=[64,64]",
-        "model.channels=[4,8]",
-        "task=semantic,contour_and_distance",
-        "data.batch_size=2",
-        "data.patch_size=[32,32]",
-    ),
+    "instances_table": ("task=semantic", "model.channels=[4,8]", "data.patch_size=[32,32]"),
+    "multitask_ablation": ("task=semantic,contour_and_distance", "model.channels=[4,8]", "data.patch_size=[32,32]"),
     "losses": ("loss=dice,focal", "model.channels=[4,8]", *SMALL),
     "normalization": ("model.norm=group,none", "data.batch_size=1,2", "model.act=relu", "model.channels=[4,8]", *SMALL),
     "nnunet_cascade": ("data.dataset.cases=6", "data.dataset.size=[16,48,48]", "plan.volume.features=4", *FLAT),
@@ -70,7 +54,7 @@ METHODS = {"nnunet_cascade": 3, "normalization": 4, "unet_isbi2012": 1}
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """A working directory with small data sets beside it."""
-    for name in ("wbc", "isbi2012"):
+    for name in ("wbc", "isbi2012", "dsb2018"):
         make(name, tmp_path / "data" / name)
     data_layouts.bach(tmp_path / "data" / "bach")
     monkeypatch.setenv("SEGBENCH_DATA", str(tmp_path / "data"))
