@@ -26,6 +26,7 @@ def own_files(tmp_path) -> str:
     for page, file in (
         ("cluster.md", "hydra/launcher/my_cluster.yaml"),
         ("augmentation.md", "augmentation/mine.yaml"),
+        ("targets.md", "task/brightness.yaml"),
     ):
         block = re.search(r"^```yaml\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.S | re.M)
         assert block is not None
@@ -58,6 +59,19 @@ def test_a_printed_command_can_be_composed(command, own_files):
     register_resolvers()
     search = [own_files] if "my_c" in command.text else []
     configure(*first_of_each(command.arguments), *search, command=command.name)
+
+
+def test_a_head_of_ones_own(tmp_path, monkeypatch, own_files):
+    """The function and the task that docs/targets.md prints, from a run to its curves."""
+    block = re.search(r"^```python\n(.*?)^```", (ROOT / "docs" / "targets.md").read_text(), re.S | re.M)
+    (tmp_path / "my_heads.py").write_text(block[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    small = ("data.dataset.cases=20", "data.dataset.size=[96,96]", "metrics=overlap", f"hydra.run.dir={tmp_path}/run")
+    assert report("train", ["task=brightness", "data=synthetic_cells", own_files, *small, *TINY]) == 0
+    curves = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert np.isfinite(curves["train/loss_brightness"].dropna()).all()
+    assert len(curves["train/loss_brightness"].dropna())
 
 
 def draw_images(folder: Path, values: tuple[int, ...], count: int = 12) -> None:

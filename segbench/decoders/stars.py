@@ -9,7 +9,7 @@ import numpy as np
 from skimage.draw import polygon
 from torch import Tensor
 
-from segbench.data.targets.stars import directions
+from segbench.data.targets.stars import UNIT, directions
 from segbench.decoders.by_heads import ByHeads, head_of, heights
 from segbench.errors import UserError
 
@@ -59,7 +59,7 @@ class Stars(ByHeads):
 
     def divide(self, outputs: Mapping[str, Tensor], foreground: np.ndarray) -> np.ndarray:
         """The objects (*S) int32 of one case; arguments as of `ByHeads.divide`."""
-        distances = head_of(outputs, self.head).clamp_min(0).cpu().numpy()
+        distances = UNIT * head_of(outputs, self.head).clamp_min(0).cpu().numpy()
         score = heights(head_of(outputs, self.score_head), "none")
         rays = directions(len(distances), foreground.ndim)
         result = np.zeros(foreground.shape, np.int32)

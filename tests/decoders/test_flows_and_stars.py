@@ -9,7 +9,7 @@ from torch import Tensor
 from segbench.data.targets.contours import ClassesAndBorder
 from segbench.data.targets.distances import OuterDistance
 from segbench.data.targets.flows import GradientFlow
-from segbench.data.targets.stars import StarDistances, directions
+from segbench.data.targets.stars import UNIT, StarDistances, directions
 from segbench.decoders.border_class import BorderClass
 from segbench.decoders.flows import Flows, follow
 from segbench.decoders.stars import Stars, star
@@ -48,7 +48,7 @@ def test_points_follow_an_interpolated_flow() -> None:
 
 def test_pixels_that_flow_nowhere_are_of_no_object() -> None:
     label = np.zeros((12, 14), np.uint8)
-    label[3:5, 3:6] = label[8, ::2] = 1
+    label[3:5, 3:6] = label[11, ::4] = 1
     outputs: dict[str, Tensor] = {"mask": sure(label), "flows": torch.zeros(2, 12, 14)}
     found = Flows(least=5).instances(outputs, label)
     np.testing.assert_array_equal(found > 0, (label > 0) & (np.indices(label.shape)[0] < 6))
@@ -92,7 +92,7 @@ def test_stars_that_overlap_better_ones_are_dropped() -> None:
         score[(0, *place)] = value
     outputs = {
         "mask": sure(np.ones(size)),
-        "stars": torch.from_numpy(distances),
+        "stars": torch.from_numpy(distances / np.float32(UNIT)),
         "outer_distance": torch.from_numpy(score),
     }
     label = np.ones(size, np.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segbench.data.targets.stars import StarDistances, directions
+from segbench.data.targets.stars import UNIT, StarDistances, directions
 from segbench.errors import UserError
 from tests.data.targets.samples import cells, sample_of, square
 
@@ -24,7 +24,7 @@ def followed(instances: np.ndarray, place: tuple[int, ...], step: np.ndarray) ->
 def test_distances_by_brute_force(size: tuple[int, ...], rays: int, spacing: float) -> None:
     instances = cells(size, 7)
     scale = np.array([spacing, *(1.0,) * (len(size) - 1)])
-    found = StarDistances(rays)(sample_of(instances, spacing=tuple(scale)))
+    found = UNIT * StarDistances(rays)(sample_of(instances, spacing=tuple(scale)))
     assert found.shape == (rays, *size)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(instances == 0, found.shape))
@@ -36,7 +36,7 @@ def test_distances_by_brute_force(size: tuple[int, ...], rays: int, spacing: flo
 
 def test_distances_of_a_square() -> None:
     """From its middle: 3.5 pixels along the axes, 3.5 diagonals along the diagonals; from a corner 0.5 outwards."""
-    found = StarDistances(8)(sample_of(square()))
+    found = UNIT * StarDistances(8)(sample_of(square()))
     np.testing.assert_allclose(found[::2, 5, 5], 3.5)
     np.testing.assert_allclose(found[1::2, 5, 5], 3.5 * np.sqrt(2), atol=0.25)
     np.testing.assert_allclose(found[[0, 2, 4, 6], 2, 2], [6.5, 6.5, 0.5, 0.5])
@@ -44,7 +44,7 @@ def test_distances_of_a_square() -> None:
 
 def test_distances_within_a_disc_are_its_radius() -> None:
     disc = (np.hypot(*(np.indices((81, 81)) - 40)) <= 30.5).astype(np.int32)
-    np.testing.assert_allclose(StarDistances(32)(sample_of(disc))[:, 40, 40], 30.5, atol=1)
+    np.testing.assert_allclose(UNIT * StarDistances(32)(sample_of(disc))[:, 40, 40], 30.5, atol=1)
 
 
 @pytest.mark.parametrize(("rays", "dims"), [(4, 2), (32, 2), (96, 3)])
@@ -71,5 +71,5 @@ def test_ignored_and_refused() -> None:
 
 def test_a_large_object_with_long_rays() -> None:
     """Longer than a byte counts."""
-    found = StarDistances(4)(sample_of(np.ones((5, 700), np.int32)))
+    found = UNIT * StarDistances(4)(sample_of(np.ones((5, 700), np.int32)))
     np.testing.assert_allclose(found[0, 2], np.arange(700)[::-1] + 0.5)
