@@ -72,14 +72,14 @@ def preview(
         depth = int(np.argmax(_foreground(shown, background).sum(axis=(1, 2))))
         image, prediction = image[:, depth], prediction[depth]
         reference = None if reference is None else reference[depth]
-    grey = _display(image[:1] if each_channel else image)
+    grey = display(image[:1] if each_channel else image)
     panels = _channel_panels(image) if each_channel else [("image", grey)]
     if reference is not None:
         panels.append(("reference", _coloured(grey, reference, background)))
     panels.append(("prediction", _coloured(grey, prediction, background)))
     if reference is not None:
         name = "errors: blue missed, red invented, yellow wrong class"
-        panels.append((name, _errors(grey, reference, prediction, background)))
+        panels.append((name, error_colours(grey, reference, prediction, background)))
     coloured = [index for index in range(len(classes)) if index != background]
     return _side_by_side(panels, title, {classes[k]: _class_colour(k, background) for k in coloured})
 
@@ -110,7 +110,7 @@ def preview_regions(
     if reference.ndim == 3:
         depth = int(np.argmax(true.any(axis=0).sum(axis=(1, 2))))
         image, true, prediction, scored = image[:, depth], true[:, depth], prediction[:, depth], scored[depth]
-    grey = _display(image[:1] if each_channel else image)
+    grey = display(image[:1] if each_channel else image)
     missed, invented = (true & ~prediction & scored).any(axis=0), (prediction & ~true & scored).any(axis=0)
     errors = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
     for where, colour in (
@@ -129,8 +129,8 @@ def preview_regions(
 def _channel_panels(image: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """A panel for each channel of an image (C, H, W)."""
     if len(image) == 1:
-        return [("image", _display(image))]
-    return [(f"channel {number}", _display(channel[None])) for number, channel in enumerate(image)]
+        return [("image", display(image))]
+    return [(f"channel {number}", display(channel[None])) for number, channel in enumerate(image)]
 
 
 def _outlined(grey: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -223,7 +223,7 @@ def _foreground(label: np.ndarray, background: int | None) -> np.ndarray:
     return np.asarray((label != IGNORE) & (label != (-1 if background is None else background)))
 
 
-def _display(image: np.ndarray) -> np.ndarray:
+def display(image: np.ndarray) -> np.ndarray:
     """(C, H, W) as RGB (H, W, 3) in 0..255, its brightest and darkest half per cent clipped."""
     shown = image[:3] if len(image) == 3 else image[:1]
     low, high = np.percentile(shown, (0.5, 99.5))
@@ -252,7 +252,10 @@ def _class_colour(classes: np.ndarray | int, background: int | None) -> np.ndarr
     return np.asarray(PALETTE[(classes - (0 if background is None else 1)) % len(PALETTE)])
 
 
-def _errors(grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None) -> np.ndarray:
+def error_colours(
+    grey: np.ndarray, reference: np.ndarray, prediction: np.ndarray, background: int | None
+) -> np.ndarray:
+    """A pale image (H, W, 3) with the errors of (H, W): blue missed, red invented, yellow of the wrong class."""
     pale = np.repeat(grey.mean(axis=-1, keepdims=True), 3, axis=-1) * 0.55
     scored = reference != IGNORE
     true, found = _foreground(reference, background), _foreground(prediction, background)

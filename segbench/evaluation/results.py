@@ -21,6 +21,7 @@ from segbench.data.case import Dataset
 from segbench.data.labels.region_classes import RegionClasses
 from segbench.data.preparation import Geometry
 from segbench.data.store import StoredCase
+from segbench.evaluation.montage import montage
 from segbench.evaluation.previews import preview, preview_regions, write_picture
 from segbench.evaluation.segmenting import Segmentation
 from segbench.evaluation.volume_previews import preview_region_volume, preview_volume
@@ -77,7 +78,7 @@ def write_previews(
     folder: Path,
     regions: RegionClasses | None = None,
 ) -> None:
-    """Draw the best, the median and the worst test case by the mean of their first metric.
+    """Draw the best, the median and the worst test case by the mean of their first metric; of volumes a montage, too.
 
     Args:
         cases: the rows of `cases.csv`.
@@ -85,7 +86,7 @@ def write_previews(
         data: where the images are.
         trainer: gives the device and precision.
         module: predicts a case that another process has scored.
-        folder: where `best.png`, `median.png` and `worst.png` go.
+        folder: where `best.png`, `median.png` and `worst.png` go, and `montage.png` of the median volume.
         regions: the classes of each region, where the network finds regions.
     """
     metric = cases["metric"].iloc[0]
@@ -99,6 +100,11 @@ def write_previews(
         title = f"{place}: case {case.id}, mean {metric} {means.iloc[position]:.3f}"
         picture = _picture(case, label, masks, data.dataset, regions or {}, title)
         write_picture(folder / f"{place}.png", np.asarray(picture))
+        if place == "median" and case.label.ndim == 3 and masks is None:
+            shown = montage(
+                np.asarray(case.image), np.asarray(case.label), label, data.dataset.background, title, case.spacing
+            )
+            write_picture(folder / "montage.png", np.asarray(shown))
 
 
 def predicted_labels(

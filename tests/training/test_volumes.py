@@ -71,6 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 def test_a_run_ends_with_scores_and_three_slices(finished: RunDirectory) -> None:
+    assert (finished.path / "previews" / "montage.png").exists()
     rows = pd.read_csv(finished.cases)
     assert set(rows["class"]) == {"organ", "anterior", "posterior", "vessel"}
     assert {"dice", "hd95", "assd", "nsd"} <= set(rows["metric"])

@@ -23,7 +23,7 @@ WORST = 3
 """Worst cases of each method that are listed."""
 WIDTH = 860
 """Pixels of an embedded preview."""
-PREVIEWS = ("worst", "median", "best")
+PREVIEWS = ("worst", "median", "best", "montage")
 
 
 def case_section(comparison: Comparison, methods: Sequence[Method]) -> Markup | None:
@@ -104,7 +104,8 @@ def preview_cases(run: Run) -> dict[str, str]:
     chosen = table[table["metric"] == table["metric"].iloc[0]].groupby("case")["value"].mean().dropna().sort_values()
     if chosen.empty:
         return {}
-    places = {"worst": 0, "median": (len(chosen) - 1) // 2, "best": len(chosen) - 1}
+    median = (len(chosen) - 1) // 2
+    places = {"worst": 0, "median": median, "best": len(chosen) - 1, "montage": median}
     return {place: str(chosen.index[position]) for place, position in places.items()}
 
 
