@@ -82,8 +82,10 @@ def _pictures(comparison: Comparison, method: Method, means: Scores) -> Markup |
         return None
     cases = preview_cases(run)
     drawn = {place: _image(path, f"{method.name}: {place}") for place, path in pictures.items()}
+    if "median" in cases:
+        cases["montage"] = cases["median"]
     captions = {
-        place: f"{place} case{f' {cases[place]}' if place in cases else ''}, seed {run.record['seed']}"
+        place: f"{place}{' of the median' if place == 'montage' else ''} case{f' {cases[place]}' if place in cases else ''}, seed {run.record['seed']}"
         for place in drawn
     }
     first, *others = drawn
@@ -104,8 +106,7 @@ def preview_cases(run: Run) -> dict[str, str]:
     chosen = table[table["metric"] == table["metric"].iloc[0]].groupby("case")["value"].mean().dropna().sort_values()
     if chosen.empty:
         return {}
-    median = (len(chosen) - 1) // 2
-    places = {"worst": 0, "median": median, "best": len(chosen) - 1, "montage": median}
+    places = {"worst": 0, "median": (len(chosen) - 1) // 2, "best": len(chosen) - 1}
     return {place: str(chosen.index[position]) for place, position in places.items()}
 
 
