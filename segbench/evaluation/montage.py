@@ -65,4 +65,4 @@ def shown_slices(reference: np.ndarray, prediction: np.ndarray, background: int 
     there = (reference != nothing) & (reference != IGNORE) | (prediction != nothing)
     found = np.flatnonzero(there.any(axis=(1, 2)))
     first, last = (int(found[0]), int(found[-1])) if len(found) else (0, len(reference) - 1)
-    return np.unique(np.linspace(first, last, _MOST).round().astype(int)).tolist()
+    return sorted({round(float(place)) for place in np.linspace(first, last, _MOST)})

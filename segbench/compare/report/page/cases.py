@@ -84,10 +84,8 @@ def _pictures(comparison: Comparison, method: Method, means: Scores) -> Markup |
     drawn = {place: _image(path, f"{method.name}: {place}") for place, path in pictures.items()}
     if "median" in cases:
         cases["montage"] = cases["median"]
-    captions = {
-        place: f"{place}{' of the median' if place == 'montage' else ''} case{f' {cases[place]}' if place in cases else ''}, seed {run.record['seed']}"
-        for place in drawn
-    }
+    named = {place: f" {cases[place]}" if place in cases else "" for place in drawn}
+    captions = {place: f"{place} case{named[place]}, seed {run.record['seed']}" for place in drawn}
     first, *others = drawn
     folded = [tag("div", drawn[place], tag("small", captions[place])) for place in others]
     more = tag("details", tag("summary", " and ".join(others)), folded) if others else None
