@@ -37,7 +37,7 @@ def commands() -> list[Command]:
     found = []
     for page in PAGES:
         text = page.read_text()
-        blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
+        blocks = re.findall(r"^```(?:ba)?sh\n(.*?)^```", text, re.S | re.M)
         lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
         lines += re.findall(r"`(python -m segbench [^`]+)`", text)
         for line in lines:

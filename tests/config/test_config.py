@@ -46,8 +46,8 @@ def test_every_folder_of_the_configuration_is_known():
     assert folders == {*GROUPS, "ablation", "experiment", "hydra"}
 
 
-def test_the_readme_names_every_model():
-    named = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_page_of_options_names_every_model():
+    named = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
     models = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
     missing = {model for model in models if f"`{model}`" not in named and not model.startswith("context_")}
     assert not missing
