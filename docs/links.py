@@ -1,4 +1,4 @@
-"""A hook of MkDocs: links to files of the repository beside docs/ become their names, as the site does not hold them."""
+"""A hook of MkDocs: links to files of the repository beside docs/ become their names: the site does not hold them."""
 
 import re
 from typing import Any

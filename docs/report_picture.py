@@ -25,7 +25,8 @@ def main(folder: Path) -> None:
     if browser is None:
         sys.exit(f"none of {', '.join(BROWSERS)} is installed")
     segbench.sweep(
-        ["model=unet_small", "loss=cross_entropy,dice,dice_ce", "seed=0,1", "trainer.max_steps=200", "logger=none"], folder
+        ["model=unet_small", "loss=cross_entropy,dice,dice_ce", "seed=0,1", "trainer.max_steps=200", "logger=none"],
+        folder,
     )
     page = (folder / "comparison" / "report.html").resolve()
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,860"]

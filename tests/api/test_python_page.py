@@ -1,5 +1,6 @@
-"""The Python of docs/python.md, executed as it is printed, with fewer steps on smaller images."""
+"""The Python of docs/python.md and of the notebooks, executed as it is printed, with fewer steps on smaller images."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,17 +9,36 @@ import pytest
 from segbench.api import training
 from segbench.commands.execution import execute
 from tests.documentation import ROOT
-from tests.made_runs import TINY
 
-SMALL = (*(setting for setting in TINY if not setting.startswith("trainer=")), "trainer.max_steps=2")
+SMALL = ("trainer.max_steps=2", "trainer.progress=false", "data.batch_size=2", "data.patch_size=[32,32]",
+         "data.workers=0", "metrics=overlap")  # fmt: skip
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 
-def test_the_blocks_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, where training is short."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "execute", lambda command, given: execute(command, [*given, *SMALL]))
+    return tmp_path
+
+
+def test_the_blocks_of_the_page(small: Path, capsys: pytest.CaptureFixture) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.S | re.M)
     assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), {})
-    assert (tmp_path / "optimizers" / "report.html").exists()
+    assert (small / "optimizers" / "report.html").exists()
     assert "'ours'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_cells_of_a_notebook(path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads(path.read_text())
+    names: dict = {}
+    for cell in notebook["cells"]:
+        assert not cell.get("outputs")
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), path.name, "exec"), names)
+    assert (small / path.stem / "report.html").exists()
+    assert names["comparison"]._repr_html_().count("<table")
