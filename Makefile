@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all models docs lint format reference typecheck benchmark clean
+.PHONY: help install demo test test-all models sources docs lint format reference typecheck benchmark clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-all: install ## also the slow tests
 
 models: install ## write docs/models.md, the table of all models (minutes)
 	$(BIN)/python docs/models.py
+
+sources: install ## write docs/data-sources.md: where each data set comes from
+	$(BIN)/python docs/data_sources.py
 
 docs: install ## the site, in site/: strictly, offline, links checked
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

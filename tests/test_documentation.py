@@ -1,6 +1,7 @@
 """Every command of README.md and docs/ is one that segbench takes; those of the first hour are executed."""
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,3 +144,8 @@ def test_the_sweep_and_its_comparison(first_hour):
         execute(command, "output=found")
         assert (first_hour / "found" / "report.html").exists()
     execute(printed("segbench status runs=DIR"), replace={"DIR": "my_sweep"})
+
+
+def test_the_page_of_data_sources_is_what_the_data_sets_say():
+    page = runpy.run_path(str(ROOT / "docs" / "data_sources.py"))["page"]
+    assert (ROOT / "docs" / "data-sources.md").read_text() == page(), "run make sources"
