@@ -33,7 +33,7 @@ PAGE = "explanation.html"
 
 @dataclass(frozen=True)
 class Decision:
-    """What is explained: the logits of a class in a region of an image.
+    """A decision to explain: the logits of a class in a region of an image.
 
     Attributes:
         name: of the image.
