@@ -38,8 +38,8 @@ UNWRITABLE = (
 """The errors that Hydra meets when it makes the run directory where none can be."""
 
 COMMANDS = (
-    "train", "predict", "postprocess", "evaluate", "explain", "prepare", "export", "plan", "describe", "compare", "power",
-    "status", "publish", "doctor",
+    "train", "predict", "postprocess", "evaluate", "explain", "prepare", "export", "plan", "describe", "compare",
+    "power", "status", "publish", "doctor",
 )  # fmt: skip
 """Each is the function of that name in `segbench.commands.<name>`, imported when it is asked for."""
 
