@@ -46,11 +46,13 @@ def test_every_folder_of_the_configuration_is_known():
     assert folders == {*GROUPS, "ablation", "experiment", "hydra"}
 
 
-def test_the_page_of_options_names_every_model():
-    named = (Path(__file__).parents[2] / "docs" / "options.md").read_text()
-    models = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
-    missing = {model for model in models if f"`{model}`" not in named and not model.startswith("context_")}
-    assert not missing
+@pytest.mark.parametrize("group", [*GROUPS, "experiment"])
+def test_the_pages_name_every_option(group):
+    docs = Path(__file__).parents[2] / "docs"
+    named = "".join((docs / page).read_text() for page in ("options.md", "studies.md", "data-sets.md", "sweeps.md"))
+    options = {path.stem for path in (conf_folder() / group).glob("*.yaml")}
+    missing = {name for name in options if f"`{name}`" not in named and f"{group}={name}" not in named}
+    assert not {name for name in missing if not name.startswith("context_")} - {"demo"}
 
 
 def test_only_what_can_be_chosen_is_offered():
