@@ -74,6 +74,7 @@ ADDED: Mapping[str, Any] = {
 """Dotted keys that came after the first version, and the value that stands for what held before them."""
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "segbench.data.augmentations.pipeline.Augmentation": {"device": None},
     "segbench.data.augmentations.pipeline.Contrast": {"keep_range": False},
     "segbench.data.augmentations.pipeline.Gamma": {"channels_apart": False},
     "segbench.data.augmentations.pipeline.LowResolution": {"flat_patch": None},

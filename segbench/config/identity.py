@@ -29,6 +29,7 @@ NOT_SCIENCE = (
     *ROOTS,
     "data.cache",
     "data.workers",
+    "augmentation.device",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",

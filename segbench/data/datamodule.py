@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from segbench.data.augmentations.on_device import batch_of
 from segbench.data.case import Dataset as CaseDataset
 from segbench.data.network_input import NetworkInput
 from segbench.data.patches import PatchSampler
@@ -189,6 +190,7 @@ class DataModule(L.LightningDataModule):
         return PatchLoader(
             self.sampler,  # type: ignore[arg-type]  # what a loader needs of a data set is __getitem__
             batch_sampler=StepBatches(self._batches_done, self.batch_size, *self._place(), last=self.batches),  # type: ignore[arg-type]
+            collate_fn=batch_of,
             num_workers=self.workers,
             worker_init_fn=obey_parent_alone,
             pin_memory=torch.cuda.is_available(),

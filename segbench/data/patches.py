@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from segbench.data.arrays import ArraySpec, LazyArrays
 from segbench.data.augmentations.augmenter import Augmenter, Place
+from segbench.data.augmentations.on_device import PendingImage, PendingSample
 from segbench.data.augmentations.spatial import SpatialDraw, line_offsets, offsets
 from segbench.data.case import IGNORE
 from segbench.data.case_meta import Intensities
@@ -24,6 +25,8 @@ from segbench.data.sample import Sample
 from segbench.data.slices import Slices
 from segbench.data.store import StoredCase
 from segbench.data.targets import Target
+
+Recolour = Callable[[np.ndarray, Sequence[Intensities]], np.ndarray]
 
 WEIGHT = "weight"
 """The key of the pixels' weights in samples and batches."""
@@ -71,8 +74,7 @@ class PatchSampler:
         result: dict[str, Any] = {
             key: torch.from_numpy(np.ascontiguousarray(target(sample))) for key, target in learnt.items()
         }
-        seen = self.network_input.extended(sample.image, sample.arrays)
-        result["image"] = torch.from_numpy(np.ascontiguousarray(seen, dtype=np.float32))
+        result["image"] = self._seen(sample)
         result["case_id"] = case.id
         return result
 
@@ -83,6 +85,17 @@ class PatchSampler:
         volume, start = self.placement(self.cases, k, self.slices.volume_patch(self.patch_size), rng)
         return self.slices.cut(volume, start)
 
+    def _seen(self, sample: Sample) -> torch.Tensor | PendingImage:
+        """The network's input, or what it is made of later."""
+        if isinstance(sample, PendingSample):
+            if not self.input_arrays:
+                return sample.pending
+            nothing = np.empty((0, *self.patch_size), dtype=np.float32)
+            behind = self.network_input.extended(nothing, sample.arrays)
+            return replace(sample.pending, channels=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)))
+        seen = self.network_input.extended(sample.image, sample.arrays)
+        return torch.from_numpy(np.ascontiguousarray(seen, dtype=np.float32))
+
 
 def read_patch(
     case: StoredCase,
@@ -90,7 +103,7 @@ def read_patch(
     draw: SpatialDraw,
     patch_size: Sequence[int],
     normalize: Normalize,
-    recolour: Callable[[np.ndarray, Sequence[Intensities]], np.ndarray] | None = None,
+    recolour: Recolour | None = None,
 ) -> Sample:
     """One transformed patch: image (C, *P) float32 by linear interpolation, label and instances by nearest.
 
@@ -105,19 +118,45 @@ def read_patch(
         normalize: brings raw intensities to float32.
         recolour: changes raw intensities before, and leaves its argument as it is.
     """
-    window = _Window.of(start, draw, patch_size)
+    return _read(_Window.of(start, draw, patch_size), case, normalize, recolour, None)
+
+
+def read_pending_patch(
+    case: StoredCase,
+    start: np.ndarray,
+    draw: SpatialDraw,
+    patch_size: Sequence[int],
+    normalize: Normalize,
+    recolour: Recolour | None,
+    device: str,
+) -> PendingSample:
+    """The same patch, whose image is still to be made on a device; arguments as of `read_patch`."""
+    sample = _read(_Window.of(start, draw, patch_size), case, normalize, recolour, device)
+    assert isinstance(sample, PendingSample)
+    return sample
+
+
+def _read(
+    window: _Window, case: StoredCase, normalize: Normalize, recolour: Recolour | None, device: str | None
+) -> Sample:
     intensities = case.meta.intensities
     raw = window.cut(case.image)
     coloured = raw if recolour is None else recolour(raw, intensities)
-    image = window.linear(normalize(coloured, intensities))
-    return Sample(
-        image=image,
+    box = normalize(coloured, intensities)
+    image = window.linear(box) if device is None else None
+    sample = (Sample if device is None else PendingSample)(
+        image=image,  # type: ignore[arg-type]  # a pending one has none
         label=window.nearest(window.cut(case.label, beyond=IGNORE)),
         instances=None if case.instances is None else window.nearest(window.cut(case.instances, beyond=0)),
         spacing=case.spacing,
         arrays=LazyArrays(case.arrays, lambda name: window.array(case.arrays[name])),
-        make_original=lambda: image if coloured is raw else window.linear(normalize(raw, intensities)),
+        make_original=lambda: (
+            image if coloured is raw and image is not None else window.linear(normalize(raw, intensities))
+        ),
     )
+    if isinstance(sample, PendingSample) and device is not None:
+        object.__setattr__(sample, "pending", PendingImage.of(box, window.places, window.draw, device))
+    return sample
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "matching": Node | None,
         "colour": Nodes,
         "intensity": Nodes,
+        "device": Literal["cpu", "cuda"] | None,
     },
     "segbench.data.augmentations.spatial.Spatial": {
         "flip": Share | list_of(Share, 2, 3),

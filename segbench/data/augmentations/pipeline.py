@@ -3,18 +3,19 @@
 A transform of colours or intensities is any callable `(image, rng) -> image` that leaves its argument as it is. Those
 of colours (`colour`) get the image as it was decoded, or what another one has made of it in the same unit, those of
 intensities float32 (C, *P), z-scored. MONAI's array transforms ask for a random state of their own, albumentations'
-clip to [0, 1], so the usual ones are written here.
+clip to [0, 1], so the usual ones are written here, for tensors: so a patch changes alike in a worker and on a GPU.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from torch import Tensor
 
 from segbench.data.augmentations.augmenter import Place
 from segbench.data.augmentations.colour import BetweenBlackAndWhite, HistogramMatching
@@ -22,11 +23,12 @@ from segbench.data.augmentations.elastic import Range
 from segbench.data.augmentations.spatial import Spatial, flat_axes
 from segbench.data.case_meta import Intensities
 from segbench.data.normalize import Normalize
-from segbench.data.patches import read_patch
+from segbench.data.patches import read_patch, read_pending_patch
 from segbench.data.placement import TrainingCases
-from segbench.data.resample import along_axes, cubic_matrix
+from segbench.data.resample import cubic_matrix
 from segbench.data.sample import Sample
 from segbench.data.store import StoredCase
+from segbench.errors import UserError
 
 Intensity = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -40,6 +42,8 @@ class Augmentation:
         matching: gives the image another training case's histogram, before all others; None does not.
         colour: of the image as decoded, before it is normalised.
         intensity: of the normalised patch.
+        device: "cuda" reads, turns and changes the images of a batch on the GPU, out of what workers cut out for
+            them; labels and targets are made in the workers. None: everything is.
 
     Raises:
         ValueError: where something named is no transform.
@@ -49,6 +53,7 @@ class Augmentation:
     matching: HistogramMatching | None = None
     colour: Mapping[str, Intensity] = field(default_factory=dict)
     intensity: Mapping[str, Intensity] = field(default_factory=dict)
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for part in ("colour", "intensity"):
@@ -65,6 +70,11 @@ class Augmentation:
         """Check that the transforms suit the data; see `Augmenter`."""
         self.spatial.draw(patch_size, case.spacing, np.random.default_rng(0))
         self._recolourings(case)
+        if self.device is not None and torch.device(self.device).type == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                f"augmentation.device={self.device}: PyTorch sees no GPU here; augmentation.device=null makes images in"
+                " the workers"
+            )
 
     def patch(self, place: Place, cases: TrainingCases, normalize: Normalize, rng: np.random.Generator) -> Sample:
         """Return a transformed patch; see `Augmenter`."""
@@ -80,6 +90,13 @@ class Augmentation:
                 raw = transform(raw, rng)
             return raw
 
+        if self.device is not None:
+            later = read_pending_patch(
+                place.case, place.start, draw, place.size, normalize, recolour, device=self.device
+            )
+            pending = replace(later.pending, intensity=tuple(self.intensity.values()), rng=rng)
+            object.__setattr__(later, "pending", pending)
+            return later
         sample = read_patch(place.case, place.start, draw, place.size, normalize, recolour)
         image = sample.image
         for transform in self.intensity.values():
@@ -96,25 +113,45 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Gaussian noise with a variance drawn from a range."""
+class IntensityTransform(ABC):
+    """A change of intensities that comes with a probability.
+
+    Attributes:
+        probability: of changing anything at all.
+    """
 
     probability: float
-    variance: Range
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the image with noise, or as it is."""
+        """Return the changed image (C, *P), or the image as it is."""
         if rng.random() >= self.probability:
             return image
-        deviation = math.sqrt(rng.uniform(*self.variance))
-        noisy = rng.standard_normal(image.shape, dtype=np.float32)
-        noisy *= deviation
-        noisy += image
-        return noisy
+        return np.asarray(self.change(torch.from_numpy(np.ascontiguousarray(image)), rng).numpy())
+
+    def on_tensor(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the same of an image on any device."""
+        return self.change(image, rng) if rng.random() < self.probability else image
+
+    @abstractmethod
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the changed image (C, *P); its argument stays as it is."""
 
 
 @dataclass(frozen=True)
-class Blur:
+class Noise(IntensityTransform):
+    """Gaussian noise with a variance drawn from a range."""
+
+    variance: Range
+
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the image with noise."""
+        deviation = math.sqrt(rng.uniform(*self.variance))
+        noise = torch.from_numpy(rng.standard_normal(tuple(image.shape), dtype=np.float32))
+        return image.add(noise.to(image.device, non_blocking=True), alpha=deviation)
+
+
+@dataclass(frozen=True)
+class Blur(IntensityTransform):
     """Gaussian blur with a width in pixels drawn from a range for each channel.
 
     Attributes:
@@ -123,22 +160,19 @@ class Blur:
         channels: share of the channels that are blurred (nnU-Net: 0.5).
     """
 
-    probability: float
     sigma: Range
     channels: float = 1.0
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the blurred image, or the image as it is."""
-        if rng.random() >= self.probability:
-            return image
-        blurred = image.copy()
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the blurred image."""
+        blurred = image.clone()
         for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
             blurred[channel] = _blurred(image[channel], rng.uniform(*self.sigma))
         return blurred
 
 
 @dataclass(frozen=True)
-class LowResolution:
+class LowResolution(IntensityTransform):
     """A lower resolution: shrunk to nearest pixels, enlarged by cubic convolution.
 
     nnU-Net shrinks to 0.5 .. 1 of the size.
@@ -151,30 +185,33 @@ class LowResolution:
         flat_patch: leaves out the axes that `Spatial` leaves out by it.
     """
 
-    probability: float
     zoom: Range
     channels: float = 1.0
     axes: Sequence[int] | None = None
     flat_patch: float | None = None
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the image at lower resolution, or as it is."""
-        if rng.random() >= self.probability:
-            return image
-        coarse = image.copy()
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the image at lower resolution."""
+        coarse = image.clone()
+        shape = image.shape[1:]
+        flat = flat_axes(shape, self.flat_patch)
+        axes = [axis for axis in (range(len(shape)) if self.axes is None else self.axes) if axis not in flat]
         for channel in np.flatnonzero(rng.random(len(image)) < self.channels):
-            zoom, shape = rng.uniform(*self.zoom), image.shape[1:]
-            flat = flat_axes(shape, self.flat_patch)
-            axes = [axis for axis in (range(len(shape)) if self.axes is None else self.axes) if axis not in flat]
-            small = [max(1, round(size * zoom)) if axis in axes else size for axis, size in enumerate(shape)]
-            kept = [((np.arange(few) + 0.5) * size / few).astype(int) for few, size in zip(small, shape, strict=True)]
-            enlarge = [cubic_matrix(few, size, span=False) for few, size in zip(small, shape, strict=True)]
-            coarse[channel] = along_axes(image[channel][np.ix_(*kept)], enlarge)
+            zoom = rng.uniform(*self.zoom)
+            result = image[channel]
+            few = {axis: max(1, round(shape[axis] * zoom)) for axis in axes}
+            for axis, count in few.items():
+                kept = ((np.arange(count) + 0.5) * shape[axis] / count).astype(int)
+                result = result.index_select(axis, torch.from_numpy(kept).to(image.device))
+            for axis, count in few.items():
+                enlarge = torch.from_numpy(cubic_matrix(count, shape[axis], span=False)).to(image.device)
+                result = torch.movedim(torch.movedim(result, axis, -1) @ enlarge.T, -1, axis)
+            coarse[channel] = result
         return coarse
 
 
 @dataclass(frozen=True)
-class Brightness:
+class Brightness(IntensityTransform):
     """A factor and an offset for each channel, each drawn from a range.
 
     Attributes:
@@ -183,21 +220,17 @@ class Brightness:
         factor: range of the factor (nnU-Net: 0.75 to 1.25).
     """
 
-    probability: float
     shift: Range = (0.0, 0.0)
     factor: Range = (1.0, 1.0)
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the brighter or darker image, or the image as it is."""
-        if rng.random() >= self.probability:
-            return image
-        result: np.ndarray = image * _per_channel(image, rng, self.factor)
-        result += _per_channel(image, rng, self.shift)
-        return result
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the brighter or darker image."""
+        factor = _per_channel(image, rng, self.factor)
+        return image * factor + _per_channel(image, rng, self.shift)
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(IntensityTransform):
     """A factor for each channel's distance from its mean, drawn from a range.
 
     Attributes:
@@ -206,26 +239,21 @@ class Contrast:
         keep_range: no value leaves the range that its channel had, as in nnU-Net.
     """
 
-    probability: float
     factor: Range
     keep_range: bool = False
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the image with another contrast, or as it is."""
-        if rng.random() >= self.probability:
-            return image
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the image with another contrast."""
         axes = tuple(range(1, image.ndim))
-        mean = image.mean(axis=axes, keepdims=True)
-        scaled: np.ndarray = image - mean
-        scaled *= _per_channel(image, rng, self.factor)
-        scaled += mean
+        mean = image.mean(axes, keepdim=True)
+        scaled = (image - mean).mul_(_per_channel(image, rng, self.factor)).add_(mean)
         if self.keep_range:
-            np.clip(scaled, image.min(axis=axes, keepdims=True), image.max(axis=axes, keepdims=True), out=scaled)
+            scaled = torch.clamp(scaled, image.amin(axes, keepdim=True), image.amax(axes, keepdim=True))
         return scaled
 
 
 @dataclass(frozen=True)
-class Gamma:
+class Gamma(IntensityTransform):
     """A power law of the image, rescaled to [0, 1]; mean and standard deviation stay.
 
     Attributes:
@@ -236,59 +264,51 @@ class Gamma:
             those of all channels together, which keeps colours.
     """
 
-    probability: float
     exponent: Range
     invert: bool = False
     channels_apart: bool = False
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the image after the power law, or as it is."""
-        if rng.random() >= self.probability:
-            return image
+    def change(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return the image after the power law."""
         if self.channels_apart:
-            return np.stack([self._bent(channel, rng) for channel in image])
+            return torch.stack([self._bent(channel, rng) for channel in image])
         return self._bent(image, rng)
 
-    def _bent(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        exponent = np.float32(rng.uniform(*self.exponent))
-        low, high = image.min(), image.max()
+    def _bent(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        exponent = rng.uniform(*self.exponent)
+        low, high = (end.item() for end in torch.aminmax(image))
         if self.invert:
             low, high = high, low
         # Too small a range cannot be rescaled in float32, and holds nothing that could be seen.
         if abs(high - low) < 1e-6:
             return image
-        bent: np.ndarray = image - low
-        bent /= high - low
-        bent **= exponent
-        factor = np.float32(math.copysign(image.std() / bent.std(), high - low))
-        offset = image.mean() - factor * bent.mean()
-        bent *= factor
-        bent += offset
-        return bent
+        bent = (image - low).div_(high - low).pow_(exponent)
+        deviations = [array.std(correction=0) for array in (image, bent)]
+        factor = deviations[0] / deviations[1] * math.copysign(1.0, high - low)
+        return bent.sub_(bent.mean()).mul_(factor).add_(image.mean())
 
 
-def _blurred(channel: np.ndarray, sigma: float) -> np.ndarray:
+def _blurred(channel: Tensor, sigma: float) -> Tensor:
     """Gaussian smoothing of one channel (*P), mirrored beyond its border and cut off at 4 sigma, as scipy's.
 
     Shifted sums: the widths are small, and a filter that walks line by line takes several times as long.
     """
     radius = int(4 * sigma + 0.5)
-    if channel.ndim < 3 or not 0 < radius <= min(channel.shape):
-        return np.asarray(gaussian_filter(channel, sigma))
+    if not radius:
+        return channel
     kernel = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
     kernel /= 2 * kernel.sum() - kernel[0]
-    result = torch.from_numpy(np.ascontiguousarray(channel))
     for axis, length in enumerate(channel.shape):
-        border = [(axis, slice(None, radius)), (axis, slice(length - radius, None))]
-        before, after = (result[(slice(None),) * at + (part,)].flip(at) for at, part in border)
-        longer = torch.cat([before, result, after], axis)
-        result = longer.narrow(axis, radius, length) * float(kernel[0])
+        mirrored = np.arange(-radius, length + radius) % (2 * length)
+        mirrored = np.minimum(mirrored, 2 * length - 1 - mirrored)
+        longer = channel.index_select(axis, torch.from_numpy(mirrored).to(channel.device))
+        channel = longer.narrow(axis, radius, length) * float(kernel[0])
         for shift in range(1, radius + 1):
             for start in (radius - shift, radius + shift):
-                result.add_(longer.narrow(axis, start, length), alpha=float(kernel[shift]))
-    return result.numpy()
+                channel.add_(longer.narrow(axis, start, length), alpha=float(kernel[shift]))
+    return channel
 
 
-def _per_channel(image: np.ndarray, rng: np.random.Generator, range_: Range) -> np.ndarray:
+def _per_channel(image: Tensor, rng: np.random.Generator, range_: Range) -> Tensor:
     values = rng.uniform(*range_, size=len(image)).astype(np.float32)
-    return values.reshape(-1, *(1,) * (image.ndim - 1))
+    return torch.from_numpy(values.reshape(-1, *(1,) * (image.ndim - 1))).to(image.device)
