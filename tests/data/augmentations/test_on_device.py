@@ -60,9 +60,9 @@ def test_samples_are_the_same(name, shape, device):
 
 def test_workers_send_what_is_to_be_made():
     augmentation = replace(build_augmenter(OmegaConf.load(CONF / "nnunet.yaml")), device="cpu")
-    data = DataModule(None, None, None, sampler(augmentation, (24, 28, 26)), 3, 1, batches=2)  # type: ignore[arg-type]
+    data = DataModule(None, None, None, None, sampler(augmentation, (24, 28, 26)), 3, 1, batches=2)  # type: ignore[arg-type]
     batches = [batch["image"].to("cpu") for batch in data.train_dataloader()]
-    data = DataModule(None, None, None, sampler(augmentation, (24, 28, 26)), 3, 0, batches=2)  # type: ignore[arg-type]
+    data = DataModule(None, None, None, None, sampler(augmentation, (24, 28, 26)), 3, 0, batches=2)  # type: ignore[arg-type]
     for batch, image in zip(data.train_dataloader(), batches, strict=True):
         assert torch.equal(batch["image"].to("cpu"), image)
 
