@@ -30,7 +30,8 @@ class Publication:
     entity: str | None = None
     group: str | None = None
     mode: str | None = None
-    workspace: bool = False
+    workspace: bool | Literal["project"] = False
+    report: bool = False
 
 
 @dataclass(frozen=True)

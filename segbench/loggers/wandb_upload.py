@@ -23,8 +23,8 @@ import wandb
 from segbench.loggers import wandb_access
 from segbench.loggers.wandb_run import columns, identity, log_files, log_result, log_row, pictures
 from segbench.runs.curves import read_curves
+from segbench.runs.uploads import COMPARE_JOB
 
-COMPARE_JOB = "compare"
 _PAGE = 100
 _PATIENCE = 20.0
 """Seconds in which the server should know what it was sent."""
@@ -145,10 +145,11 @@ def upload_comparison(folder: Path, run_id: str, place: Project, limits: Limits)
     summary = json.loads((folder / "comparison.json").read_text())
     name = f"comparison of {place.group}" if place.group else "comparison"
     who = {"id": run_id, "name": name, "group": place.group, "job_type": COMPARE_JOB, "resume": "allow"}
+    tags = [place.group[:64]] if place.group else []
     settings = {key: value for key, value in summary["settings"].items() if value is not None}
     config = {**settings, "methods": [method["name"] for method in summary["methods"]]}
     with tempfile.TemporaryDirectory() as scratch:
-        run = _begin({**who, "config": config}, place, limits, scratch)
+        run = _begin({**who, "tags": tags, "config": config}, place, limits, scratch)
         failed = True
         try:
             _log_comparison(run, folder, summary["verdict"], limits.close)

@@ -19,6 +19,8 @@ from segbench.system.atomic import write_atomically
 NOTE = "wandb/published.json"
 """The file in which a run directory keeps its note, and a sweep's folder the note of its comparison."""
 
+COMPARE_JOB = "compare"
+"""The job type in W&B of comparisons."""
 COMPARISON_NOTE = "wandb/comparison.json"
 GROUP_LENGTH = 128
 """W&B refuses longer names of groups."""

@@ -2,13 +2,16 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from segbench.commands.compare import execute
 from segbench.compare.reading.methods import Rules, load_runs
 from segbench.compare.reading.wandb_runs import fetch_runs, parse_address
-from segbench.compare.report.upload import destination, save_workspace
+from segbench.compare.report import wandb_pages
+from segbench.compare.report.upload import compared, destination, title
+from segbench.compare.report.wandb_pages import Text, save_project_workspace, save_report, save_workspace
 from segbench.compare.request import Publication, Request
 from segbench.errors import UserError
 from segbench.runs.discovery import find_runs
@@ -141,7 +144,7 @@ def test_addresses():
 
 def test_a_workspace_needs_the_server():
     with pytest.raises(UserError, match=r"say wandb\.mode=online too"):
-        save_workspace({"mode": "offline", "project": "p", "entity": "e", "group": "g"}, ["scores"], [])
+        save_workspace({"mode": "offline", "project": "p", "entity": "e", "group": "g"}, ["scores"], [], "n")
 
 
 def test_a_workspace_shows_the_tables_the_report_and_the_figures(monkeypatch):
@@ -150,10 +153,78 @@ def test_a_workspace_shows_the_tables_the_report_and_the_figures(monkeypatch):
     monkeypatch.setattr(workspaces.Workspace, "save", lambda self: saved.append(self._to_model()))
     monkeypatch.setattr(workspaces.Workspace, "url", property(lambda self: "address"))
     place = {"mode": "online", "project": "p", "entity": "e", "group": "nightly"}
-    assert save_workspace(place, ["rank_sums", "scores"], ["figures/stability"]) == "address"
+    assert save_workspace(place, ["rank_sums", "scores"], ["figures/stability"], "n") == "address"
     text = saved[0].model_dump_json()
     for expected in ("rank_sums", "scores", "figures/stability", "report", "nightly", "jobType"):
         assert expected in text
+
+
+def test_the_rank_sums_of_all_comparisons_stand_in_one_workspace(monkeypatch):
+    workspaces = pytest.importorskip("wandb_workspaces.workspaces")
+    saved = []
+    monkeypatch.setattr(workspaces.Workspace, "save", lambda self: saved.append(self._to_model()))
+    monkeypatch.setattr(workspaces.Workspace, "url", property(lambda self: "address"))
+    monkeypatch.setattr(wandb_pages, "_methods_there", lambda place: ["unet", "fpn"])
+    place = {"mode": "online", "project": "p", "entity": "e", "group": "A+B"}
+    assert save_project_workspace(place, ["unet", "segnet"]) == "address"
+    (model,) = saved
+    assert type(model).model_validate_json(model.model_dump_json(by_alias=True)) == model
+    text = model.model_dump_json()
+    for expected in ("rank_sum/unet", "rank_sum/segnet", "rank_sum/fpn", "rank_sums", "jobType"):
+        assert expected in text
+    assert "A+B" not in text  # of any group
+
+
+def test_a_report_says_the_verdict_in_words(monkeypatch):
+    panels = pytest.importorskip("wandb_workspaces.reports.v2")
+    saved = []
+    monkeypatch.setattr(panels.Report, "save", lambda self: saved.append(self._to_model()))
+    monkeypatch.setattr(panels.Report, "url", property(lambda self: "address"))
+    interface = pytest.importorskip("wandb_workspaces.reports.v2.interface")
+    monkeypatch.setattr(interface, "_get_api", lambda: None)  # asks for the project's internal id
+    monkeypatch.setattr(interface, "execute_graphql", lambda *asked: {"project": {"internalId": "1"}})
+    place = {"mode": "online", "project": "p", "entity": "e", "group": "g"}
+    text = Text("comparison of A and B", "'unet' is better.", ["one seed each"])
+    assert save_report(place, "abc123", text, ["rank_sums"], ["figures/stability"]) == "address"
+    (model,) = saved
+    assert type(model).model_validate_json(model.model_dump_json(by_alias=True)).spec == model.spec
+    written = model.model_dump_json()
+    for expected in ("comparison of A and B", "'unet' is better.", "one seed each", "rank_sums", "abc123"):
+        assert expected in written
+
+
+def test_a_joint_comparison_is_named_by_all_that_it_compares(tmp_path, settings):
+    for name in "AB":
+        make_sweep(tmp_path / name, QUALITIES if name == "A" else {("fpn", "dice"): 0.8}, settings=logger())
+    output = tmp_path / "out"
+    places = tuple(str(tmp_path / name) for name in "AB")
+    execute(Request(runs=places, output=output, publish="wandb", bootstraps=100))
+    folder, records = read_offline(tmp_path / "wandb")
+    run = records["run"][0].run
+    assert (run.display_name, run.run_group, list(run.tags)) == ("comparison of A and B", "A+B", ["A", "B"])
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["compared"] == config["groups"] == ["A", "B"]
+    assert len(config["runs"]) == len(find_runs(str(tmp_path / "A"))) + len(find_runs(str(tmp_path / "B")))
+    history = as_tree(item for record in records["history"] for item in record.history.item)
+    table = json.loads((folder / "files" / history["rank_sums"]["path"]).read_text())
+    column = table["columns"].index("comparison")
+    assert {row[column] for row in table["data"]} == {"comparison of A and B"}
+
+
+def test_titles():
+    assert [title(names) for names in ([], ["A"], ["A", "B", "C"])] == [
+        "comparison", "comparison of A", "comparison of A, B and C"
+    ]  # fmt: skip
+
+
+def test_sweeps_of_one_group_are_named_by_their_folders(tmp_path):
+    for name in "AB":
+        make_sweep(tmp_path / name, QUALITIES if name == "A" else {("fpn", "dice"): 0.8},
+                   settings=logger(group="thesis"))  # fmt: skip
+    loaded = load_runs(find_runs(str(tmp_path)), Rules())
+    assert compared(replace(loaded, places=("A", "B"))) == ["A", "B"]
+    assert destination(loaded, Request())["group"] == "thesis"
+    assert compared(replace(loaded, places=("sweeps",))) == ["thesis"]
 
 
 def test_a_refusal_leaves_the_outputs(tmp_path, settings, monkeypatch):

@@ -13,20 +13,22 @@ import pandas as pd
 from segbench.compare.reading.methods import Loaded
 from segbench.compare.report.frames import cost_frame, rank_frame, score_frame
 from segbench.compare.report.outputs import FIGURES, SUMMARY, summary
+from segbench.compare.report.wandb_pages import Text, save_project_workspace, save_report, save_workspace
 from segbench.compare.request import Request
 from segbench.compare.statistics.comparison import TOTAL, Comparison
 from segbench.compare.statistics.scores import MEAN_OF_CLASSES
 from segbench.compare.statistics.verdict import judge
 from segbench.errors import UserError, as_line
-from segbench.runs.uploads import COMPARISON_NOTE, GROUP_LENGTH, Destination, digest, read_note, write_note
+from segbench.runs.uploads import COMPARE_JOB, COMPARISON_NOTE, GROUP_LENGTH, Destination, digest, read_note, write_note
 
 if TYPE_CHECKING:
     import wandb
 
-JOB = "compare"
 LONGEST = 10_000
 """Lines that W&B shows of a table; all are in the artifact."""
 DEFAULT_PROJECT = "segbench"
+TAG_LENGTH = 64
+"""W&B refuses longer tags."""
 START, CLOSE = 15.0, 60.0
 """Seconds to wait for W&B to begin a run, and to take the rest of it."""
 
@@ -49,7 +51,7 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
 
     from segbench.loggers import wandb_access
 
-    place = destination(loaded, request)
+    place, names = destination(loaded, request), compared(loaded)
     try:
         if place["mode"] == "online" and not wandb_access.reachable(START):
             place["mode"] = "offline"  # `segbench publish` uploads it
@@ -59,22 +61,24 @@ def publish(comparison: Comparison, loaded: Loaded, request: Request) -> str:
             **place,
             id=before,
             resume="allow" if before else None,  # the same comparison with more runs
-            job_type=JOB,
-            name=f"comparison of {place['group']}" if place["group"] else "comparison",
+            job_type=COMPARE_JOB,
+            name=title(names),
+            tags=[name[:TAG_LENGTH] for name in names],
             dir=str(request.output.parent),
-            config=_config(comparison, request),
+            config=_config(comparison, loaded, request, names),
             settings=wandb_access.quiet_settings(
                 x_disable_stats=True, init_timeout=START, finish_timeout=CLOSE, finish_timeout_raises=True
             ),
         )
         failed = True
         try:
-            _log(run, comparison, loaded, request.output)
+            _log(
+                run, comparison, _tables(comparison, loaded, title(names)), summary(comparison, loaded), request.output
+            )
             failed = False
         finally:
             run.finish(exit_code=1 if failed else 0)
-        if request.wandb.workspace:
-            save_workspace(place, list(_tables(comparison, loaded)), _figures(request.output))
+        _save_pages(str(run.id), place, names, comparison, loaded, request)
     except (wandb.errors.Error, OSError) as error:
         complete = f"tables and report are complete in {request.output}"
         raise UserError(f"publish=wandb: {as_line(error)}; {complete}") from error
@@ -94,18 +98,55 @@ def destination(loaded: Loaded, request: Request) -> dict[str, Any]:
         return counts.most_common(1)[0][0] if counts else None
 
     asked = request.wandb
-    groups = dict.fromkeys(run.wandb.get("group") or run.path.absolute().parent.name for run in runs)
     return {
         "project": asked.project or common("project") or DEFAULT_PROJECT,
         "entity": asked.entity or common("entity"),
-        "group": asked.group or "+".join(groups)[:GROUP_LENGTH],
+        "group": asked.group or "+".join(groups(loaded))[:GROUP_LENGTH],
         "mode": asked.mode or os.environ.get("WANDB_MODE") or common("mode") or "offline",
     }
 
 
-def _config(comparison: Comparison, request: Request) -> dict[str, Any]:
+def groups(loaded: Loaded) -> list[str]:
+    """The groups in W&B of the runs: the one they were logged in, else the name of their sweep's folder."""
+    runs = [run for method in loaded.methods for run in method.runs]
+    return sorted({run.wandb.get("group") or run.path.absolute().parent.name for run in runs})
+
+
+def compared(loaded: Loaded) -> list[str]:
+    """Names of all that is compared: the places that were given, or groups of runs, where these are more."""
+    known, places = groups(loaded), list(loaded.places)
+    return places if len(places) >= max(len(known), 2) else known
+
+
+def title(names: Sequence[str]) -> str:
+    """The name of a comparison: "comparison of A, B and C"."""
+    if len(names) < 2:
+        return " of ".join(["comparison", *names])
+    return f"comparison of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _save_pages(
+    run: str, place: Mapping[str, Any], names: Sequence[str], comparison: Comparison, loaded: Loaded, request: Request
+) -> None:
+    """Save the workspace and the report that were asked for."""
+    asked, tables = request.wandb, list(_tables(comparison, loaded, ""))
+    if asked.workspace == "project":
+        save_project_workspace(place, comparison.methods)
+    elif asked.workspace:
+        save_workspace(place, tables, _figures(request.output), title(names))
+    if asked.report:
+        notes = [*loaded.notes, *comparison.notes]
+        text = Text(title(names), judge(comparison).sentence, notes)
+        save_report(place, run, text, tables, _figures(request.output))
+
+
+def _config(comparison: Comparison, loaded: Loaded, request: Request, names: Sequence[str]) -> dict[str, Any]:
     settings = comparison.settings
     return {
+        "compared": list(names),
+        "groups": groups(loaded),
+        "runs": [run.id for method in loaded.methods for run in method.runs],
+        "elsewhere": [str(path) for path in loaded.elsewhere],
         "metric": list(settings.metrics),
         "ranking": settings.ranking,
         "ties": settings.ties,
@@ -118,10 +159,12 @@ def _config(comparison: Comparison, request: Request) -> dict[str, Any]:
     }
 
 
-def _log(run: wandb.Run, comparison: Comparison, loaded: Loaded, output: Path) -> None:
+def _log(
+    run: wandb.Run, comparison: Comparison, frames: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], output: Path
+) -> None:
     import wandb
 
-    tables = {name: wandb.Table(dataframe=frame) for name, frame in _tables(comparison, loaded).items()}
+    tables = {name: wandb.Table(dataframe=frame) for name, frame in frames.items()}
     figures = {name: wandb.Image(str(output / f"{name}.png")) for name in _figures(output)}
     report = wandb.Html((output / "report.html").read_text(encoding="utf-8"), inject=False)
     run.log({**tables, **figures, "report": report})
@@ -131,9 +174,7 @@ def _log(run: wandb.Run, comparison: Comparison, loaded: Loaded, output: Path) -
     run.summary["decided"] = verdict.decided
     for method, rank_sum in zip(comparison.methods, comparison.total.rank_sums.tolist(), strict=True):
         run.summary[f"rank_sum/{method}"] = rank_sum
-    artifact = wandb.Artifact(
-        f"comparison-{run.id}", type="comparison", metadata=summary(comparison, loaded)["verdict"]
-    )
+    artifact = wandb.Artifact(f"comparison-{run.id}", type="comparison", metadata=facts["verdict"])
     for path in sorted(output.iterdir()):
         if path.suffix in (".csv", ".md", ".tex", ".html") or path.name == SUMMARY:
             artifact.add_file(str(path))
@@ -144,7 +185,8 @@ def _figures(output: Path) -> list[str]:
     return [f"{FIGURES}/{path.stem}" for path in sorted((output / FIGURES).glob("*.png"))]
 
 
-def _tables(comparison: Comparison, loaded: Loaded) -> Mapping[str, pd.DataFrame]:
+def _tables(comparison: Comparison, loaded: Loaded, name: str) -> Mapping[str, pd.DataFrame]:
+    """The tables by name; rank sums name their comparison, as a workspace shows those of several below each other."""
     ranks = rank_frame(comparison)
     pairs = comparison.pairs
     if len(pairs) > LONGEST:
@@ -152,7 +194,7 @@ def _tables(comparison: Comparison, loaded: Loaded) -> Mapping[str, pd.DataFrame
     sums = ranks[ranks["dataset"] == TOTAL].drop(columns=["dataset", "trained_on", "split", "class"])
     sums = sums.rename(columns={"rank": "rank_sum"}).merge(cost_frame(loaded.methods), on="method")
     tables = {
-        "rank_sums": sums.sort_values("rank_sum"),
+        "rank_sums": sums.sort_values("rank_sum").assign(comparison=name),
         "scores": score_frame(comparison),
         "ranks": ranks,
         "pairwise": pairs,
@@ -174,45 +216,3 @@ def _tables(comparison: Comparison, loaded: Loaded) -> Mapping[str, pd.DataFrame
     if runs:
         tables["runs"] = pd.DataFrame(runs)
     return {name: table.head(LONGEST) for name, table in tables.items()}
-
-
-def save_workspace(place: Mapping[str, Any], tables: Sequence[str], figures: Sequence[str]) -> str:
-    """Save a W&B workspace that shows the comparison of a group: tables, report and figures.
-
-    Returns:
-        Its address.
-
-    Raises:
-        UserError: if the package wandb-workspaces is not installed, or W&B is used offline.
-    """
-    if place["mode"] != "online":
-        raise UserError("wandb.workspace=true: a workspace is saved on the server; say wandb.mode=online too")
-    try:
-        import wandb_workspaces.reports.v2 as panels  # type: ignore[import-not-found]
-        import wandb_workspaces.workspaces as workspaces  # type: ignore[import-not-found]
-    except ImportError:
-        raise UserError("wandb.workspace=true: needs the package wandb-workspaces; install it with pip") from None
-    import wandb
-
-    entity = place["entity"] or wandb.Api().default_entity
-    shown = [panels.WeavePanelSummaryTable(table_name=name) for name in tables]
-    sections = [
-        workspaces.Section(
-            name="Comparison", panels=[*shown, panels.MediaBrowser(media_keys=["report"])], is_open=True
-        ),
-        workspaces.Section(
-            name="Figures", panels=[panels.MediaBrowser(media_keys=[name]) for name in figures], is_open=True
-        ),
-    ]
-    filters = [workspaces.Metric("JobType") == JOB]
-    if place["group"]:
-        filters.append(workspaces.Metric("Group") == place["group"])
-    workspace = workspaces.Workspace(
-        entity=entity,
-        project=place["project"],
-        name=f"comparison of {place['group'] or place['project']}",
-        sections=sections,
-        runset_settings=workspaces.RunsetSettings(filters=filters),
-    )
-    workspace.save()
-    return str(workspace.url)

@@ -134,7 +134,8 @@ KEYS: dict[str, dict[str, Kind]] = {
         "entity": Text | None,
         "group": Name | None,
         "mode": Literal["online", "offline"] | None,
-        "workspace": Flag,
+        "workspace": Flag | Literal["project"],
+        "report": Flag,
     },
     "power": {
         "runs": _Places | None,
