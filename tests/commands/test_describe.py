@@ -95,14 +95,16 @@ def test_operations_are_those_of_the_convolutions():
     assert found.flops == 2 * 9 * 2 * 32 * 64
 
 
-FURTHER_HEADS = {
-    "attentionboost": dict.fromkeys((f"stage_{n}" for n in range(1, 5)), 2),
-    "dcan": dict.fromkeys(("contour", *(f"{head}_{n}" for head in ("mask", "contour") for n in range(1, 4))), 2),
-    "fouriernet": {"amplitudes": 1},
-    "nguyen_yae": {"restored": 3, "finding": 2},
-    "segnetmri": {"restored": 3, **dict.fromkeys((f"mask_{n}" for n in range(1, 6)), 2)},
+HEADS = {
+    "attentionboost": dict.fromkeys(("mask", *(f"stage_{n}" for n in range(1, 5))), 2),
+    "dcan": dict.fromkeys((f"{head}{n}" for head in ("mask", "contour") for n in ("", "_1", "_2", "_3")), 2),
+    "deepdistance": {"inner_distance": 1, "outer_distance": 1},
+    "deepdistance_extended": {"mask": 2, "inner_distance": 1, "outer_distance": 1},
+    "fouriernet": {"mask": 2, "amplitudes": 1},
+    "nguyen_yae": {"mask": 2, "restored": 3, "finding": 2},
+    "segnetmri": {"mask": 2, "restored": 3, **dict.fromkeys((f"mask_{n}" for n in range(1, 6)), 2)},
 }
-"""Model that brings along its task -> channels of the heads besides the mask, of three channels and two classes."""
+"""Model that brings along its task -> channels of its heads, of three channels and two classes."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +113,7 @@ def test_every_model(name):
         pytest.skip("has no network of its own")
     found = network(f"model={name}", "channels=3")
     assert found.source
-    assert found.heads == {"mask": 2, **FURTHER_HEADS.get(name, {})}
+    assert found.heads == HEADS.get(name, {"mask": 2})
     assert found.device == (CPU if found.fitted else META)
     assert sum(stage.parameters for stage in found.stages) == found.parameters
     assert (found.parameters == 0) == found.fitted

@@ -54,6 +54,7 @@ NEEDED = {
     **dict.fromkeys(("attentionboost", "fouriernet"), ("model.net.channels=[4,8,16]",)),
     **dict.fromkeys(("care", "deepresolve"), ("model.width=4",)),
     "care_projection": ["model.width=2", "model.net_width=4"],
+    **dict.fromkeys(("deepdistance", "deepdistance_extended"), ("model.channels=[4,8,16]",)),
     "dcan": ["model.channels=[4,4,8,8,8,8]"],
     "nguyen_yae": ["model.width=0.5"],
     "segnetmri": ["model.net.channels=[4,8]", "model.blocks=2"],

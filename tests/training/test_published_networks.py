@@ -13,11 +13,14 @@ from segbench.commands.predict import predict
 from segbench.data.formats import read_image
 from segbench.models.heads import Outputs
 from segbench.models.y_autoencoder import YAutoencoder
+from tests.data_sets import make
 from tests.made_runs import TINY, configure, execute
 
 SMALL = {
     "attentionboost": ["model.net.channels=[4,8]"],
     "fouriernet": ["model.net.channels=[4,8]", "task.targets.amplitudes.harmonics=2"],
+    "deepdistance": ["model.channels=[4,8]"],
+    "deepdistance_extended": ["model.channels=[4,8]"],
     "dcan": ["model.channels=[4,4,4,4,8,8]"],
     "nguyen_yae": ["model.width=0.5"],
     "segnetmri": ["model.net.channels=[4,8]"],
@@ -27,6 +30,8 @@ SMALL = {
 CURVES = {
     "attentionboost": {"mask", "stage_1", "stage_2", "stage_3", "stage_4"},
     "fouriernet": {"mask", "amplitudes"},
+    "deepdistance": {"inner_distance", "outer_distance"},
+    "deepdistance_extended": {"mask", "inner_distance", "outer_distance"},
     "dcan": {"mask", "contour", "mask_1", "contour_3"},
     "nguyen_yae": {"mask", "restored", "finding"},
     "segnetmri": {"mask", "restored", "mask_1", "mask_5"},
@@ -37,6 +42,9 @@ CURVES = {
 @pytest.mark.parametrize("name", SMALL)
 def test_trains_is_scored_and_predicts(tmp_path: Path, name: str) -> None:
     common = [one for one in TINY if not one.startswith("model.")]
+    if name == "deepdistance":  # of one class alone
+        root = make("dsb2018", tmp_path / "data")
+        common = [one for one in common if "dataset" not in one] + ["data=dsb2018", f"data.root={root}"]
     run = execute(tmp_path / "run", *common, f"model={name}", *SMALL[name], "trainer.log_every=1", tiny=False)
     scores = pd.read_csv(run.cases)
     assert set(scores["metric"]) >= {"dice"}
