@@ -20,8 +20,8 @@ _LINK = re.compile(r"https?://[^\s<>`)]+")
 def find_source(model: DictConfig) -> str | None:
     """The publication of a configured network.
 
-    It is the paragraph `Source: ..` in the docstring of the class or function of `model.net`, where the network is a
-    library's or a user's, or of `model` itself, or of their modules; else the link that such a docstring has.
+    It is the paragraph `Source: ..` in the docstring of the class or function of `model`, or of `model.net`, where the
+    network is a library's or a user's, or of their modules; else the link that such a docstring has.
 
     Args:
         model: the node `model` of the configuration.
@@ -38,8 +38,8 @@ def find_source(model: DictConfig) -> str | None:
 
 
 def _docstrings(model: DictConfig) -> Iterator[str]:
-    """Docstrings of the network's own class, then of the wrapper around it; those of classes before their modules'."""
-    targets = [OmegaConf.select(model, key) for key in ("net._target_", "_target_")]
+    """Docstrings of the class, which may be a wrapper that names nothing, of the network in it, and of modules."""
+    targets = [OmegaConf.select(model, key) for key in ("_target_", "net._target_")]
     objects = [get_object(target) for target in targets if target is not None]
     for one in (*objects, *(sys.modules[thing.__module__] for thing in objects)):
         if text := inspect.getdoc(one):

@@ -40,8 +40,7 @@ class Cascade(nn.Module):
     network's; a stage none of whose heads the task has is left out. Trained one after the other instead: a run of the
     first stages whose weights another run takes over (`initial_weights`).
 
-    Source: Cansiz et al., IEEE JBHI 2023 (FourierNet); Gunesli, Sokmensuer and Gunduz-Demir, IEEE TMI 39, 2020
-        (AttentionBoost); Chen et al., NeuroImage 2018 (auto-context).
+    Source: FourierNet: Cansiz et al., JBHI 2023; AttentionBoost: Gunesli et al., TMI 39, 2020.
     """
 
     def __init__(

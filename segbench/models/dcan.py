@@ -21,8 +21,10 @@ class DCAN(nn.Module):
     An image of any size is padded to what the strides need, and the logits cut back. Without the head of contours it is
     the plain network of several levels.
 
-    Source: Chen, Qi, Yu and Heng, CVPR 2016, arXiv 1604.02677; layers after a transcription of an early program, which
-        has one convolution for each resolution; the paper's encoder is that of DeepLab, with [2, 2, 3, 3, 3, 1].
+    The layers are those of a transcription of an early program, with one convolution for each resolution; the paper's
+    encoder is that of DeepLab, with [2, 2, 3, 3, 3, 1]. The authors' program was not seen.
+
+    Source: Chen, Qi, Yu and Heng, CVPR 2016, arXiv 1604.02677.
     """
 
     def __init__(

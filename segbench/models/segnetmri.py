@@ -26,8 +26,9 @@ class SegNetMRI(nn.Module):
     The paper's three phases are three runs, each with `initial_weights` of the one before: the reconstruction alone
     (segmenting heads' weights 0), all lines measured (`share=1`), and everything.
 
-    Source: Sun, Fan, Ding, Huang and Paisley, IPMI 2019, arXiv 1805.02165; layers, numbers of blocks and lines recalled
-        or from another program, not verified.
+    Layers and the numbers of blocks and lines are recalled or those of another program, not verified.
+
+    Source: Sun, Fan, Ding, Huang and Paisley, IPMI 2019, arXiv 1805.02165.
     """
 
     def __init__(
