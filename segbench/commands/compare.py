@@ -79,7 +79,11 @@ def execute(request: Request, metrics: DictConfig | None = None) -> Comparison:
         comparison, loaded = compared(request, loaded, progress)
     write_outputs(request.output, comparison, loaded, request)
     _show(console, comparison, loaded, request)
-    if request.publish is not None:
+    if request.publish == "tensorboard":
+        from segbench.compare.report.tensorboard import write_events
+
+        console.print(f"events    {write_events(comparison, request.output)}", soft_wrap=True, highlight=False)
+    elif request.publish is not None:
         from segbench.compare.report.upload import publish
 
         console.print(f"W&B       {publish(comparison, loaded, request)}", soft_wrap=True, highlight=False)

@@ -112,8 +112,8 @@ class Request:
             UserError: naming the key that is wrong.
         """
         plain = _plain(config)
-        if plain["publish"] not in (None, "wandb"):
-            raise UserError(f"publish={plain['publish']}: only wandb is known")
+        if plain["publish"] not in (None, "wandb", "tensorboard"):
+            raise UserError(f"publish={plain['publish']}: only wandb and tensorboard are known")
         return cls(
             metric=_texts(plain["metric"]),
             ranking=str(plain["ranking"]),

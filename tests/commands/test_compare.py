@@ -145,7 +145,7 @@ def test_an_older_comparison_is_replaced_and_nothing_else(sweep, tmp_path):
         (["runs={sweep}", "ranking=best"], "choose one of mean, median"),
         (["runs={sweep}", "missing=ignore"], "must be worst, drop or a number"),
         (["runs={sweep}", "baseline=unt / dice"], "did you mean 'unet / dice'"),
-        (["runs={sweep}", "publish=mail"], "only wandb is known"),
+        (["runs={sweep}", "publish=mail"], "only wandb and tensorboard are known"),
         (["runs={sweep}", "methods.rename={{unt: a}}"], "no method is called 'unt'"),
         (["runs={sweep}", "cuts=[0.1,many]"], "cuts=many: must be a number"),
         (["runs={sweep}", "absent=zero"], "absent=zero: must be ignore or perfect"),

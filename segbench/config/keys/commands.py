@@ -125,7 +125,7 @@ KEYS: dict[str, dict[str, Kind]] = {
         "bootstraps": Count,
         "confidence": Annotated[float, Field(gt=0, lt=1)],
         "seed": Seed,
-        "publish": Literal["wandb"] | None,
+        "publish": Literal["wandb", "tensorboard"] | None,
         "wandb": Node,
     },
     "compare.methods": {"rename": dict[str, Name] | None},
