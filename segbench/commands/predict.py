@@ -55,6 +55,8 @@ def predict(config: DictConfig) -> None:
     named = list(enumerate(finished.config.measured.regions))
     if config.regions and "regions" not in finished.config.task.heads:
         raise UserError(f"regions=true: run={runs[0]} finds classes, not regions; leave it out")
+    if config.probabilities and not {"mask", "regions"} & set(finished.config.task.heads):
+        raise UserError(f"probabilities=true: run={runs[0]} has no head mask to have them; leave it out")
     if config.regions:
         check_masks(output, [f"{name}/{key}" for _, name in named for key in files], source, every)
     arrays = ImageArrays(config.arrays, finished, files)

@@ -113,7 +113,7 @@ def receptive_field(module: nn.Module, shape: Sequence[int], head: str = "mask",
     Args:
         module: the network.
         shape: (C, *P) of the input. Where the field reaches its border, it may be larger in truth.
-        head: the output that counts where there are several; of a list it is the first.
+        head: the output that counts where there are several, the first where it is missing; of a list it is the first.
         seed: of the weights.
 
     Returns:
@@ -233,7 +233,7 @@ def _neutral_statistics(module: nn.Module) -> dict[str, Tensor]:
 def _logits(output: object, head: str) -> Tensor:
     """The tensor that counts of whatever a network returns: dictionary of heads, list of scales, tensor."""
     if isinstance(output, Mapping):
-        output = output[head]
+        output = output[head] if head in output else next(iter(output.values()))
     if isinstance(output, list | tuple):
         output = output[0]
     if not isinstance(output, Tensor):

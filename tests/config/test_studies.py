@@ -38,7 +38,7 @@ FEW = {
     "cascade": ("data.dataset.cases=9", "data.dataset.size=[96,96]", "model.channels=[4,8]", *SMALL),
     "context_table": ("model=context_a,context_d", "data.dataset.cases=10", "inference.stride=32", "metrics=overlap"),
     "encoder_variants": ("model.encoder=resnet18,mobilenet_v2", *SMALL),
-    "instances_table": ("task=semantic", "model.channels=[4,8]", "data.patch_size=[32,32]"),
+    "instances_table": ("task=semantic", "hydra.sweeper.then=null", "model.channels=[4,8]", "data.patch_size=[32,32]"),
     "multitask_ablation": ("task=semantic,contour_and_distance", "model.channels=[4,8]", "data.patch_size=[32,32]"),
     "losses": ("loss=dice,focal", "model.channels=[4,8]", *SMALL),
     "normalization": ("model.norm=group,none", "data.batch_size=1,2", "model.act=relu", "model.channels=[4,8]", *SMALL),
@@ -87,6 +87,23 @@ def test_every_budget_is_complete(name, budget):
     with referred_to(config):  # a study may choose by ${hydra:runtime.choices.optimizer}
         schema.check(config)
     assert config.trainer.max_steps == config.study.budgets[budget].steps
+
+
+@pytest.mark.parametrize("budget", ["smoke", "full"])
+def test_what_comes_then_in_the_table_of_instances_is_composed(budget):
+    """Each list of values, of which the first of each key."""
+    register_resolvers()
+    overrides = ["experiment=instances_table", f"budget={budget}"]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        study = compose(config_name="train", overrides=overrides, return_hydra_config=True)
+        later = [[f"{key}={value}" for key, value in values.items()] for values in study.hydra.sweeper.then]
+        assert len(later) == 5
+        for values in later:
+            firsts = [value if "[" in value else value.partition(",")[0] for value in values]
+            config = compose(config_name="train", overrides=[*overrides, *firsts])
+            with referred_to(config):
+                schema.check(config)
+                schema.check_targets(config)
 
 
 @pytest.mark.parametrize("name", STUDIES)
