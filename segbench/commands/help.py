@@ -74,7 +74,7 @@ def _of_key(name: str, chosen: Sequence[str], commands: Sequence[str]) -> Iterat
         known += [key.path for key in keys]
     if chosen or not (with_option := having(name)):
         near = nearest(name, [*commands, *groups(), *dict.fromkeys(known)])
-        some = f"; there are commands ({', '.join(commands)}), groups ({', '.join(groups())}) and their keys"
+        some = f"; there are commands ({', '.join(commands)}), the groups that segbench --help lists, and their keys"
         raise UserError(f"{name}: there is no such command, group or key{near or some}")
     yield f"of {', '.join(with_option[:5])}{', ..' if len(with_option) > 5 else ''}; with {with_option[0]}:"
     yield from _of_key(name, with_option[:1], commands)

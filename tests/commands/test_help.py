@@ -18,7 +18,7 @@ from segbench.config.paths import conf_folder
         (["ranking"], ["segbench compare ranking=mean", "one of mean, median, per_case"]),
         (["model"], ["model=unet: U-Net", "segbench help model="]),
         (["optimizer=sgd_momentum"], ["optimizer.momentum=0.9", "optimizer.lr="]),
-        (["model.kernel"], ["model=segnet", "model.kernel=3", "an odd integer"]),
+        (["model.kernel"], ["model=care", "model.kernel=5", "an odd integer"]),
         (["model.kernel", "model=segnet_basic"], ["model.kernel=7"]),
         (["compare"], ["bootstraps=10000", "wandb.project=null"]),
         (["predict"], ["run=???\n    a text, or a list of at least 1, each a text; it must be given\n    run dir"]),

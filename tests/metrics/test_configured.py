@@ -36,6 +36,7 @@ def test_a_metric_that_is_added_keeps_its_direction():
     assert directions(added) == {
         "classes": {"far": "smaller"},
         "objects": {"object_f1_50": "larger", "object_f1_55": "larger"},
+        "probabilities": {},
     }
     assert list(functions(added, "objects")) == ["object_f1_50", "object_f1_55"]
 

@@ -47,7 +47,9 @@ NEEDED = {
     # Without heads at every resolution: the contract is about the finest.
     **dict.fromkeys(("nnunet_2d", "nnunet_3d"), ("model.channels=[4,8,16]", "model.deep_supervision=false")),
     **dict.fromkeys(("attention_unet", "residual_unet"), ("model.channels=[4,8,16]",)),
-    **dict.fromkeys(("nnunet", "nnunet_residual"), ("model.deep_supervision=false",)),
+    **dict.fromkeys(
+        ("nnunet", "nnunet_residual", "nnunet_slices", "nnunet_neighbours"), ("model.deep_supervision=false",)
+    ),
     **dict.fromkeys(("unet3d_cicek", "unet3d_zeng", "dynunet"), ("model.channels=[4,8,16]",)),
     **dict.fromkeys(("vnet", "vnet_release"), ("model.channels=[4,8]",)),
     "voxresnet": ["model.channels=[4,8]"],

@@ -58,7 +58,9 @@ class NnunetRaw(Volumes):
 
     @property
     def spatial_dims(self) -> int:  # type: ignore[override]
-        """2 of images, by the ending of their files."""
+        """2 of images, by the ending of their files; 3 where the data set is not there yet."""
+        if len(_folders(self._all, self._task)) != 1:
+            return 3
         return 2 if str(self._about["file_ending"]).lower() in _OF_IMAGES else 3
 
     @property
