@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, ListConfig
 from rich.console import Console
-from scipy.ndimage import label as connected_components
 
 from segbench.commands.explanation_page import page, write_overlay
 from segbench.config.schema import require
@@ -23,50 +22,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from segbench.explanation.decision import Decision
     from segbench.explanation.layers import Response
     from segbench.training.predictor import FinishedRun
 
 NUMBERS = "explanation.csv"
 FILTERS = "filters.csv"
 PAGE = "explanation.html"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A decision to explain: the logits of a class in a region of an image.
-
-    Attributes:
-        name: of the image.
-        image: (1, C, *S) as the network sees it.
-        head: of the network.
-        index: the class.
-        label: its name.
-        region: (*S) bool.
-        reference: (*S) bool, where the class really is; what the network found where that is not known.
-    """
-
-    name: str
-    image: torch.Tensor
-    head: str
-    index: int
-    label: str
-    region: torch.Tensor
-    reference: torch.Tensor
-
-    def score(self, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-        """The sum of the class's logits over the region."""
-        return logits_of(network, image, self.head)[self.index][self.region].sum()
-
-    def probability(self, network: nn.Module, image: torch.Tensor) -> float:
-        """The mean probability of the class in the region."""
-        logits = logits_of(network, image, self.head).detach()
-        return float(_probabilities(logits, self.head)[self.index][self.region].mean())
-
-    def dice(self, network: nn.Module) -> float:
-        """The Dice of the class, against its reference."""
-        found = _found(logits_of(network, self.image, self.head), self.head)[self.index]
-        both = 2 * (found & self.reference).sum()
-        return float(both / (found.sum() + self.reference.sum()).clamp(min=1))
 
 
 def explain(config: DictConfig) -> None:
@@ -84,7 +46,7 @@ def explain(config: DictConfig) -> None:
         raise UserError(f"output={output}: holds something that is no explanation; name another folder")
     from segbench.training.predictor import load_run  # only now is PyTorch imported
 
-    finished = load_run(run, config.accelerator, trusted=config.trust)
+    finished = load_run(run, "cpu", trusted=config.trust)
     if finished.config.data.slices is not None:
         raise UserError(f"run={run}: its 2D network sees slices of volumes; give a slice to a run on images instead")
     network = finished.module.model.float().eval()
@@ -204,11 +166,13 @@ def decide(
     """
     import torch
 
+    from segbench.explanation.decision import Decision, largest_part, logits_of, masks_of
+
     names = list(finished.probability_names)
     head = "regions" if "regions" in finished.config.task.heads else "mask"
     image = torch.from_numpy(np.ascontiguousarray(pixels))[None].float()
     with torch.no_grad():
-        found = _found(logits_of(network, image, head), head)
+        found = masks_of(logits_of(network, image, head), head)
     index = _class_index(config["class"], names, found, None if head == "regions" else finished.labels.background)
     where = found[index]
     if config.region == "point":
@@ -222,41 +186,12 @@ def decide(
             raise UserError(
                 f"class={names[index]}: the network did not find it in {name}: name another, or region=point"
             )
-        region = _largest(where) if config.region == "object" else where
+        region = largest_part(where) if config.region == "object" else where
     reference = where
     if truth is not None and truth.shape == tuple(where.shape):
         members = [index] if head == "mask" else list(finished.config.measured.regions[names[index]])
         reference = torch.from_numpy(np.isin(truth, members))
     return Decision(name, image, head, index, names[index], region, reference)
-
-
-def logits_of(network: nn.Module, image: torch.Tensor, head: str) -> torch.Tensor:
-    """The logits (K, *S) of a head for an image (1, C, *S).
-
-    Raises:
-        UserError: where the network gives fewer pixels than the image has.
-    """
-    outputs = network(image)[head]
-    logits: torch.Tensor = (outputs[0] if isinstance(outputs, list) else outputs)[0]
-    if logits.shape[1:] != image.shape[2:]:
-        raise UserError(
-            "the network gives fewer pixels than the image has (it classifies patches, or its convolutions are valid):"
-            " it cannot be explained as a whole"
-        )
-    return logits
-
-
-def _probabilities(logits: torch.Tensor, head: str) -> torch.Tensor:
-    return logits.sigmoid() if head == "regions" else logits.softmax(0)
-
-
-def _found(logits: torch.Tensor, head: str) -> torch.Tensor:
-    """The mask of each class or region: (K, *S) bool."""
-    import torch
-
-    if head == "regions":
-        return logits > 0
-    return torch.stack([logits.argmax(0) == index for index in range(len(logits))])
 
 
 def _class_index(asked: str | int | None, names: Sequence[str], found: torch.Tensor, background: int | None) -> int:
@@ -271,14 +206,6 @@ def _class_index(asked: str | int | None, names: Sequence[str], found: torch.Ten
         if 0 <= int(asked) < len(names):
             return int(asked)
     raise UserError(f"class={asked}: the run has no such class; known are {', '.join(names)}")
-
-
-def _largest(mask: torch.Tensor) -> torch.Tensor:
-    """The largest connected part of a mask."""
-    import torch
-
-    parts, _ = connected_components(mask.numpy())
-    return torch.from_numpy(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
 
 
 def _several(value: Any) -> list[str]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from segbench.compare.report.page.markup import tag
 
 if TYPE_CHECKING:
-    from segbench.commands.explain import Decision
+    from segbench.explanation.decision import Decision
 
 STYLE = """body{font:15px sans-serif;margin:2em;max-width:1100px} img{max-width:100%} table{border-collapse:collapse}
 td,th{padding:2px 10px;text-align:left}"""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from segbench.data.arrays import ArraySpec
 from segbench.errors import UserError
+from segbench.evaluation.head_probabilities import head_probabilities
 from segbench.evaluation.segmenting import Segmentation, check_decoder
 from segbench.runs.directory import RunDirectory
 from segbench.training.assembly import Labels
@@ -106,18 +107,12 @@ class Ensemble:
         for member, view in zip(self.members, views, strict=True):
             outputs = member.outputs(view)
             for head, logits in outputs.items():
-                share = _probabilities(head, logits).cpu() / len(self.members)
+                share = head_probabilities(head, logits).cpu() / len(self.members)
                 total[head] = share if head not in total else total[head].add_(share)
         outputs = {head: _logits(head, total.pop(head)) for head in list(total)}
         decoder = first.module.decoder
         label = decoder.label(outputs, torch.from_numpy(views[0].image))
         return Segmentation(label, decoder.regions(outputs), outputs if keep else {})
-
-
-def _probabilities(head: str, logits: Tensor) -> Tensor:
-    """Probabilities of classes or regions; other quantities as they are."""
-    values = logits.float()
-    return values.softmax(0) if head == "mask" else values.sigmoid() if head == "regions" else values
 
 
 def _logits(head: str, mean: Tensor) -> Tensor:

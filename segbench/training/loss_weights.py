@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import torch
@@ -21,16 +22,16 @@ class LossWeight(Protocol):
         """Return the factor of the loss in it."""
 
 
-class _Scheduled:
+class _Scheduled(ABC):
     """A factor that is a function of the step."""
 
     def __call__(self, loss: Tensor, step: int) -> Tensor:
         """The loss times the factor of the step."""
         return self.value(step) * loss
 
+    @abstractmethod
     def value(self, step: int) -> float:
         """The factor of a step."""
-        raise NotImplementedError
 
 
 class Fixed(_Scheduled):

@@ -21,6 +21,7 @@ from segbench.data.decoding import image_digest
 from segbench.data.network_input import NetworkInput
 from segbench.data.preparation import SeenImage, seen_image
 from segbench.errors import UserError
+from segbench.evaluation.head_probabilities import head_probabilities
 from segbench.evaluation.results import predict, segment
 from segbench.evaluation.segmenting import Segmentation
 from segbench.runs.directory import RunDirectory, read_config
@@ -112,7 +113,8 @@ class FinishedRun:
 
     def probabilities(self, outputs: Outputs) -> np.ndarray:
         """The probabilities (K, *S) of the classes or, each by itself, of the regions."""
-        shares = outputs["regions"].sigmoid() if "regions" in outputs else outputs["mask"].float().softmax(0)
+        head = "regions" if "regions" in outputs else "mask"
+        shares = head_probabilities(head, outputs[head])
         return np.asarray(shares.cpu().numpy())
 
     def seen(

@@ -160,7 +160,6 @@ KEYS: dict[str, dict[str, Kind]] = {
         "methods": different(Literal["grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion"], 1),
         "filters": Count,
         "output": Text,
-        "accelerator": _Accelerator,
         "trust": different(Text),
     },
     "doctor": {},

@@ -36,8 +36,7 @@ class Contour:
     touching: bool = False
 
     def __post_init__(self) -> None:
-        if self.radius < 0:
-            raise UserError(f"task.targets: radius={self.radius}: must be at least 0")
+        _check_radius(self.radius)
 
     def __call__(self, sample: Sample) -> np.ndarray:
         """Return the class of each pixel: (*P) int64 of 0 and 1, 255 = ignore.
@@ -70,8 +69,7 @@ class ClassesAndBorder:
     radius: int = 0
 
     def __post_init__(self) -> None:
-        if self.radius < 0:
-            raise UserError(f"task.targets: radius={self.radius}: must be at least 0")
+        _check_radius(self.radius)
 
     def __call__(self, sample: Sample) -> np.ndarray:
         """Return the class of each pixel: (*P) int64, 255 = ignore.
@@ -82,6 +80,12 @@ class ClassesAndBorder:
         result = sample.label.astype(np.int64)
         result[dilated(rims(objects_of(sample, "borders")), self.radius) & (result != IGNORE)] = self.classes
         return result
+
+
+def _check_radius(radius: int) -> None:
+    """Check that a radius is none below 0."""
+    if radius < 0:
+        raise UserError(f"task.targets: radius={radius}: must be at least 0")
 
 
 def rims(instances: np.ndarray) -> np.ndarray:
