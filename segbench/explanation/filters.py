@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.stats import ttest_ind
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Filter(NamedTuple):
         number: which.
         weight: |alpha_k times the mean of its activations in the region|.
         drop: of the Dice of the prediction when the filter is 0.
-        difference: Welch's t of its activations in the region against those outside; NaN where one has none.
+        difference: Welch's t of its activations in the region against those outside; NaN where one has fewer than two.
     """
 
     number: int
@@ -54,6 +55,13 @@ def responsible_filters(
         with without_filter(layer, index):
             drop = before - dice()
         outside = activations[index, ~inside.flatten()]
-        t = ttest_ind(within[index].cpu().numpy(), outside.cpu().numpy(), equal_var=False).statistic
-        filters.append(Filter(index, float(score[index]), drop, float(t)))
+        difference = _welch(within[index].cpu().numpy(), outside.cpu().numpy())
+        filters.append(Filter(index, float(score[index]), drop, difference))
     return filters
+
+
+def _welch(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Welch's t; NaN where one of the two has fewer than two values."""
+    if min(len(inside), len(outside)) < 2:
+        return float("nan")
+    return float(ttest_ind(inside, outside, equal_var=False).statistic)
