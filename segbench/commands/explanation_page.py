@@ -15,7 +15,9 @@ from segbench.compare.report.page.markup import tag
 if TYPE_CHECKING:
     from segbench.explanation.decision import Decision
 
-STYLE = """body{font:15px sans-serif;margin:2em;max-width:1100px} img{max-width:100%} table{border-collapse:collapse}
+STYLE = """body{font:15px sans-serif;margin:2em;max-width:1100px}
+img{min-width:520px;max-width:100%;image-rendering:pixelated}
+table{border-collapse:collapse}
 td,th{padding:2px 10px;text-align:left}"""
 LEGEND = (
     "The region has an outline. Smaller deletion and larger insertion are better; weight is that of a filter in the"
@@ -44,11 +46,15 @@ def page(explained: Sequence[tuple[str, str, Mapping[str, str]]], numbers: pd.Da
 
 def _table(frame: pd.DataFrame) -> Markup:
     shown = frame.drop(columns=["case", "class", "region"])
-    rows = [
-        tag("tr", [tag("td", f"{value:.4g}" if isinstance(value, float) else str(value)) for value in row])
-        for row in shown.itertuples(index=False)
-    ]
+    rows = [tag("tr", [tag("td", _text(value)) for value in row]) for row in shown.itertuples(index=False)]
     return tag("table", tag("tr", [tag("th", str(column).replace("_", " ")) for column in shown]), rows)
+
+
+def _text(value: object) -> str:
+    """A number in four digits, n/a where there is none."""
+    if isinstance(value, float):
+        return "n/a" if np.isnan(value) else f"{value:.4g}"
+    return str(value)
 
 
 def write_overlay(path: Path, decision: Decision, heat: np.ndarray) -> None:
